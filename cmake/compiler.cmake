@@ -1,0 +1,31 @@
+# The language and the flags of every target. Same bits on every machine is a rule of the project,
+# so nothing here may let the compiler choose instructions or orders of addition by itself.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g -DOLLM_DCHECK_ON=1")
+
+add_library(ollm_flags INTERFACE)
+target_compile_options(ollm_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+  # Fused operations are written as such, never made by the compiler (docs/decisions/same-bits.md).
+  -ffp-contract=off
+  -fno-math-errno)
+
+if(OLLM_SANITIZE)
+  add_compile_options(-fsanitize=${OLLM_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${OLLM_SANITIZE})
+endif()
+
+find_program(OLLM_CCACHE ccache)
+if(OLLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${OLLM_CCACHE})
+endif()

@@ -1,0 +1,24 @@
+# Every library here is a package of Debian 12; scripts/packages.txt names them.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(fmt REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+
+# Data that the tests compare with and that is not part of the project; tests say so when they skip.
+set(OLLM_TEST_DATA "$ENV{OLLM_TEST_DATA}" CACHE PATH "Folder with the models and goldens of others")
+if(NOT OLLM_TEST_DATA)
+  get_filename_component(beside "${PROJECT_SOURCE_DIR}/../shared" ABSOLUTE)
+  if(IS_DIRECTORY "${beside}")
+    set(OLLM_TEST_DATA "${beside}" CACHE PATH "" FORCE)
+  endif()
+endif()
+
+if(OLLM_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
