@@ -25,6 +25,11 @@ if(OLLM_SANITIZE)
   add_link_options(-fsanitize=${OLLM_SANITIZE})
 endif()
 
+if(OLLM_FUZZ)  # libFuzzer steers by coverage, so all code is instrumented, not the targets alone
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(OLLM_CCACHE ccache)
 if(OLLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${OLLM_CCACHE})

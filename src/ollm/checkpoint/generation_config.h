@@ -1,0 +1,40 @@
+// generation_config.json: what the makers of a model say about ending and sampling its text.
+// Leaves to others: whether these are used (--model-defaults) and the sampling itself (engine/).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+
+namespace ollm::checkpoint {
+
+/// Fields as Transformers spells them; what was absent or null is absent here.
+struct GenerationConfig {
+  std::vector<std::int32_t> eos_token_ids;  // eos_token_id: one or several; each once
+  std::optional<std::int32_t> bos_token_id;
+  std::optional<std::int32_t> pad_token_id;  // absent also where written as -1, as old files do
+
+  std::optional<bool> do_sample;
+  std::optional<double> temperature;         // >= 0
+  std::optional<std::int32_t> top_k;         // >= 0; 0 keeps all
+  std::optional<double> top_p;               // 0 < p <= 1
+  std::optional<double> min_p;               // 0 <= p <= 1
+  std::optional<double> typical_p;           // 0 < p <= 1
+  std::optional<double> repetition_penalty;  // > 0; 1 changes nothing
+  std::optional<double> presence_penalty;
+  std::optional<double> frequency_penalty;
+  std::optional<std::int32_t> max_new_tokens;  // > 0
+  std::optional<std::int32_t> max_length;      // > 0
+};
+
+/// Parses the text of the file. Unknown fields are passed over, unlike in config.json: the file
+/// carries the defaults of every decoding method of Transformers (beam search, contrastive search,
+/// caches, compilation), none of which changes what a model computes, and its effect here is opt-in
+/// but for the end tokens.
+/// Errors: corrupt for broken JSON and for a field of the wrong type or out of its range.
+Result<GenerationConfig> parse_generation_config(std::string_view text, std::string_view file_name);
+
+}  // namespace ollm::checkpoint

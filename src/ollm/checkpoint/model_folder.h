@@ -1,0 +1,91 @@
+// A model as a folder in the form of Hugging Face: its configuration, its tensors, its text files.
+// Leaves to others: which folder (plan/ and hub/ resolve references) and what is in it (models/,
+// text/). Only headers are read here, never weights.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/generation_config.h"
+#include "ollm/checkpoint/json_reader.h"
+#include "ollm/checkpoint/tensor_index.h"
+#include "ollm/io/file.h"
+#include "ollm/io/system_calls.h"
+
+namespace ollm::checkpoint {
+
+/// An opened model folder. Constant once opened; any number of threads may read it. Copies share.
+///
+/// Files are reached by plain names only, and links may not lead out: of the folder itself, or,
+/// for a snapshot in the Hugging Face cache (models--ORG--NAME/snapshots/REVISION), of its
+/// models--* folder, whose blobs/ its links point to.
+class ModelFolder {
+ public:
+  /// Opens a folder with weights: reads config.json, generation_config.json, and the headers of
+  /// model.safetensors or of the shards that model.safetensors.index.json names. Other
+  /// *.safetensors files are left alone (consolidated.safetensors is a second copy in another
+  /// naming). `calls` has to outlive the folder.
+  ///
+  /// Errors: not_found for a missing folder, config.json, weights or shard, saying what is there
+  /// instead; unsupported for pickle (.bin, .pt, .pth, .ckpt), GGUF and other foreign weights, with
+  /// the way out; corrupt for files that break their format, for a shard and an index that
+  /// disagree about a tensor, and for links that lead out of the folder; io.
+  static Result<ModelFolder> open(const std::filesystem::path& dir,
+                                  io::SystemCalls& calls = io::posix());
+
+  /// Opens a folder of which only text files are needed: weights are not looked at and config.json
+  /// may be absent.
+  /// Errors: not_found, corrupt, io, as above.
+  static Result<ModelFolder> open_without_weights(const std::filesystem::path& dir,
+                                                  io::SystemCalls& calls = io::posix());
+
+  /// The folder as it was given, and without links.
+  const std::filesystem::path& path() const;
+  const std::filesystem::path& canonical_path() const;
+
+  bool has_config() const;
+  /// config.json; null where has_config() is false.
+  const Json& config() const;
+  const std::string& config_text() const;
+
+  /// generation_config.json; all absent where there is none.
+  bool has_generation_config() const;
+  const GenerationConfig& generation_config() const;
+  const std::string& generation_config_text() const;
+
+  bool has_weights() const;
+  /// All tensors of the weights; empty without weights.
+  const TensorIndex& tensors() const;
+  /// The opened file of `TensorInfo::file`, for buffered reads; `reopen` it for direct ones.
+  const io::File& file(std::uint32_t index) const;
+  /// That all files of weights are still those whose headers were read.
+  /// Errors: corrupt, io (File::check_unchanged).
+  Result<void> check_unchanged() const;
+
+  /// The tokenizer's files that are there, of: tokenizer.json, tokenizer_config.json,
+  /// special_tokens_map.json, added_tokens.json, chat_template.jinja, tokenizer.model, vocab.json,
+  /// merges.txt, tekken.json, tiktoken.model.
+  const std::vector<std::string>& tokenizer_files() const;
+  /// Whether a file of that name is there; any plain name.
+  bool has_file(std::string_view name) const;
+  /// A text file of the folder, whole: tokenizer.json up to 256 MiB, others up to 64 MiB.
+  /// Errors: not_found; corrupt for a name that is not plain, a link that leads out, and for a
+  /// git-LFS pointer or a web page in its place; unsupported above the limit; io.
+  Result<std::string> read_text(std::string_view name) const;
+  /// The same, or nothing where it is not there.
+  Result<std::optional<std::string>> read_optional_text(std::string_view name) const;
+
+ private:
+  struct State;
+  explicit ModelFolder(std::shared_ptr<const State> state);
+
+  std::shared_ptr<const State> state_;  // shared, as runtime and tokenizer both keep the folder
+};
+
+}  // namespace ollm::checkpoint

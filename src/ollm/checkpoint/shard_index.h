@@ -1,0 +1,44 @@
+// model.safetensors.index.json: which tensor lies in which file of a model.
+// Leaves to others: opening those files and comparing (model_folder.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ollm/base/result.h"
+
+namespace ollm::checkpoint {
+
+struct ShardIndexLimits {
+  static constexpr std::uint64_t kFileBytes = 256'000'000;
+  static constexpr std::size_t kTensors = 1'000'000;
+  static constexpr std::size_t kShards = 4096;  // the largest published models have below 300
+};
+
+/// The map as it was written, not yet compared with any file.
+struct ShardIndex {
+  struct Entry {
+    std::string tensor;
+    std::uint32_t shard;  // index into shards
+  };
+  std::vector<std::string> shards;  // plain file names, sorted, each once
+  std::vector<Entry> entries;       // sorted by tensor name, each name once
+
+  /// The entry of a tensor, or nullptr.
+  const Entry* find(std::string_view tensor) const;
+};
+
+/// Parses the text of an index file. `file_name` stands in front of every message.
+///
+/// Errors: corrupt for what is not strict JSON, has no weight_map, an empty one, a duplicate key (a
+/// tensor in two shards is named with both), a value that is no text, or a file name that is empty,
+/// absolute, has a folder, "..", a backslash, a NUL or a leading dot, or does not end in
+/// .safetensors; unsupported for pickles by name and above our limits.
+Result<ShardIndex> parse_shard_index(std::string json, std::string_view file_name);
+
+/// That `name` is a plain file name, safe to join to a folder.
+/// Errors: corrupt, saying what is wrong with it.
+Result<void> check_plain_file_name(std::string_view name);
+
+}  // namespace ollm::checkpoint

@@ -1,0 +1,104 @@
+// Reading files at given offsets: whole, through interruptions, and noticing when they change.
+// Leaves to others: reading ahead (the ring in io/), what the bytes mean, writing
+// (atomic_replace.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "ollm/base/result.h"
+#include "ollm/io/system_calls.h"
+
+namespace ollm::io {
+
+enum class Access {
+  buffered,  // through the page cache, at any offset
+  direct,    // O_DIRECT: the page cache is passed by, offsets and buffers are aligned
+};
+
+/// Which file this is and in what state: two equal identities mean the same unchanged bytes, as
+/// far as the file system tells.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size_bytes = 0;
+  std::int64_t mtime_ns = 0;  // since 1970
+
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+
+/// A regular file opened for reading at given offsets.
+///
+/// Owns the descriptor: closes it, moves, never copies; never maps the file, as a file that
+/// shrinks would then be a SIGBUS. Any number of threads may call the const members at once, since
+/// no position is kept. `calls` has to outlive the file.
+class File {
+ public:
+  /// Opens `path` for reading and notes its identity. With `Access::direct` offsets, sizes and
+  /// buffers must be multiples of `alignment_bytes()`. Never waits on a FIFO or device: what is not
+  /// a regular file is refused.
+  /// Errors: not_found; invalid_argument for a path with a NUL and for what is no regular file;
+  /// unsupported where the file system has no direct access; io.
+  static Result<File> open(const std::filesystem::path& path, Access access = Access::buffered,
+                           SystemCalls& calls = posix());
+
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  ~File();
+
+  /// The same file opened once more, e.g. for direct access after its header was read buffered.
+  /// Errors: as open; corrupt where another file lies under the path by now.
+  Result<File> reopen(Access access) const;
+
+  /// Fills all of `out` from byte `offset`, through interrupted and short reads.
+  /// Errors: io; corrupt if the file ends first, as callers ask only for bytes that a
+  /// header promised. Both name the file and the byte.
+  Result<void> read_at(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// As read_at, but the file may end first: the number of bytes read. For the end of a file under
+  /// direct access (a whole aligned piece is asked for, fewer bytes come) and for files whose size
+  /// the system does not tell (/proc).
+  /// Errors: io.
+  Result<std::size_t> read_up_to(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// That the file is still the one opened: the descriptor, so that a cut or written file is
+  /// noticed, and the path, so that a replaced one is.
+  /// Errors: corrupt ("file changed while in use: ...", saying how); io.
+  Result<void> check_unchanged() const;
+
+  const std::filesystem::path& path() const { return path_; }
+  Access access() const { return access_; }
+  /// As it was when the file was opened.
+  const FileIdentity& identity() const { return identity_; }
+  std::uint64_t size_bytes() const { return identity_.size_bytes; }
+  /// 1 for buffered access. For direct access 4096: a multiple of what every block device in use
+  /// asks for (512 or 4096).
+  std::size_t alignment_bytes() const { return access_ == Access::direct ? kDirectAlignment : 1; }
+  /// For asynchronous reads; stays owned by this object.
+  int descriptor() const { return fd_; }
+
+  static constexpr std::size_t kDirectAlignment = 4096;
+
+ private:
+  File(std::filesystem::path path, Access access, int fd, SystemCalls& calls);
+
+  std::filesystem::path path_;
+  Access access_ = Access::buffered;
+  int fd_ = -1;  // -1 after being moved from
+  FileIdentity identity_;
+  SystemCalls* calls_ = nullptr;
+};
+
+/// All bytes of a file, for files that are small by nature. Does not trust the size that the
+/// system tells: it reads on until the file ends, so that /proc and growing files come out whole.
+/// Errors: as File::open; unsupported above `limit_bytes`, naming size and limit; io.
+Result<std::string> read_whole_file(const std::filesystem::path& path, std::uint64_t limit_bytes,
+                                    SystemCalls& calls = posix());
+
+/// "what errno says (ENAME)" style text of an error number: "No such file or directory".
+std::string describe_errno(int error);
+
+}  // namespace ollm::io
