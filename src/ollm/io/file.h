@@ -98,7 +98,7 @@ class File {
 Result<std::string> read_whole_file(const std::filesystem::path& path, std::uint64_t limit_bytes,
                                     SystemCalls& calls = posix());
 
-/// "what errno says (ENAME)" style text of an error number: "No such file or directory".
+/// An error number in words, thread-safe: "No such file or directory".
 std::string describe_errno(int error);
 
 }  // namespace ollm::io

@@ -1,0 +1,81 @@
+#include "ollm/io/system_calls.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+
+namespace ollm::io {
+namespace {
+
+class PosixCalls final : public SystemCalls {
+ public:
+  int open(const char* path, int flags, mode_t mode) override { return ::open(path, flags, mode); }
+  int close(int fd) override { return ::close(fd); }
+  ssize_t pread(int fd, void* buffer, std::size_t count, off_t offset) override {
+    return ::pread(fd, buffer, count, offset);
+  }
+  ssize_t pwrite(int fd, const void* buffer, std::size_t count, off_t offset) override {
+    return ::pwrite(fd, buffer, count, offset);
+  }
+  int fstat(int fd, struct stat* out) override { return ::fstat(fd, out); }
+  int stat(const char* path, struct stat* out) override { return ::stat(path, out); }
+  int lstat(const char* path, struct stat* out) override { return ::lstat(path, out); }
+  int fsync(int fd) override { return ::fsync(fd); }
+  int fdatasync(int fd) override { return ::fdatasync(fd); }
+  int ftruncate(int fd, off_t size) override { return ::ftruncate(fd, size); }
+  int fallocate(int fd, int mode, off_t offset, off_t size) override {
+    return ::fallocate(fd, mode, offset, size);
+  }
+  int rename(const char* from, const char* to) override { return std::rename(from, to); }
+  int unlink(const char* path) override { return ::unlink(path); }
+  int mkdir(const char* path, mode_t mode) override { return ::mkdir(path, mode); }
+  int flock(int fd, int operation) override { return ::flock(fd, operation); }
+  int statvfs(const char* path, struct statvfs* out) override { return ::statvfs(path, out); }
+
+  int realpath(const char* path, std::string* out) override {
+    char resolved[PATH_MAX];
+    if (::realpath(path, resolved) == nullptr) return -1;
+    *out = resolved;
+    return 0;
+  }
+
+  int list(const char* path, std::size_t limit, std::vector<std::string>* names) override {
+    DIR* dir = ::opendir(path);
+    if (dir == nullptr) return -1;
+    names->clear();
+    int error = 0;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = ::readdir(dir);
+      if (entry == nullptr) {
+        error = errno;
+        break;
+      }
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (names->size() == limit) {
+        error = EOVERFLOW;
+        break;
+      }
+      names->push_back(name);
+    }
+    ::closedir(dir);
+    errno = error;
+    return error == 0 ? 0 : -1;
+  }
+};
+
+}  // namespace
+
+SystemCalls& posix() {
+  static PosixCalls calls;
+  return calls;
+}
+
+}  // namespace ollm::io
