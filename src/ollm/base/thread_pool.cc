@@ -49,7 +49,7 @@ struct ThreadPool::State {
     for (;;) {
       const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
       if (i >= count) return;
-      (*body)(i);
+      body(i);
     }
   }
 
@@ -76,7 +76,7 @@ struct ThreadPool::State {
   std::vector<std::thread> workers;  // constant after construction
 
   // Written by the caller before `generation` moves, read by workers after.
-  const std::function<void(std::size_t)>* body = nullptr;
+  FunctionRef<void(std::size_t)> body = nullptr;
   std::size_t count = 0;
   bool stopping = false;
 
@@ -98,14 +98,14 @@ ThreadPool::~ThreadPool() = default;
 
 std::size_t ThreadPool::threads() const { return state_->workers.size() + 1; }
 
-void ThreadPool::parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
+void ThreadPool::parallel_for(std::size_t count, FunctionRef<void(std::size_t)> body) {
   if (count == 0) return;
   if (count == 1 || state_->workers.empty()) {
     for (std::size_t i = 0; i < count; ++i) body(i);
     return;
   }
   State& state = *state_;
-  state.body = &body;
+  state.body = body;
   state.count = count;
   state.next.store(0, std::memory_order_relaxed);
   state.busy.store(state.workers.size(), std::memory_order_relaxed);

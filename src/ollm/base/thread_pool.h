@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
+
+#include "ollm/base/function_ref.h"
 
 namespace ollm {
 
@@ -24,7 +25,7 @@ class ThreadPool {
 
   /// Calls body(i) once for every i in [0, count), in no promised order and on any of the
   /// threads; returns when all calls have returned. `body` must not throw.
-  void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body);
+  void parallel_for(std::size_t count, FunctionRef<void(std::size_t)> body);
 
  private:
   struct State;

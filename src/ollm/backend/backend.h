@@ -1,0 +1,176 @@
+// What a device computes, on blocks of token rows: the interface that blocks of models are built
+// on. Knows nothing of models, sessions or plans. Implemented by reference/ (the truth) and cpu/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "ollm/backend/kv_layout.h"
+#include "ollm/backend/options.h"
+#include "ollm/base/result.h"
+#include "ollm/base/thread_pool.h"
+#include "ollm/tensor/dtype.h"
+
+namespace ollm::backend {
+
+/// Some rows of one weight matrix [out, in], as they stand in the file: row-major, packed, at any
+/// byte (files promise no alignment). F32, F16 or BF16.
+struct WeightRows {
+  const std::byte* data = nullptr;
+  DType dtype = DType::f32;
+  std::size_t rows = 0;  // outputs of this segment
+  std::size_t cols = 0;  // inputs
+};
+
+/// A weight vector [size] as it stands in the file, at any byte. F32, F16 or BF16.
+struct WeightVector {
+  const std::byte* data = nullptr;
+  DType dtype = DType::f32;
+  std::size_t size = 0;
+};
+
+/// The left operand of matrix products, rounded and padded once for all weights that it meets.
+/// Opaque; written by `Backend::prepare_left`.
+struct LeftOperand {
+  const std::byte* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+};
+
+enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared };
+
+/// How attention weighs; one layer's constants.
+struct AttentionOptions {
+  std::size_t heads =
+      0;  // a multiple of layout.kv_heads; head h reads kv head h / (heads / kv_heads)
+  KvLayout layout;
+  float scale = 0;         // multiplies q . k
+  std::size_t window = 0;  // 0: all keys; else only keys with position > row position - window
+  float soft_cap = 0;      // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
+  const float* sinks = nullptr;  // [heads] logits that take part in the denominator only, or null
+};
+
+/// Query rows of one sequence, in ascending positions.
+struct AttentionRows {
+  const float* q = nullptr;                  // [rows, heads, key_size], rotated, not scaled
+  float* out = nullptr;                      // [rows, heads, value_size]
+  const std::uint32_t* positions = nullptr;  // [rows]; row r sees keys 0 ... positions[r]
+  std::size_t rows = 0;
+};
+
+/// Computes on the threads of the pool that it was made with. One thread at a time may call it.
+///
+/// One result for one row never depends on the rows beside it, on the number of threads, or on the
+/// alignment of operands: each output element has one fixed order of additions
+/// (docs/decisions/same-bits.md). Shapes were checked when weights were bound, so nothing here can
+/// fail, and nothing allocates. Buffers of different arguments may not overlap unless it is said.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Options options() const = 0;
+  NumericClass numeric_class() const {
+    return backend::numeric_class(options().isa, options().compute);
+  }
+
+  /// Bytes of a LeftOperand of this size.
+  virtual std::size_t left_bytes(std::size_t rows, std::size_t cols) const = 0;
+
+  /// Rounds (bf16 mode) and pads x for `matmul`. x [rows, cols] f32, rows `x_stride` floats apart;
+  /// `storage` at least left_bytes(rows, cols), 64-byte aligned.
+  virtual LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
+                                   std::size_t cols, std::byte* storage) = 0;
+
+  /// out[r][j] = sum_i x[r][i] * w[j][i] for the rows j of this segment; x.cols == w.cols.
+  /// out points at the first output of the segment; rows `out_stride` floats apart.
+  virtual void matmul(const LeftOperand& x, const WeightRows& w, float* out,
+                      std::size_t out_stride) = 0;
+
+  /// x[r][i] += bias[i], in place. x [rows, bias.size], rows `x_stride` floats apart.
+  virtual void add_bias(float* x, std::size_t x_stride, std::size_t rows,
+                        const WeightVector& bias) = 0;
+
+  /// out[r][i] = w[r][i] as f32, for `w.rows` rows that stand together (an embedding's row).
+  virtual void widen(const WeightRows& w, float* out) = 0;
+
+  /// out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset).
+  /// x, out [rows, weight.size] f32, packed; may be the same memory.
+  /// Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, eq. 4.
+  virtual void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
+                        float* out, std::size_t rows) = 0;
+
+  /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias.data may be
+  /// null. x, out [rows, weight.size] f32, packed; may be the same memory.
+  virtual void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
+                          float eps, float* out, std::size_t rows) = 0;
+
+  /// x[r][i] += y[r][i] * y_scale, n = rows * size values, packed. y_scale 1 adds y itself.
+  virtual void add(float* x, const float* y, float y_scale, std::size_t n) = 0;
+
+  /// x[i] *= factor.
+  virtual void scale(float* x, float factor, std::size_t n) = 0;
+
+  /// x[i] = cap * tanh(x[i] / cap).
+  virtual void soft_cap(float* x, float cap, std::size_t n) = 0;
+
+  /// out[i] = activation(gate[i]) * up[i]; up may be null: out[i] = activation(gate[i]).
+  /// n values; out may be gate.
+  virtual void activate(Activation activation, const float* gate, const float* up, float* out,
+                        std::size_t n) = 0;
+
+  /// cos_out, sin_out [rows, pairs]: cos and sin of the f32 product positions[r] *
+  /// inverse_frequencies[i], times `magnitude` (yarn's attention factor). The angle is rounded to
+  /// f32 before, as Transformers does; sine and cosine of that angle are exact to 1 ulp at any
+  /// size.
+  virtual void rotary_table(const std::uint32_t* positions, std::size_t rows,
+                            const float* inverse_frequencies, std::size_t pairs, float magnitude,
+                            float* cos_out, float* sin_out) = 0;
+
+  /// Rotates pairs of the first 2 * pairs elements of each head, in place:
+  ///   halves:       (x[i], x[i + pairs])      as Llama does
+  ///   interleaved:  (x[2i], x[2i + 1])        as GLM and Cohere do
+  /// x [rows, heads, head_size], rows `x_stride` floats apart; cos, sin [rows, pairs].
+  virtual void rotate(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                      std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
+                      bool interleaved) = 0;
+
+  /// Writes one token's keys and values of one layer into its slot (0 ... 63) of a tile.
+  /// k [kv_heads, key_size], v [kv_heads, value_size] f32.
+  virtual void store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
+                        std::size_t slot) = 0;
+
+  /// Bytes of scratch for attention over this many rows; 64-byte aligned.
+  virtual std::size_t attention_state_bytes(const AttentionOptions& options,
+                                            std::size_t rows) const = 0;
+
+  /// Softmax attention in three steps, so that tiles may come from anywhere, block by block:
+  /// begin, then fold over all tiles in ascending order in any number of calls, then finish.
+  ///
+  /// `fold` takes tiles whose first token is `first_token` (a multiple of kTileTokens);
+  /// `tiles[i]` is the tile of one layer. Tiles masked as a whole for a row are skipped for it.
+  virtual void attention_begin(const AttentionOptions& options, const AttentionRows& rows,
+                               std::byte* state) = 0;
+  virtual void attention_fold(const AttentionOptions& options, const AttentionRows& rows,
+                              std::span<const std::byte* const> tiles, std::size_t first_token,
+                              std::byte* state) = 0;
+  virtual void attention_finish(const AttentionOptions& options, const AttentionRows& rows,
+                                std::byte* state) = 0;
+};
+
+/// What the machine can run, best last: scalar always, then what the CPU has.
+std::span<const Isa> supported_isas();
+
+/// The table that is fastest here for this mode.
+Isa best_isa(ComputeMode mode);
+
+/// A table by its command-line name. Errors: invalid_argument for an unknown name (the message
+/// lists the names); unsupported where this machine lacks it (the message says what it has).
+Result<Isa> parse_isa(std::string_view name);
+
+/// A backend for a table that this machine supports. `pool` must outlive it.
+/// Errors: unsupported.
+Result<std::unique_ptr<Backend>> make_backend(const Options& options, ThreadPool& pool);
+
+}  // namespace ollm::backend

@@ -1,0 +1,38 @@
+// A reference to something callable: what std::function is, without owning and without allocating,
+// for callbacks that are called before the call returns.
+#pragma once
+
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace ollm {
+
+template <typename Signature>
+class FunctionRef;
+
+/// Borrows a callable; valid as long as that lives. Empty when made from nullptr.
+template <typename R, typename... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  FunctionRef(std::nullptr_t) {}  // NOLINT: implicit
+
+  template <typename F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
+             std::is_invocable_r_v<R, F&, Args...>)
+  FunctionRef(F&& callable)  // NOLINT: implicit, as a parameter it takes a lambda
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
+        call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(object))(
+              std::forward<Args>(args)...);
+        }) {}
+
+  explicit operator bool() const { return call_ != nullptr; }
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_ = nullptr;
+  R (*call_)(void*, Args...) = nullptr;
+};
+
+}  // namespace ollm

@@ -1,0 +1,201 @@
+#include "ollm/engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "ollm/base/check.h"
+#include "ollm/base/checked_math.h"
+#include "ollm/models/blocks/attention.h"
+#include "ollm/models/blocks/feed_forward.h"
+#include "ollm/models/blocks/linear.h"
+
+namespace ollm::engine {
+
+using models::LayerSpec;
+using models::NormSpec;
+using models::RowSpan;
+using models::SweepTools;
+
+std::uint64_t activation_bytes(const models::Composition& composition,
+                               const backend::Backend& backend, const Options& options) {
+  return models::activation_bytes(composition, backend, options.max_rows);
+}
+
+std::uint64_t logits_bytes(const models::Composition& composition, const backend::Backend& backend,
+                           const Options& options) {
+  const std::size_t rows = options.max_logit_rows;
+  const auto line = [](std::size_t bytes) { return round_up(bytes, memory::kCacheLineBytes); };
+  return line(rows * composition.hidden_size * sizeof(float)) +
+         line(backend.left_bytes(rows, composition.hidden_size)) +
+         line(rows * composition.head.out * sizeof(float));
+}
+
+Engine::Engine(const models::Composition& composition, const weights::Tape& tape,
+               backend::Backend& backend, const Options& options)
+    : composition_(composition),
+      tape_(tape),
+      backend_(backend),
+      options_(options),
+      widths_(models::widths(composition)) {}
+
+Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composition,
+                                             const weights::Tape& tape, backend::Backend& backend,
+                                             const Options& options, memory::Budget& budget) {
+  OLLM_CHECK(options.max_rows > 0 && options.max_logit_rows > 0);
+  std::unique_ptr<Engine> engine(new Engine(composition, tape, backend, options));
+  OLLM_TRY(engine->activations_,
+           models::Activations::make(composition, backend, options.max_rows, budget));
+  const std::size_t rows = options.max_logit_rows;
+  const auto logits_buffer = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
+    OLLM_TRY(buffer, memory::Buffer::make(budget, "logits", bytes));
+    return {};
+  };
+  OLLM_TRY_VOID(logits_buffer(engine->head_input_, rows * composition.hidden_size * sizeof(float)));
+  OLLM_TRY_VOID(
+      logits_buffer(engine->head_left_, backend.left_bytes(rows, composition.hidden_size)));
+  OLLM_TRY_VOID(logits_buffer(engine->logits_, rows * composition.head.out * sizeof(float)));
+  engine->spans_.reserve(options.max_rows);
+  engine->ids_.reserve(options.max_rows);
+  return engine;
+}
+
+Result<void> Engine::lay_out_rows(std::span<const Work> work) {
+  spans_.clear();
+  ids_.clear();
+  std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
+  for (const Work& item : work) {
+    const std::size_t first_position = item.kv->tokens();
+    spans_.push_back({item.kv, ids_.size(), item.tokens.size()});
+    OLLM_CHECK(ids_.size() + item.tokens.size() <= options_.max_rows);
+    for (std::size_t i = 0; i < item.tokens.size(); ++i) {
+      const TokenId id = item.tokens[i];
+      if (id < 0 || static_cast<std::size_t>(id) >= composition_.vocab_size) {
+        return fail(ErrorKind::invalid_argument,
+                    fmt::format("token id {} at position {}: the model has ids 0 to {}", id,
+                                first_position + i, composition_.vocab_size - 1));
+      }
+      positions[ids_.size()] = static_cast<std::uint32_t>(first_position + i);
+      ids_.push_back(static_cast<std::uint32_t>(id));
+    }
+  }
+  rows_ = ids_.size();
+  return {};
+}
+
+Result<void> Engine::embed(weights::Pass& pass) {
+  float* hidden = activations_.hidden.as<float>();
+  OLLM_TRY_VOID(pass.gather_rows(
+      composition_.embedding, ids_, [&](const backend::WeightRows& row, std::size_t position) {
+        backend_.widen(row, hidden + position * composition_.hidden_size);
+      }));
+  if (composition_.embedding_multiplier != 1)
+    backend_.scale(hidden, composition_.embedding_multiplier, rows_ * composition_.hidden_size);
+
+  const std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
+  for (std::size_t i = 0; i < composition_.rotaries.size(); ++i) {
+    const models::RotarySpec& rotary = composition_.rotaries[i];
+    const std::size_t first = activations_.max_rows * widths_.rotary_pairs * i;
+    backend_.rotary_table(positions, rows_, rotary.inverse_frequencies.data(),
+                          rotary.inverse_frequencies.size(), rotary.magnitude,
+                          activations_.cosines.as<float>() + first,
+                          activations_.sines.as<float>() + first);
+  }
+  return {};
+}
+
+Result<void> Engine::layer(std::size_t index, weights::Pass& pass) {
+  const LayerSpec& spec = composition_.layers[index];
+  const SweepTools tools{backend_, tape_, pass};
+  const std::size_t values = rows_ * composition_.hidden_size;
+  float* hidden = activations_.hidden.as<float>();
+  float* normed = activations_.normed.as<float>();
+
+  const auto before = [&](const std::optional<NormSpec>& norm) {
+    if (norm) {
+      models::norm(tools, *norm, hidden, normed, rows_);
+    } else {
+      std::memcpy(normed, hidden, values * sizeof(float));
+    }
+  };
+  const auto after = [&](const std::optional<NormSpec>& norm) {
+    if (norm) models::norm(tools, *norm, normed, normed, rows_);
+    backend_.add(hidden, normed, composition_.residual_multiplier, values);
+  };
+  before(spec.before_mixer);
+  OLLM_TRY_VOID(models::attention(tools, composition_, index, spans_, rows_, activations_));
+  after(spec.after_mixer);
+  before(spec.before_feed_forward);
+  OLLM_TRY_VOID(models::feed_forward(tools, spec.feed_forward, rows_, activations_));
+  after(spec.after_feed_forward);
+  return {};
+}
+
+Result<void> Engine::head(std::span<const Work> work, LogitsSink sink, weights::Pass& pass) {
+  // Only rows whose logits are wanted meet the head, the largest matrix of most models.
+  const std::size_t hidden_size = composition_.hidden_size;
+  float* input = head_input_.as<float>();
+  std::size_t wanted = 0;
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token) {
+      OLLM_CHECK(wanted < options_.max_logit_rows);
+      std::memcpy(input + wanted * hidden_size,
+                  activations_.hidden.as<float>() + (spans_[i].first_row + token) * hidden_size,
+                  hidden_size * sizeof(float));
+      ++wanted;
+    }
+  }
+  if (wanted == 0) return {};
+  const SweepTools tools{backend_, tape_, pass};
+  models::norm(tools, composition_.final_norm, input, input, wanted);
+  const backend::LeftOperand left =
+      backend_.prepare_left(input, hidden_size, wanted, hidden_size, head_left_.data());
+  const std::size_t vocab = composition_.head.out;
+  float* logits = logits_.as<float>();
+  OLLM_TRY_VOID(models::linear(tools, composition_.head, left, logits, vocab));
+  if (composition_.logits_divisor != 1)
+    backend_.scale(logits, 1.0F / composition_.logits_divisor, wanted * vocab);
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < work.size(); ++i)
+    for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token)
+      sink(i, token, {logits + row++ * vocab, vocab});
+  return {};
+}
+
+Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
+                           const CancellationToken& cancel) {
+  OLLM_TRY_VOID(cancel.check());
+  OLLM_TRY_VOID(lay_out_rows(work));
+  if (rows_ == 0) return {};
+  weights::Pass pass(tape_);
+  OLLM_TRY_VOID(embed(pass));
+  for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
+    OLLM_TRY_VOID(cancel.check());
+    OLLM_TRY_VOID(layer(i, pass));
+  }
+  OLLM_TRY_VOID(cancel.check());
+  OLLM_TRY_VOID(head(work, sink, pass));
+  for (const Work& item : work) item.kv->commit(item.tokens.size());
+  ++sweeps_;
+  return {};
+}
+
+Result<void> Engine::prefill(kv::Sequence& kv, std::span<const TokenId> tokens,
+                             FunctionRef<void(std::size_t)> progress,
+                             FunctionRef<void(std::span<float>)> sink,
+                             const CancellationToken& cancel) {
+  for (std::size_t done = 0; done < tokens.size();) {
+    const std::size_t count = std::min(options_.max_rows, tokens.size() - done);
+    const bool last = done + count == tokens.size();
+    const Work work{&kv, tokens.subspan(done, count), last ? count - 1 : count};
+    OLLM_TRY_VOID(sweep(
+        {&work, 1}, [&](std::size_t, std::size_t, std::span<float> logits) { sink(logits); },
+        cancel));
+    done += count;
+    if (progress) progress(done);
+  }
+  return {};
+}
+
+}  // namespace ollm::engine

@@ -1,0 +1,102 @@
+// The sweep: one pass over all layers for token rows of any number of sequences. Token ids only.
+// Leaves to others: text (runtime/), what layers are made of (models/), where bytes live (plan/).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ollm/backend/backend.h"
+#include "ollm/base/cancel.h"
+#include "ollm/base/function_ref.h"
+#include "ollm/base/result.h"
+#include "ollm/kv/store.h"
+#include "ollm/memory/buffer.h"
+#include "ollm/models/blocks/activations.h"
+#include "ollm/models/blocks/rows.h"
+#include "ollm/models/composition.h"
+#include "ollm/weights/tape.h"
+
+namespace ollm::engine {
+
+using TokenId = std::int32_t;
+
+/// What the plan chose.
+struct Options {
+  std::size_t max_rows = 1;        // rows of one sweep: the prefill chunk, over all sequences
+  std::size_t max_logit_rows = 1;  // rows of one sweep whose logits are computed
+};
+
+/// Bytes that an engine charges, by owner; the plan's ledger counts with the same functions.
+std::uint64_t activation_bytes(const models::Composition& composition,
+                               const backend::Backend& backend, const Options& options);
+std::uint64_t logits_bytes(const models::Composition& composition, const backend::Backend& backend,
+                           const Options& options);
+
+/// The next tokens of one sequence in a sweep.
+struct Work {
+  kv::Sequence* kv = nullptr;       // with room reserved for the tokens
+  std::span<const TokenId> tokens;  // at positions kv->tokens(), kv->tokens() + 1, ...
+  std::size_t first_logit = 0;      // logits are wanted of tokens [first_logit, tokens.size())
+};
+
+/// Gets the logits [vocab] of one token of one work item; the memory is the engine's.
+using LogitsSink = FunctionRef<void(std::size_t work, std::size_t token, std::span<float> logits)>;
+
+/// Runs sweeps of one loaded model. One thread at a time; allocates nothing after `make`.
+class Engine {
+ public:
+  /// All references must outlive the engine. Errors: out_of_budget.
+  static Result<std::unique_ptr<Engine>> make(const models::Composition& composition,
+                                              const weights::Tape& tape, backend::Backend& backend,
+                                              const Options& options, memory::Budget& budget);
+
+  const Options& options() const { return options_; }
+  const models::Composition& composition() const { return composition_; }
+
+  /// One pass over the weights. On success the tokens are committed to their sequences; on an error
+  /// none is, and the sweep may be tried again.
+  /// Errors: invalid_argument for a token outside the vocabulary, naming it and the limit; io,
+  /// corrupt from weights or KV; cancelled, asked between layers.
+  Result<void> sweep(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
+
+  /// Sweeps over all of `tokens` in chunks of max_rows; the logits of the last token go to `sink`.
+  /// `progress` is told the tokens done. Errors: as sweep; what was committed stays.
+  Result<void> prefill(kv::Sequence& kv, std::span<const TokenId> tokens,
+                       FunctionRef<void(std::size_t done)> progress,
+                       FunctionRef<void(std::span<float>)> sink, const CancellationToken& cancel);
+
+  /// Sweeps so far, and bytes of weights that they read from disk.
+  std::uint64_t sweeps() const { return sweeps_; }
+
+ private:
+  Engine(const models::Composition& composition, const weights::Tape& tape,
+         backend::Backend& backend, const Options& options);
+
+  Result<void> lay_out_rows(std::span<const Work> work);
+  Result<void> embed(weights::Pass& pass);
+  Result<void> layer(std::size_t index, weights::Pass& pass);
+  Result<void> head(std::span<const Work> work, LogitsSink sink, weights::Pass& pass);
+
+  // constant after make
+  const models::Composition& composition_;
+  const weights::Tape& tape_;
+  backend::Backend& backend_;
+  const Options options_;
+  const models::Widths widths_;
+
+  models::Activations activations_;
+  memory::Buffer head_input_;  // [max_logit_rows, hidden]
+  memory::Buffer head_left_;   // LeftOperand of head_input_
+  memory::Buffer logits_;      // [max_logit_rows, vocab]
+
+  // of the sweep that runs
+  std::vector<models::RowSpan> spans_;
+  std::vector<std::uint32_t> ids_;
+  std::size_t rows_ = 0;
+  std::uint64_t sweeps_ = 0;
+};
+
+}  // namespace ollm::engine

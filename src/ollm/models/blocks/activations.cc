@@ -1,0 +1,94 @@
+#include "ollm/models/blocks/activations.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ollm/base/checked_math.h"
+
+namespace ollm::models {
+namespace {
+
+struct Sizes {
+  std::size_t hidden, normed, q, k, v, attended, gate, up, left, positions, cosines, sines,
+      attention_state;
+
+  std::array<std::size_t, 13> all() const {
+    return {hidden, normed, q,         k,       v,     attended,       gate,
+            up,     left,   positions, cosines, sines, attention_state};
+  }
+};
+
+Sizes sizes_for(const Composition& composition, const backend::Backend& backend, std::size_t rows) {
+  const Widths width = widths(composition);
+  const auto floats = [&](std::size_t columns) { return rows * columns * sizeof(float); };
+  Sizes sizes{};
+  sizes.hidden = floats(width.hidden);
+  sizes.normed = floats(width.hidden);
+  sizes.q = floats(width.q);
+  sizes.k = floats(width.kv);
+  sizes.v = floats(width.kv);
+  sizes.attended = floats(width.q);
+  sizes.gate = floats(width.intermediate);
+  sizes.up = floats(width.intermediate);
+  for (const std::size_t columns : {width.hidden, width.q, width.intermediate})
+    sizes.left = std::max(sizes.left, backend.left_bytes(rows, columns));
+  sizes.positions = rows * sizeof(std::uint32_t);
+  sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
+  sizes.sines = sizes.cosines;
+  const std::vector<backend::KvLayout> layouts = kv_layouts(composition, backend.options().compute);
+  for (std::size_t i = 0; i < composition.layers.size(); ++i) {
+    const backend::AttentionOptions options =
+        attention_options(composition.layers[i].mixer, layouts[i]);
+    sizes.attention_state =
+        std::max(sizes.attention_state, backend.attention_state_bytes(options, rows));
+  }
+  return sizes;
+}
+
+}  // namespace
+
+backend::AttentionOptions attention_options(const AttentionSpec& spec,
+                                            const backend::KvLayout& layout) {
+  backend::AttentionOptions options;
+  options.heads = spec.heads;
+  options.layout = layout;
+  options.scale = spec.scale;
+  options.window = spec.window;
+  return options;
+}
+
+std::uint64_t activation_bytes(const Composition& composition, const backend::Backend& backend,
+                               std::size_t max_rows) {
+  std::uint64_t sum = 0;
+  for (const std::size_t bytes : sizes_for(composition, backend, max_rows).all())
+    sum += round_up(bytes, memory::kCacheLineBytes);
+  return sum;
+}
+
+Result<Activations> Activations::make(const Composition& composition,
+                                      const backend::Backend& backend, std::size_t max_rows,
+                                      memory::Budget& budget) {
+  const Sizes sizes = sizes_for(composition, backend, max_rows);
+  Activations buffers;
+  buffers.max_rows = max_rows;
+  const auto make = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
+    OLLM_TRY(buffer, memory::Buffer::make(budget, "activations", bytes));
+    return {};
+  };
+  OLLM_TRY_VOID(make(buffers.hidden, sizes.hidden));
+  OLLM_TRY_VOID(make(buffers.normed, sizes.normed));
+  OLLM_TRY_VOID(make(buffers.q, sizes.q));
+  OLLM_TRY_VOID(make(buffers.k, sizes.k));
+  OLLM_TRY_VOID(make(buffers.v, sizes.v));
+  OLLM_TRY_VOID(make(buffers.attended, sizes.attended));
+  OLLM_TRY_VOID(make(buffers.gate, sizes.gate));
+  OLLM_TRY_VOID(make(buffers.up, sizes.up));
+  OLLM_TRY_VOID(make(buffers.left, sizes.left));
+  OLLM_TRY_VOID(make(buffers.positions, sizes.positions));
+  OLLM_TRY_VOID(make(buffers.cosines, sizes.cosines));
+  OLLM_TRY_VOID(make(buffers.sines, sizes.sines));
+  OLLM_TRY_VOID(make(buffers.attention_state, sizes.attention_state));
+  return buffers;
+}
+
+}  // namespace ollm::models

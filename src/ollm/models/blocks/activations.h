@@ -1,0 +1,43 @@
+// The memory of one sweep: every buffer between two layers, sized once for the most rows that a
+// sweep may have, so that the token loop allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ollm/backend/backend.h"
+#include "ollm/base/result.h"
+#include "ollm/memory/buffer.h"
+#include "ollm/models/composition.h"
+
+namespace ollm::models {
+
+/// The constants of one layer's attention as the backend takes them.
+backend::AttentionOptions attention_options(const AttentionSpec& spec,
+                                            const backend::KvLayout& layout);
+
+/// Bytes that Activations::make will charge; the plan's ledger counts with the same function.
+std::uint64_t activation_bytes(const Composition& composition, const backend::Backend& backend,
+                               std::size_t max_rows);
+
+/// Buffers of a sweep of at most `max_rows` rows. All f32 row-major, packed.
+struct Activations {
+  /// Errors: out_of_budget.
+  static Result<Activations> make(const Composition& composition, const backend::Backend& backend,
+                                  std::size_t max_rows, memory::Budget& budget);
+
+  std::size_t max_rows = 0;
+
+  memory::Buffer hidden;          // [rows, hidden] the residual stream
+  memory::Buffer normed;          // [rows, hidden] a block's input; later its output
+  memory::Buffer q;               // [rows, q]
+  memory::Buffer k, v;            // [rows, kv]
+  memory::Buffer attended;        // [rows, q]
+  memory::Buffer gate, up;        // [rows, intermediate]
+  memory::Buffer left;            // LeftOperand of the widest input
+  memory::Buffer positions;       // [rows] u32
+  memory::Buffer cosines, sines;  // [rotaries, rows, pairs]
+  memory::Buffer attention_state;
+};
+
+}  // namespace ollm::models

@@ -1,0 +1,20 @@
+// Softmax attention with grouped heads over a sequence's blocks of keys and values.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "ollm/models/blocks/activations.h"
+#include "ollm/models/blocks/linear.h"
+#include "ollm/models/blocks/rows.h"
+
+namespace ollm::models {
+
+/// Reads the block's input [rows, hidden] from activations.normed, appends keys and values of
+/// `layer` to the sequences, and leaves the block's output [rows, hidden] in activations.normed.
+/// activations.positions, cosines and sines hold those of the sweep.
+/// Errors: those of weights::Pass and kv::Sequence::walk.
+Result<void> attention(const SweepTools& tools, const Composition& composition, std::size_t layer,
+                       std::span<const RowSpan> spans, std::size_t rows, Activations& activations);
+
+}  // namespace ollm::models

@@ -1,0 +1,106 @@
+// A model as a list of parts: which blocks in which order, with which weights and constants. Data
+// only; written by families (models/<family>.cc), run by blocks/, sized by plan/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/backend/backend.h"
+#include "ollm/weights/tape_layout.h"
+
+namespace ollm::models {
+
+using weights::MatrixId;
+using weights::VectorId;
+
+/// y = x W^T + b, with W [out, in] as it is stored.
+struct LinearSpec {
+  MatrixId weight;
+  std::optional<VectorId> bias;
+  std::size_t in = 0;
+  std::size_t out = 0;
+};
+
+enum class NormKind { rms, layer };
+
+struct NormSpec {
+  NormKind kind = NormKind::rms;
+  VectorId weight;
+  std::optional<VectorId> bias;  // layer norm only
+  float eps = 0;
+};
+
+/// One set of rotary frequencies; layers name it by index.
+struct RotarySpec {
+  std::vector<float> inverse_frequencies;  // [pairs], f32 as Transformers computes them
+  float magnitude = 1;                     // multiplies cosine and sine (yarn)
+};
+
+/// Softmax attention with grouped heads (docs/architecture.md).
+struct AttentionSpec {
+  std::size_t heads = 0;
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;
+  float scale = 0;
+  std::size_t window = 0;             // 0: full history
+  std::optional<std::size_t> rotary;  // index into Composition::rotaries; nothing: no rotation
+  LinearSpec q, k, v, o;
+  /// Norms of q and k before the rotation: per head (weight [head_dim]) or over the whole row.
+  std::optional<NormSpec> q_norm, k_norm;
+  bool norm_whole_row = false;
+};
+
+/// down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate.
+struct FeedForwardSpec {
+  backend::Activation activation = backend::Activation::silu;
+  std::optional<LinearSpec> gate;
+  LinearSpec up;
+  LinearSpec down;
+};
+
+/// h += residual_multiplier * after(mixer(before(h))), then the same with the feed-forward.
+struct LayerSpec {
+  std::optional<NormSpec> before_mixer, after_mixer;
+  AttentionSpec mixer;
+  std::optional<NormSpec> before_feed_forward, after_feed_forward;
+  FeedForwardSpec feed_forward;
+};
+
+struct Composition {
+  std::size_t hidden_size = 0;
+  std::size_t vocab_size = 0;  // rows of the embedding: ids must be below it
+  std::size_t max_positions = 0;
+
+  weights::TapeLayout tape;
+  MatrixId embedding;
+  float embedding_multiplier = 1;
+  std::vector<RotarySpec> rotaries;
+  std::vector<LayerSpec> layers;
+  float residual_multiplier = 1;
+  NormSpec final_norm;
+  LinearSpec head;
+  float logits_divisor = 1;
+};
+
+/// The KV layout of every layer, for kv::Options.
+std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
+                                          backend::ComputeMode mode);
+
+/// Widest row of each kind of activation, over all layers; what buffers are sized by.
+struct Widths {
+  std::size_t hidden = 0;
+  std::size_t q = 0;             // heads * head_dim
+  std::size_t kv = 0;            // kv_heads * head_dim
+  std::size_t intermediate = 0;  // of a feed-forward
+  std::size_t rotary_pairs = 0;
+};
+Widths widths(const Composition& composition);
+
+/// Multiply-adds of all matrix products for one row, and of the head for one row of logits.
+std::uint64_t layer_multiply_adds_per_row(const Composition& composition);
+std::uint64_t head_multiply_adds_per_row(const Composition& composition);
+
+}  // namespace ollm::models

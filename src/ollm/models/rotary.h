@@ -1,0 +1,15 @@
+// The frequencies of rotary position embeddings, for each type of scaling.
+// Source: Transformers, modeling_rope_utils.py; Su et al., "RoFormer", 2021; Peng et al., "YaRN",
+// 2023. Leaves to others: turning rows by them (backend/).
+#pragma once
+
+#include "ollm/models/composition.h"
+#include "ollm/models/model_config.h"
+
+namespace ollm::models {
+
+/// Frequencies of head_dim * partial_rotary_factor / 2 pairs, rounded to f32 where Transformers
+/// does, and yarn's attention factor as the magnitude.
+RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim);
+
+}  // namespace ollm::models
