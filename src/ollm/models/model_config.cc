@@ -27,29 +27,17 @@ constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
 // Keys that change nothing of what is computed here: training, bookkeeping, caches, or what the
 // tensors themselves say (dtype).
 constexpr std::string_view kWithoutEffect[] = {
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_name_or_path",
-    "attention_dropout",
-    "attn_pdrop",
-    "dtype",
-    "embd_pdrop",
-    "embedding_dropout",
-    "initializer_range",
-    "is_decoder",
-    "max_window_layers",
-    "pad_token_id",
-    "pretraining_tp",
-    "resid_pdrop",
-    "residual_dropout",
-    "tokenizer_class",
-    "torch_dtype",
-    "torchscript",
-    "transformers.js_config",
-    "transformers_version",
-    "unsloth_fixed",
-    "unsloth_version",
-    "use_cache",
+    "_attn_implementation", "_attn_implementation_autoset",
+    "_name_or_path",        "attention_dropout",
+    "attn_pdrop",           "dtype",
+    "embd_pdrop",           "embedding_dropout",
+    "initializer_range",    "is_decoder",
+    "pad_token_id",         "pretraining_tp",
+    "resid_pdrop",          "residual_dropout",
+    "tokenizer_class",      "torch_dtype",
+    "torchscript",          "transformers.js_config",
+    "transformers_version", "unsloth_fixed",
+    "unsloth_version",      "use_cache",
 };
 
 struct NamedActivation {
@@ -230,57 +218,95 @@ Result<void> parse_norm_eps(const ConfigObject& config, ModelConfig& model) {
     }
     found = key;
     model.norm_eps = static_cast<float>(*eps);
+    model.layer_norm = key != "rms_norm_eps";
   }
   if (found.empty()) model.norm_eps = 1e-6F;  // LlamaConfig's default
   return {};
 }
 
-// sliding_window, use_sliding_window, layer_types, no_rope_layers: one value per layer.
-Result<void> parse_layer_lists(const ConfigObject& config, ModelConfig& model) {
+Error wrong_length(const ConfigObject& config, std::string_view key, std::size_t expected,
+                   std::size_t found) {
+  return config.error(ErrorKind::corrupt, key,
+                      fmt::format("expected {} entries, one a layer, found {}", expected, found));
+}
+
+// no_rope_layers, or the interval that makes it: which layers rotate.
+Result<void> parse_rotated_layers(const ConfigObject& config, ModelConfig& model) {
+  OLLM_TRY(const auto layers, config.list<std::int64_t>("no_rope_layers", IntegerRange{0, 1}));
+  OLLM_TRY(const auto given, config.optional<std::int64_t>("no_rope_layer_interval",
+                                                           IntegerRange::positive(kMaxLayers)));
+  // SmolLM3Config's default; no other type has layers without rotary unless it says so.
+  const bool by_default = model.model_type == "smollm3";
+  model.rotated.assign(model.num_hidden_layers, true);
+  if (!layers.empty()) {
+    if (layers.size() != model.num_hidden_layers)
+      return wrong_length(config, "no_rope_layers", model.num_hidden_layers, layers.size());
+    for (std::size_t i = 0; i < layers.size(); ++i) model.rotated[i] = layers[i] != 0;
+  } else if (given || by_default) {
+    const auto interval = static_cast<std::size_t>(given.value_or(4));
+    for (std::size_t i = 0; i < model.rotated.size(); ++i)
+      model.rotated[i] = (i + 1) % interval != 0;
+  }
+  if (std::count(model.rotated.begin(), model.rotated.end(), false) != 0)
+    model.special_keys.push_back("no_rope_layers");
+  return {};
+}
+
+// Which layers slide where no layer_types says it; `width` is not 0.
+Result<void> default_windows(const ConfigObject& config, std::size_t width, ModelConfig& model) {
+  OLLM_TRY(const auto first, config.optional<std::int64_t>("max_window_layers",
+                                                           IntegerRange::non_negative(kMaxLayers)));
+  if (model.model_type == "smollm3") {  // SmolLM3Config: only layers without rotary slide
+    for (std::size_t i = 0; i < model.windows.size(); ++i)
+      model.windows[i] = model.rotated[i] ? 0 : width;
+    return {};
+  }
+  if (model.model_type == "qwen2" || model.model_type == "qwen3") {
+    for (std::size_t i = 0; i < model.windows.size(); ++i)
+      model.windows[i] = i >= static_cast<std::size_t>(first.value_or(28)) ? width : 0;
+    return {};
+  }
+  if (first) {
+    return config.error(ErrorKind::unsupported, "max_window_layers",
+                        "which layers it lets slide is not known for this model type");
+  }
+  model.windows.assign(model.num_hidden_layers, width);
+  return {};
+}
+
+// sliding_window, use_sliding_window, layer_types: the window of each layer.
+Result<void> parse_windows(const ConfigObject& config, ModelConfig& model) {
   OLLM_TRY(const auto window,
            config.optional<std::int64_t>("sliding_window", IntegerRange::positive(kMaxPositions)));
-  OLLM_TRY(const bool use_window, config.value_or<bool>("use_sliding_window", true));
+  // Qwen2Config, Qwen3Config and SmolLM3Config slide only where the switch is on.
+  const bool has_switch =
+      model.model_type == "qwen2" || model.model_type == "qwen3" || model.model_type == "smollm3";
+  OLLM_TRY(const bool on, config.value_or<bool>("use_sliding_window", !has_switch));
   OLLM_TRY(const auto layer_types, config.list<std::string>("layer_types"));
-  const std::size_t width = window && use_window ? static_cast<std::size_t>(*window) : 0;
-  model.windows.assign(model.num_hidden_layers, width);
-  if (!layer_types.empty()) {
-    if (layer_types.size() != model.num_hidden_layers) {
+  const std::size_t width = window && on ? static_cast<std::size_t>(*window) : 0;
+  model.windows.assign(model.num_hidden_layers, 0);
+  if (layer_types.empty() && width != 0) {
+    OLLM_TRY_VOID(default_windows(config, width, model));
+  } else {
+    config.ignore("max_window_layers");  // how layer_types was made
+  }
+  if (!layer_types.empty() && layer_types.size() != model.num_hidden_layers)
+    return wrong_length(config, "layer_types", model.num_hidden_layers, layer_types.size());
+  for (std::size_t i = 0; i < layer_types.size(); ++i) {
+    if (layer_types[i] == "full_attention") continue;
+    if (layer_types[i] != "sliding_attention") {
+      return config.error(
+          ErrorKind::unsupported, "layer_types",
+          fmt::format("layer {} is of type '{}', which is not built", i, layer_types[i]));
+    }
+    if (width == 0) {
       return config.error(ErrorKind::corrupt, "layer_types",
-                          fmt::format("expected {} entries, one a layer, found {}",
-                                      model.num_hidden_layers, layer_types.size()));
+                          fmt::format("layer {} slides, but there is no sliding_window", i));
     }
-    for (std::size_t i = 0; i < layer_types.size(); ++i) {
-      if (layer_types[i] == "full_attention") {
-        model.windows[i] = 0;
-      } else if (layer_types[i] != "sliding_attention") {
-        return config.error(
-            ErrorKind::unsupported, "layer_types",
-            fmt::format("layer {} is of type '{}', which is not built", i, layer_types[i]));
-      } else if (width == 0) {
-        return config.error(ErrorKind::corrupt, "layer_types",
-                            fmt::format("layer {} slides, but there is no sliding_window", i));
-      }
-    }
+    model.windows[i] = width;
   }
-  for (const std::size_t layer_window : model.windows)
-    if (layer_window != 0) {
-      model.special_keys.push_back("sliding_window");
-      break;
-    }
-
-  OLLM_TRY(const auto no_rope, config.list<std::int64_t>("no_rope_layers", IntegerRange{0, 1}));
-  config.ignore("no_rope_layer_interval");  // how no_rope_layers was made
-  model.rotated.assign(model.num_hidden_layers, true);
-  if (!no_rope.empty()) {
-    if (no_rope.size() != model.num_hidden_layers) {
-      return config.error(ErrorKind::corrupt, "no_rope_layers",
-                          fmt::format("expected {} entries, one a layer, found {}",
-                                      model.num_hidden_layers, no_rope.size()));
-    }
-    for (std::size_t i = 0; i < no_rope.size(); ++i) model.rotated[i] = no_rope[i] != 0;
-    if (std::count(model.rotated.begin(), model.rotated.end(), false) != 0)
-      model.special_keys.push_back("no_rope_layers");
-  }
+  if (std::any_of(model.windows.begin(), model.windows.end(), [](std::size_t w) { return w != 0; }))
+    model.special_keys.push_back("sliding_window");
   return {};
 }
 
@@ -294,6 +320,8 @@ Result<void> parse_multipliers(const ConfigObject& config, ModelConfig& model) {
   OLLM_TRY_VOID(read("attention_multiplier", model.attention_multiplier));
   OLLM_TRY_VOID(read("residual_multiplier", model.residual_multiplier));
   OLLM_TRY_VOID(read("logits_scaling", model.logits_scaling));
+  // GraniteConfig's default is not 1 / sqrt(head_dim).
+  if (model.model_type == "granite" && !model.attention_multiplier) model.attention_multiplier = 1;
   return {};
 }
 
@@ -328,7 +356,8 @@ Result<ModelConfig> parse_model_config(const Json& document) {
   OLLM_TRY(model.mlp_bias, config.optional<bool>("mlp_bias"));
   OLLM_TRY(model.use_bias, config.optional<bool>("use_bias"));
   OLLM_TRY_VOID(parse_rotary(config, model));
-  OLLM_TRY_VOID(parse_layer_lists(config, model));
+  OLLM_TRY_VOID(parse_rotated_layers(config, model));
+  OLLM_TRY_VOID(parse_windows(config, model));
   OLLM_TRY_VOID(parse_multipliers(config, model));
   // Phi-3 writes it beside max_position_embeddings; it counts only for rotary types that scale.
   OLLM_TRY(const auto original,

@@ -45,7 +45,8 @@ struct ModelConfig {
   std::size_t head_dim = 0;
   std::size_t vocab_size = 0;
   std::size_t max_position_embeddings = 0;
-  float norm_eps = 0;  // rms_norm_eps, norm_epsilon or layer_norm_eps
+  float norm_eps = 0;       // rms_norm_eps, norm_epsilon or layer_norm_eps
+  bool layer_norm = false;  // it was one of the last two
   RotaryConfig rotary;
 
   /// Nothing where the key is absent: what that means is the family's business.
