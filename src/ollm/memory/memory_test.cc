@@ -4,6 +4,7 @@
 
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"
+#include "ollm/memory/ledger.h"
 
 namespace ollm::memory {
 namespace {
@@ -35,6 +36,18 @@ TEST(Budget, AboveTheLimitIsRefusedAndNamesTheOwner) {
   EXPECT_NE(second.error().message.find("activations"), std::string::npos);
   EXPECT_EQ(budget.used_bytes(), 600u);
   EXPECT_FALSE(budget.charge("overflow", UINT64_MAX).ok());
+}
+
+TEST(Ledger, PeakIsWhatAlwaysStaysAndTheLargerPhase) {
+  Ledger ledger;
+  ledger.add("weights", Phase::always, 1000);
+  ledger.add("tokenizer.json", Phase::load, 300);
+  ledger.add("kv", Phase::run, 100);
+  ledger.add("activations", Phase::run, 150);
+  EXPECT_EQ(ledger.peak_bytes(), 1300u);
+  ledger.add("logits", Phase::run, 100);
+  EXPECT_EQ(ledger.peak_bytes(), 1350u);
+  EXPECT_EQ(ledger.lines().size(), 5u);
 }
 
 TEST(Buffer, IsAlignedZeroedAndCharged) {

@@ -1,0 +1,40 @@
+// From a model, a machine and wishes to an execution plan: threads, instruction set, compute mode,
+// chunk, KV and the ledger that holds them to the budget. Only arithmetic; nothing is measured.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/tensor_index.h"
+#include "ollm/models/composition.h"
+#include "ollm/plan/execution_plan.h"
+#include "ollm/plan/machine.h"
+
+namespace ollm::plan {
+
+/// What the user fixed; what is absent is chosen.
+struct Wishes {
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::size_t> threads;
+  std::optional<std::size_t> prefill_chunk;
+  std::optional<std::size_t> context_tokens;
+  std::optional<backend::ComputeMode> compute;
+  std::optional<backend::Isa> isa;
+};
+
+/// What of the model's folder counts for memory beside its tensors.
+struct TextFiles {
+  std::uint64_t tokenizer_bytes = 0;  // of tokenizer.json, 0 where there is none
+};
+
+/// Always gives a plan where the wishes make sense; `fits` tells whether it can run.
+/// Errors: invalid_argument for a prompt longer than the model's positions or the wished context
+/// and for bf16 on weights that are not BF16.
+Result<ExecutionPlan> choose(const models::Composition& composition,
+                             const checkpoint::TensorIndex& tensors, const TextFiles& text,
+                             const Machine& machine, const Wishes& wishes,
+                             const Workload& workload);
+
+}  // namespace ollm::plan

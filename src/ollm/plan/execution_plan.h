@@ -1,0 +1,64 @@
+// Where every byte will live and what it will cost: all that the loader needs, and nothing left for
+// it to decide. Leaves to others: which backend and why (runtime_plan.h), how it is chosen
+// (choose.h), what then happened (runtime/).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "ollm/backend/options.h"
+#include "ollm/engine/engine.h"
+#include "ollm/kv/store.h"
+#include "ollm/memory/ledger.h"
+#include "ollm/plan/decision.h"
+#include "ollm/weights/tape.h"
+
+namespace ollm::plan {
+
+/// What the run will be asked to do; what is not known is assumed and said so.
+struct Workload {
+  std::size_t prompt_tokens = 0;
+  std::size_t max_new_tokens = 0;
+  std::size_t sequences = 1;  // at once, each with that many tokens
+  bool all_logits = false;    // of every position (score), not of the last alone
+  /// Tokens that one sequence may come to hold; 0: prompt_tokens + max_new_tokens.
+  std::size_t context_tokens = 0;
+};
+
+/// What a run should take. Rates are of the whole machine; times in seconds.
+struct Estimate {
+  std::uint64_t bytes_per_sweep = 0;         // read from disk
+  std::uint64_t memory_bytes_per_sweep = 0;  // of weights, read from memory in one decode sweep
+  double seconds_per_sweep = 0;              // one decode sweep
+  std::string bound_by;                      // "memory", "compute" or "disk", of decoding
+  double prefill_tokens_per_second = 0;
+  double decode_tokens_per_second = 0;
+  double time_to_first_token_s = 0;  // from when the model is loaded
+  double total_s = 0;                // from when the process starts
+};
+
+struct ExecutionPlan {
+  bool fits = false;
+  std::uint64_t budget_bytes = 0;
+  std::uint64_t minimum_bytes = 0;  // the smallest budget that runs as asked, whole MiB
+  memory::Ledger memory;
+
+  Workload workload;
+  std::size_t context_tokens = 0;  // that one sequence may hold
+  backend::Options backend;
+  std::size_t threads = 1;
+  weights::Options weights;
+  std::uint64_t weight_bytes = 0;
+  kv::Options kv;
+  engine::Options engine;
+  Estimate estimate;
+  std::vector<Decision> decisions;  // in the order they were made
+};
+
+/// The keys of contracts.md, in its order.
+nlohmann::ordered_json to_json(const ExecutionPlan& plan);
+
+}  // namespace ollm::plan

@@ -1,0 +1,144 @@
+// Same bits: whatever the chunk, the threads, the sequences beside and the size of KV blocks,
+// logits are equal bit for bit; and so they are on every table of one numeric class.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/loaded_model.h"
+#include "tests/test_data.h"
+
+namespace ollm::testing {
+namespace {
+
+struct Case {
+  std::string model;
+  backend::ComputeMode compute;
+};
+
+// Every kind of block that is built: grouped heads, biases, windows, norms of q and k, fused
+// projections, norms behind blocks, layers without rotary, layer norm.
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* model : {"llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3",
+                            "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+    all.push_back({model, backend::ComputeMode::f32});
+  for (const char* model : {"llama-bf16", "qwen3-bf16"}) {
+    all.push_back({model, backend::ComputeMode::f32});
+    all.push_back({model, backend::ComputeMode::bf16});
+  }
+  return all;
+}
+
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  std::string name = info.param.model + "_" + std::string(to_string(info.param.compute));
+  for (char& c : name)
+    if (c == '-') c = '_';
+  return name;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(vocab) - 1);
+  std::vector<std::int32_t> ids(count);
+  for (std::int32_t& id : ids) id = any(random);
+  return ids;
+}
+
+class SameBits : public ::testing::TestWithParam<Case> {
+ protected:
+  std::unique_ptr<LoadedModel> load(backend::Isa isa, std::size_t threads,
+                                    std::size_t kv_block_tokens = 64) {
+    LoadOptions options;
+    options.isa = isa;
+    options.compute = GetParam().compute;
+    options.threads = threads;
+    options.max_rows = 1024;
+    options.max_logit_rows = 1024;
+    options.kv_block_tokens = kv_block_tokens;
+    const auto folder = *test_data() / "golden" / "models" / GetParam().model;
+    auto model = LoadedModel::load(folder, options);
+    EXPECT_TRUE(model.ok()) << model.error().message;
+    return std::move(model).value();
+  }
+
+  // The sequence's logits, computed in uneven chunks while six others go along in each sweep.
+  std::vector<float> beside_others(LoadedModel& model, const std::vector<std::int32_t>& ids) {
+    constexpr std::size_t kOthers = 6;
+    const CancellationToken never;
+    const std::size_t vocab = model.vocab_size();
+    std::vector<std::vector<std::int32_t>> others;
+    std::vector<kv::Sequence> sequences;
+    for (std::uint32_t i = 0; i < kOthers; ++i)
+      others.push_back(random_ids(30 + 25 * i, vocab, 1000 + i));
+    for (std::size_t i = 0; i <= kOthers; ++i) {
+      sequences.push_back(model.new_sequence());
+      EXPECT_TRUE(sequences[i].reserve(i == kOthers ? ids.size() : others[i].size()).ok());
+    }
+    std::vector<float> out(ids.size() * vocab);
+    std::vector<std::size_t> done(kOthers + 1, 0);
+    for (std::size_t round = 0; done[kOthers] < ids.size(); ++round) {
+      std::vector<engine::Work> work;
+      std::vector<std::size_t> who;
+      for (std::size_t i = 0; i <= kOthers; ++i) {
+        const std::vector<std::int32_t>& all = i == kOthers ? ids : others[i];
+        const std::size_t wanted = 1 + (round * 13 + i * 7) % 23;
+        const std::size_t count = std::min(wanted, all.size() - done[i]);
+        if (count == 0) continue;
+        work.push_back({&sequences[i], std::span(all).subspan(done[i], count), 0});
+        who.push_back(i);
+      }
+      EXPECT_TRUE(model.engine()
+                      .sweep(
+                          work,
+                          [&](std::size_t item, std::size_t token, std::span<float> logits) {
+                            if (who[item] != kOthers) return;
+                            std::copy(logits.begin(), logits.end(),
+                                      out.begin() + static_cast<std::ptrdiff_t>(
+                                                        (done[kOthers] + token) * vocab));
+                          },
+                          never)
+                      .ok());
+      for (std::size_t i = 0; i < work.size(); ++i) done[who[i]] += work[i].tokens.size();
+    }
+    return out;
+  }
+};
+
+TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
+  if (!test_data()) GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+  std::vector<float> of_class;  // the first table's logits of the fma16 class
+  for (const backend::Isa isa : backend::supported_isas()) {
+    SCOPED_TRACE(std::string(to_string(isa)));
+    const auto one = load(isa, 1);
+    const std::vector<std::int32_t> ids = random_ids(150, one->vocab_size(), 7);
+    const auto whole = one->logits(ids, ids.size());
+    ASSERT_TRUE(whole.ok()) << whole.error().message;
+
+    for (const std::size_t chunk : {1u, 7u, 64u}) {
+      const auto chunked = one->logits(ids, chunk);
+      ASSERT_TRUE(chunked.ok());
+      EXPECT_TRUE(same_bits(*whole, *chunked)) << "chunk " << chunk;
+    }
+    const auto two = load(isa, 2, 192);
+    const auto threaded = two->logits(ids, 64);
+    ASSERT_TRUE(threaded.ok());
+    EXPECT_TRUE(same_bits(*whole, *threaded)) << "2 threads, KV blocks of 192";
+    EXPECT_TRUE(same_bits(*whole, beside_others(*two, ids))) << "beside six others";
+
+    if (backend::numeric_class(isa, GetParam().compute) != backend::NumericClass::fma16) continue;
+    if (of_class.empty()) of_class = *whole;
+    EXPECT_TRUE(same_bits(of_class, *whole)) << "differs from the scalar table";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits, ::testing::ValuesIn(cases()), case_name);
+
+}  // namespace
+}  // namespace ollm::testing

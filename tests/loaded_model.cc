@@ -1,0 +1,97 @@
+#include "tests/loaded_model.h"
+
+#include <algorithm>
+
+#include "nlohmann/json.hpp"
+#include "ollm/checkpoint/json_reader.h"
+#include "ollm/models/families.h"
+#include "ollm/models/generic.h"
+#include "ollm/models/inventory.h"
+#include "ollm/models/model_config.h"
+
+namespace ollm::testing {
+namespace {
+
+Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder,
+                                           const LoadOptions& options) {
+  checkpoint::Json document = folder.config();
+  if (!options.config_file.empty()) {
+    OLLM_TRY(const std::string text, folder.read_text(options.config_file));
+    OLLM_TRY(document, checkpoint::parse_json(text, options.config_file));
+  }
+  OLLM_TRY(const models::ModelConfig config, models::parse_model_config(document));
+  OLLM_TRY_VOID(models::check_unknown_keys(config, {}));
+  if (const models::Family* family = models::find_family(config.architecture)) {
+    OLLM_TRY(const models::Blueprint blueprint, family->blueprint(config));
+    models::Composition composition = models::compose(config, blueprint);
+    OLLM_TRY_VOID(models::check_inventory(folder.tensors(), composition));
+    return composition;
+  }
+  OLLM_TRY(models::GenericModel model, models::compose_generic(config, folder.tensors()));
+  return std::move(model.composition);
+}
+
+}  // namespace
+
+std::int32_t argmax(std::span<const float> logits) {
+  return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path,
+                                                       const LoadOptions& options) {
+  auto model = std::make_unique<LoadedModel>();
+  OLLM_TRY(const checkpoint::ModelFolder folder, checkpoint::ModelFolder::open(path));
+  OLLM_TRY(model->composition_, compose_folder(folder, options));
+  model->pool_ = std::make_unique<ThreadPool>(options.threads);
+  OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
+  const CancellationToken never;
+  OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, {}, model->budget_,
+                                             nullptr, never));
+  kv::Options kv;
+  kv.layers = models::kv_layouts(model->composition_, options.compute);
+  kv.block_tokens = options.kv_block_tokens;
+  kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
+  OLLM_TRY(model->store_, kv::Store::make(kv, model->budget_));
+  OLLM_TRY(model->engine_,
+           engine::Engine::make(model->composition_, *model->tape_, *model->backend_,
+                                {options.max_rows, options.max_logit_rows}, model->budget_));
+  return model;
+}
+
+Result<std::vector<float>> LoadedModel::logits(const std::vector<std::int32_t>& ids,
+                                               std::size_t chunk) {
+  const CancellationToken never;
+  kv::Sequence sequence = new_sequence();
+  OLLM_TRY_VOID(sequence.reserve(ids.size()));
+  std::vector<float> all(ids.size() * vocab_size());
+  for (std::size_t done = 0; done < ids.size();) {
+    const std::size_t count = std::min(chunk, ids.size() - done);
+    const engine::Work work{&sequence, std::span(ids).subspan(done, count), 0};
+    OLLM_TRY_VOID(engine_->sweep(
+        {&work, 1},
+        [&](std::size_t, std::size_t token, std::span<float> row) {
+          std::copy(row.begin(), row.end(),
+                    all.begin() + static_cast<std::ptrdiff_t>((done + token) * vocab_size()));
+        },
+        never));
+    done += count;
+  }
+  return all;
+}
+
+Result<std::vector<std::int32_t>> LoadedModel::greedy(const std::vector<std::int32_t>& ids,
+                                                      std::size_t count) {
+  const CancellationToken never;
+  kv::Sequence sequence = new_sequence();
+  OLLM_TRY_VOID(sequence.reserve(ids.size() + count));
+  std::vector<std::int32_t> out;
+  const auto take = [&](std::span<float> row) { out.push_back(argmax(row)); };
+  OLLM_TRY_VOID(engine_->prefill(sequence, ids, nullptr, take, never));
+  while (out.size() < count) {
+    const std::int32_t last = out.back();
+    OLLM_TRY_VOID(engine_->prefill(sequence, {&last, 1}, nullptr, take, never));
+  }
+  return out;
+}
+
+}  // namespace ollm::testing

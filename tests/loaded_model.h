@@ -1,0 +1,60 @@
+// A model folder, loaded as the runtime loads it but without plan and text: what laws and goldens
+// are checked on. Everything that may not change a bit is an option.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ollm/backend/backend.h"
+#include "ollm/base/thread_pool.h"
+#include "ollm/checkpoint/model_folder.h"
+#include "ollm/engine/engine.h"
+#include "ollm/kv/store.h"
+#include "ollm/models/composition.h"
+#include "ollm/weights/tape.h"
+
+namespace ollm::testing {
+
+struct LoadOptions {
+  backend::Isa isa = backend::Isa::scalar;
+  backend::ComputeMode compute = backend::ComputeMode::f32;
+  std::size_t threads = 1;
+  std::size_t max_rows = 256;
+  std::size_t max_logit_rows = 256;
+  std::size_t kv_tokens = 4096;  // over all sequences
+  std::size_t kv_block_tokens = 64;
+  std::string config_file;  // instead of config.json: "config.v5.json"
+};
+
+class LoadedModel {
+ public:
+  static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& folder,
+                                                   const LoadOptions& options);
+
+  engine::Engine& engine() { return *engine_; }
+  kv::Sequence new_sequence() { return kv::Sequence(*store_); }
+  std::size_t vocab_size() const { return composition_.head.out; }
+  const models::Composition& composition() const { return composition_; }
+
+  /// Logits of all tokens, in chunks of `chunk`, one sequence alone.
+  Result<std::vector<float>> logits(const std::vector<std::int32_t>& ids, std::size_t chunk);
+
+  /// The next `count` tokens, greedy, end tokens ignored.
+  Result<std::vector<std::int32_t>> greedy(const std::vector<std::int32_t>& ids, std::size_t count);
+
+ private:
+  models::Composition composition_;
+  memory::Budget budget_{std::uint64_t{8} << 30};
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<backend::Backend> backend_;
+  std::unique_ptr<weights::Tape> tape_;
+  std::unique_ptr<kv::Store> store_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+/// The largest logit's id; ties go to the lowest.
+std::int32_t argmax(std::span<const float> logits);
+
+}  // namespace ollm::testing
