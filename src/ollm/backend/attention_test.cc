@@ -1,0 +1,369 @@
+// Attention of every table: against the reference, and the same bits however tiles and rows come.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "ollm/backend/kernel_fixture.h"
+
+namespace ollm::backend {
+namespace {
+
+struct Shape {
+  std::size_t heads, kv_heads, key_size, value_size;
+  std::size_t tokens;  // in the cache
+  std::size_t rows;    // the last ones of them
+  std::size_t window = 0;
+  float soft_cap = 0;
+  bool sinks = false;
+};
+
+// One layer's cache, its queries, and how they are weighed.
+struct Layer {
+  Shape shape;
+  AttentionOptions options;
+  std::vector<float> sinks;
+  std::vector<float> q;
+  std::vector<std::uint32_t> positions;
+  std::vector<AlignedBytes> tiles;
+
+  std::vector<const std::byte*> pointers() const {
+    std::vector<const std::byte*> all;
+    for (const AlignedBytes& tile : tiles) all.push_back(tile.get());
+    return all;
+  }
+};
+
+Layer layer_of(Backend& backend, const Shape& s, unsigned seed) {
+  Layer layer;
+  layer.shape = s;
+  layer.options.heads = s.heads;
+  layer.options.layout = {s.kv_heads, s.key_size, s.value_size, backend.options().compute};
+  layer.options.scale = 1 / std::sqrt(static_cast<float>(s.key_size));
+  layer.options.window = s.window;
+  layer.options.soft_cap = s.soft_cap;
+  layer.sinks = random_floats(s.heads, seed + 3);
+  layer.q = random_floats(s.rows * s.heads * s.key_size, seed, 2);
+  for (std::size_t r = 0; r < s.rows; ++r)
+    layer.positions.push_back(static_cast<std::uint32_t>(s.tokens - s.rows + r));
+  const std::vector<float> k = random_floats(s.tokens * s.kv_heads * s.key_size, seed + 1);
+  const std::vector<float> v = random_floats(s.tokens * s.kv_heads * s.value_size, seed + 2);
+  for (std::size_t token = 0; token < s.tokens; ++token) {
+    if (token % kTileTokens == 0) layer.tiles.emplace_back(layer.options.layout.tile_bytes());
+    backend.store_kv(layer.options.layout, k.data() + token * s.kv_heads * s.key_size,
+                     v.data() + token * s.kv_heads * s.value_size, layer.tiles.back().get(),
+                     token % kTileTokens);
+  }
+  return layer;
+}
+
+// Rows [first, first + rows), with all tiles given `tiles_per_call` at a time.
+std::vector<float> attend(Backend& backend, const Layer& layer, std::size_t tiles_per_call,
+                          std::size_t first = 0, std::size_t rows = SIZE_MAX) {
+  const Shape& s = layer.shape;
+  rows = std::min(rows, s.rows - first);
+  AttentionOptions options = layer.options;
+  if (s.sinks) options.sinks = layer.sinks.data();
+  std::vector<float> out(rows * s.heads * s.value_size, -9);
+  AttentionRows r;
+  r.q = layer.q.data() + first * s.heads * s.key_size;
+  r.out = out.data();
+  r.positions = layer.positions.data() + first;
+  r.rows = rows;
+  const std::size_t state_bytes = backend.attention_state_bytes(options, rows);
+  const AlignedBytes state(state_bytes);
+  std::memset(state.get(), 0xff, state_bytes);
+  backend.attention_begin(options, r, state.get());
+  const std::vector<const std::byte*> all = layer.pointers();
+  const std::span<const std::byte* const> tiles(all);
+  for (std::size_t t = 0; t < all.size(); t += tiles_per_call)
+    backend.attention_fold(options, r, tiles.subspan(t, std::min(tiles_per_call, all.size() - t)),
+                           t * kTileTokens, state.get());
+  backend.attention_finish(options, r, state.get());
+  return out;
+}
+
+constexpr std::size_t kAll = SIZE_MAX / 2;
+
+const Shape kShapes[] = {
+    {.heads = 4, .kv_heads = 2, .key_size = 64, .value_size = 64, .tokens = 200, .rows = 200},
+    {.heads = 1, .kv_heads = 1, .key_size = 1, .value_size = 1, .tokens = 1, .rows = 1},
+    {.heads = 7, .kv_heads = 1, .key_size = 17, .value_size = 33, .tokens = 131, .rows = 9},
+    {.heads = 6, .kv_heads = 2, .key_size = 80, .value_size = 80, .tokens = 65, .rows = 65},
+    {.heads = 3, .kv_heads = 3, .key_size = 48, .value_size = 16, .tokens = 64, .rows = 64},
+    {.heads = 4,
+     .kv_heads = 2,
+     .key_size = 32,
+     .value_size = 48,
+     .tokens = 300,
+     .rows = 150,
+     .window = 33},
+    {.heads = 4,
+     .kv_heads = 2,
+     .key_size = 16,
+     .value_size = 16,
+     .tokens = 300,
+     .rows = 300,
+     .window = 1,
+     .sinks = true},
+    {.heads = 2,
+     .kv_heads = 1,
+     .key_size = 20,
+     .value_size = 20,
+     .tokens = 190,
+     .rows = 100,
+     .window = 128,
+     .soft_cap = 3,
+     .sinks = true},
+};
+
+std::vector<Isa> tables_and_reference() {
+  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
+  isas.push_back(Isa::reference);
+  return isas;
+}
+
+// Values are of size 1. In f32 the sums of some hundred terms; in bf16 a weight p may be rounded
+// to the other neighbour, 2^-9 of one term.
+double tolerance(ComputeMode mode) { return mode == ComputeMode::f32 ? 2e-5 : 1e-2; }
+
+void expect_close(const std::vector<float>& got, const std::vector<float>& truth, double limit) {
+  ASSERT_EQ(got.size(), truth.size());
+  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], truth[i], limit) << i;
+}
+
+TEST(Attention, AgreesWithTheReference) {
+  ThreadPool pool(2);
+  for (const ComputeMode mode : kModes) {
+    const auto reference = backend_of(Isa::reference, mode, pool);
+    for (const Isa isa : supported_isas()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      for (std::size_t i = 0; i < std::size(kShapes); ++i) {
+        SCOPED_TRACE("shape " + std::to_string(i));
+        const std::vector<float> truth =
+            attend(*reference, layer_of(*reference, kShapes[i], 5), kAll);
+        expect_close(attend(*backend, layer_of(*backend, kShapes[i], 5), kAll), truth,
+                     tolerance(mode));
+      }
+    }
+  }
+}
+
+// The reference itself, without tiles, spans or rescaling: softmax as it is written in papers.
+TEST(Attention, ReferenceIsSoftmaxOfScoresTimesValues) {
+  ThreadPool pool(1);
+  const auto reference = backend_of(Isa::reference, ComputeMode::f32, pool);
+  Shape s = {.heads = 2, .kv_heads = 1, .key_size = 8, .value_size = 8, .tokens = 150, .rows = 150};
+  for (const bool sinks : {false, true}) {
+    s.sinks = sinks;
+    const Layer layer = layer_of(*reference, s, 40);
+    const std::vector<float> got = attend(*reference, layer, 1);
+    const std::vector<float> k = random_floats(s.tokens * 8, 41);
+    const std::vector<float> v = random_floats(s.tokens * 8, 42);
+    for (std::size_t r = 0; r < s.rows; ++r) {
+      for (std::size_t h = 0; h < 2; ++h) {
+        double sum = sinks ? std::exp(static_cast<double>(layer.sinks[h])) : 0.0;
+        double values[8] = {};
+        for (std::size_t t = 0; t <= r; ++t) {
+          double score = 0;
+          for (std::size_t i = 0; i < 8; ++i)
+            score += static_cast<double>(layer.q[(r * 2 + h) * 8 + i]) *
+                     static_cast<double>(k[t * 8 + i]);
+          const double p = std::exp(score * static_cast<double>(layer.options.scale));
+          sum += p;
+          for (std::size_t i = 0; i < 8; ++i) values[i] += p * static_cast<double>(v[t * 8 + i]);
+        }
+        for (std::size_t i = 0; i < 8; ++i)
+          ASSERT_NEAR(got[(r * 2 + h) * 8 + i], values[i] / sum, 1e-6);
+      }
+    }
+  }
+}
+
+TEST(Attention, AgreesWithTheReferenceAcrossSpans) {
+  ThreadPool pool(2);
+  const Shape s = {.heads = 2,
+                   .kv_heads = 1,
+                   .key_size = 16,
+                   .value_size = 16,
+                   .tokens = 8300,
+                   .rows = 3,
+                   .sinks = true};
+  for (const ComputeMode mode : kModes) {
+    const auto reference = backend_of(Isa::reference, mode, pool);
+    const std::vector<float> truth = attend(*reference, layer_of(*reference, s, 6), kAll);
+    for (const Isa isa : supported_isas()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      expect_close(attend(*backend, layer_of(*backend, s, 6), kAll), truth, tolerance(mode));
+    }
+  }
+}
+
+TEST(Attention, TablesOfOneClassGiveTheSameBits) {
+  ThreadPool pool(2);
+  for (const ComputeMode mode : kModes) {
+    const auto scalar = backend_of(Isa::scalar, mode, pool);
+    for (const Isa isa : supported_isas()) {
+      if (numeric_class(isa, mode) != scalar->numeric_class()) continue;
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      for (const Shape& s : kShapes)
+        EXPECT_TRUE(same_bits(attend(*backend, layer_of(*backend, s, 8), kAll),
+                              attend(*scalar, layer_of(*scalar, s, 8), kAll)));
+      const Shape spans = {.heads = 2,
+                           .kv_heads = 1,
+                           .key_size = 16,
+                           .value_size = 16,
+                           .tokens = 4200,
+                           .rows = 2,
+                           .sinks = true};
+      EXPECT_TRUE(same_bits(attend(*backend, layer_of(*backend, spans, 8), kAll),
+                            attend(*scalar, layer_of(*scalar, spans, 8), kAll)));
+    }
+  }
+}
+
+TEST(Attention, BitsDoNotDependOnHowTilesComeOrWhichRowsStandTogether) {
+  ThreadPool pool(2);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : tables_and_reference()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      for (const Shape& s : kShapes) {
+        const Layer layer = layer_of(*backend, s, 9);
+        const std::vector<float> expected = attend(*backend, layer, kAll);
+        for (const std::size_t tiles : {std::size_t{1}, std::size_t{2}, std::size_t{3}})
+          EXPECT_TRUE(same_bits(attend(*backend, layer, tiles), expected));
+        for (const std::size_t chunk : {std::size_t{1}, std::size_t{7}, std::size_t{64}}) {
+          std::vector<float> apart;
+          for (std::size_t row = 0; row < s.rows; row += chunk) {
+            const std::vector<float> part = attend(*backend, layer, kAll, row, chunk);
+            apart.insert(apart.end(), part.begin(), part.end());
+          }
+          EXPECT_TRUE(same_bits(apart, expected)) << "by " << chunk;
+        }
+      }
+    }
+  }
+}
+
+TEST(Attention, BitsDoNotDependOnChunksAcrossASpanBorder) {
+  ThreadPool pool(2);
+  const Shape s = {.heads = 2,
+                   .kv_heads = 1,
+                   .key_size = 16,
+                   .value_size = 32,
+                   .tokens = kSpanTokens + 70,
+                   .rows = 140};
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : supported_isas()) {
+      if (isa == Isa::scalar) continue;  // slow; held to the others' bits above
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      const Layer layer = layer_of(*backend, s, 10);
+      const std::vector<float> expected = attend(*backend, layer, kAll);
+      EXPECT_TRUE(same_bits(attend(*backend, layer, 1), expected));
+      EXPECT_TRUE(same_bits(attend(*backend, layer, 5), expected));
+      std::vector<float> apart;
+      for (std::size_t row = 0; row < s.rows; row += 33) {
+        const std::vector<float> part = attend(*backend, layer, 7, row, 33);
+        apart.insert(apart.end(), part.begin(), part.end());
+      }
+      EXPECT_TRUE(same_bits(apart, expected));
+    }
+  }
+}
+
+TEST(Attention, BitsDoNotDependOnThreads) {
+  ThreadPool one(1);
+  ThreadPool two(2);
+  ThreadPool three(3);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : supported_isas()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto alone = backend_of(isa, mode, one);
+      const Layer layer = layer_of(*alone, kShapes[0], 12);
+      const std::vector<float> expected = attend(*alone, layer, kAll);
+      for (ThreadPool* pool : {&two, &three})
+        EXPECT_TRUE(same_bits(attend(*backend_of(isa, mode, *pool), layer, kAll), expected));
+    }
+  }
+}
+
+// Slots that a row does not see: later tokens of its own chunk, or what an earlier use left there.
+TEST(Attention, BitsDoNotDependOnWhatUnseenSlotsHold) {
+  ThreadPool pool(1);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : supported_isas()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      for (const std::size_t tokens : {std::size_t{65}, std::size_t{66}, std::size_t{100}}) {
+        for (const std::size_t window : {std::size_t{0}, std::size_t{20}, std::size_t{21}}) {
+          const Shape s = {.heads = 6,
+                           .kv_heads = 2,
+                           .key_size = 16,
+                           .value_size = 32,
+                           .tokens = tokens,
+                           .rows = 3,
+                           .window = window};
+          const Layer layer = layer_of(*backend, s, 14);
+          const std::vector<float> expected = attend(*backend, layer, kAll);
+          const std::vector<float> garbage(2 * 32, std::numeric_limits<float>::infinity());
+          const std::vector<float> large = random_floats(2 * 32, 15, 1e30f);
+          for (std::size_t token = 0; token < layer.tiles.size() * kTileTokens; ++token) {
+            const bool before = window != 0 && token + window <= layer.positions.front();
+            if (token <= layer.positions.back() && !before) continue;
+            const std::vector<float>& put = token % 3 == 0 ? garbage : large;
+            backend->store_kv(layer.options.layout, put.data(), put.data(),
+                              layer.tiles[token / kTileTokens].get(), token % kTileTokens);
+          }
+          EXPECT_TRUE(same_bits(attend(*backend, layer, kAll), expected))
+              << tokens << " tokens, window " << window;
+        }
+      }
+    }
+  }
+}
+
+// An earlier row of a chunk next to a later one whose token overflowed.
+TEST(Attention, AnEarlierRowDoesNotSeeALaterTokensInfinity) {
+  ThreadPool pool(1);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : supported_isas()) {
+      const auto backend = backend_of(isa, mode, pool);
+      const Shape s = {
+          .heads = 2, .kv_heads = 1, .key_size = 16, .value_size = 16, .tokens = 10, .rows = 10};
+      const Layer layer = layer_of(*backend, s, 16);
+      const std::vector<float> before = attend(*backend, layer, kAll, 0, 9);
+      const std::vector<float> infinite(16, std::numeric_limits<float>::infinity());
+      backend->store_kv(layer.options.layout, infinite.data(), infinite.data(),
+                        layer.tiles[0].get(), 9);
+      std::vector<float> after = attend(*backend, layer, kAll);
+      after.resize(before.size());
+      EXPECT_TRUE(same_bits(before, after)) << name_of(isa, mode);
+    }
+  }
+}
+
+TEST(Attention, StoredTilesAreTheDocumentedLayoutInEveryTable) {
+  ThreadPool pool(1);
+  for (const ComputeMode mode : kModes) {
+    const auto reference = backend_of(Isa::reference, mode, pool);
+    const Layer truth = layer_of(*reference, kShapes[2], 18);
+    for (const Isa isa : supported_isas()) {
+      const Layer layer = layer_of(*backend_of(isa, mode, pool), kShapes[2], 18);
+      for (std::size_t t = 0; t < truth.tiles.size(); ++t)
+        EXPECT_EQ(std::memcmp(truth.tiles[t].get(), layer.tiles[t].get(),
+                              truth.options.layout.tile_bytes()),
+                  0)
+            << name_of(isa, mode);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ollm::backend

@@ -1,0 +1,301 @@
+// How the CPU's work is split over threads. No split changes a result: every output is computed by
+// one thread in one order (docs/decisions/same-bits.md).
+// Leaves to others: the kernels (kernels.h) and the order itself (*.inc).
+#include "ollm/backend/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <type_traits>
+
+#include "ollm/backend/float_mode.h"
+#include "ollm/base/check.h"
+
+namespace ollm::backend {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+// Below this a loop of the pool costs more than it saves: waking a sleeping worker takes about
+// 10 us, an awake one below 1 us.
+constexpr std::size_t kWorkWorthThreads = 20'000;
+
+// Rows of one part of attention: with a group of 4 heads of 64 its running sums (64 KiB) stay in
+// the second-level cache while tiles pass.
+constexpr std::size_t kAttentionRows = 64;
+
+const cpu::Kernels& table_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return cpu::kAvx2Kernels;
+    case Isa::avx512:
+      return cpu::kAvx512Kernels;
+    case Isa::avx512_bf16:
+      return cpu::kAvx512Bf16Kernels;
+    case Isa::scalar:
+    case Isa::reference:
+      break;
+  }
+  return cpu::kScalarKernels;
+}
+
+std::size_t type_index(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return static_cast<std::size_t>(cpu::WeightType::f32);
+    case DType::f16:
+      return static_cast<std::size_t>(cpu::WeightType::f16);
+    default:
+      OLLM_CHECK(dtype == DType::bf16);
+      return static_cast<std::size_t>(cpu::WeightType::bf16);
+  }
+}
+
+std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+
+// A body that the pool may keep by reference: std::function holds one pointer without allocating.
+template <typename Body>
+void on_pool(ThreadPool& pool, std::size_t count, const Body& body) {
+  pool.parallel_for(count, [&body](std::size_t i) {
+    const FloatMode mode;
+    body(i);
+  });
+}
+
+cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows& rows,
+                            std::byte* state) {
+  cpu::Attention a = {};
+  a.q = rows.q;
+  a.out = rows.out;
+  a.positions = rows.positions;
+  a.rows = rows.rows;
+  a.heads = options.heads;
+  a.kv_heads = options.layout.kv_heads;
+  a.key_size = options.layout.key_size;
+  a.value_size = options.layout.value_size;
+  a.scale = options.scale;
+  a.soft_cap = options.soft_cap;
+  a.window = options.window;
+  a.sinks = options.sinks;
+  a.state = state;
+  return a;
+}
+
+static_assert(static_cast<int>(ComputeMode::f32) == 0 && static_cast<int>(ComputeMode::bf16) == 1);
+static_assert(static_cast<int>(Activation::silu) == 0 && static_cast<int>(Activation::gelu) == 1 &&
+              static_cast<int>(Activation::gelu_tanh) == 2 &&
+              static_cast<int>(Activation::relu) == 3 &&
+              static_cast<int>(Activation::relu_squared) == 4);
+static_assert(kTileTokens == 64 && kSpanTokens == 4096, "attention.inc has its own copies");
+
+}  // namespace
+
+CpuBackend::CpuBackend(const Options& options, ThreadPool& pool)
+    : options_(options),
+      kernels_(table_of(options.isa)),
+      mode_(kernels_.mode[static_cast<std::size_t>(options.compute)]),
+      pool_(pool),
+      scratch_(static_cast<std::byte*>(std::aligned_alloc(
+                   kAlignment,
+                   divide_up(kernels_.scratch_bytes, kAlignment) * kAlignment * pool.threads())),
+               [](std::byte* p) { std::free(p); }) {
+  OLLM_CHECK(scratch_ != nullptr);
+}
+
+CpuBackend::~CpuBackend() = default;
+
+template <typename Body>
+void CpuBackend::split(std::size_t count, std::size_t multiple, std::size_t work,
+                       const Body& body) {
+  if (count == 0) return;
+  const std::size_t units = divide_up(count, multiple);
+  const std::size_t threads = pool_.threads();
+  if (threads == 1 || units == 1 || work < kWorkWorthThreads) {
+    const FloatMode mode;
+    body(0, count);
+    return;
+  }
+  // A few parts a thread, so that one that is held up by other processes does less.
+  const std::size_t parts = std::min(units, threads * 4);
+  on_pool(pool_, parts, [&](std::size_t part) {
+    const std::size_t begin = units * part / parts * multiple;
+    const std::size_t end = std::min(count, units * (part + 1) / parts * multiple);
+    body(begin, end);
+  });
+}
+
+std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
+  return rows * divide_up(cols, 32) * mode_.left_step_bytes;
+}
+
+LeftOperand CpuBackend::prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
+                                     std::size_t cols, std::byte* storage) {
+  const std::size_t groups = divide_up(rows, kernels_.group_rows);
+  split(groups, 1, rows * cols / 4, [&](std::size_t begin, std::size_t end) {
+    mode_.prepare_left(x, x_stride, rows, cols, begin, end, storage);
+  });
+  return {storage, rows, cols};
+}
+
+void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
+                        std::size_t out_stride) {
+  if (x.rows == 0 || w.rows == 0) return;
+  OLLM_DCHECK(x.cols == w.cols);
+  const cpu::Matmul product = {x.data, x.rows, x.cols, w.data, w.rows, out, out_stride};
+  const auto kernel = mode_.matmul[type_index(w.dtype)];
+  const std::size_t scratch_bytes = divide_up(kernels_.scratch_bytes, kAlignment) * kAlignment;
+  const std::size_t threads = pool_.threads();
+  const std::size_t units = divide_up(w.rows, kernels_.output_multiple);
+  if (threads == 1 || units == 1 || x.rows * x.cols * w.rows / 16 < kWorkWorthThreads) {
+    const FloatMode mode;
+    kernel(product, 0, w.rows, scratch_.get());
+    return;
+  }
+  // Parts are taken in order by whoever is free; each call of the body has its own scratch.
+  const std::size_t parts =
+      std::min(units, x.rows < kernels_.panel_rows ? threads * 4
+                                                   : divide_up(w.rows, kernels_.panel_outputs));
+  std::atomic<std::size_t> next{0};
+  on_pool(pool_, threads, [&](std::size_t thread) {
+    std::byte* scratch = scratch_.get() + thread * scratch_bytes;
+    for (std::size_t part = next.fetch_add(1); part < parts; part = next.fetch_add(1)) {
+      const std::size_t begin = units * part / parts * kernels_.output_multiple;
+      const std::size_t end =
+          std::min(w.rows, units * (part + 1) / parts * kernels_.output_multiple);
+      kernel(product, begin, end, scratch);
+    }
+  });
+}
+
+void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
+                          const WeightVector& bias) {
+  const auto kernel = kernels_.add_bias[type_index(bias.dtype)];
+  split(rows, 1, rows * bias.size / 8, [&](std::size_t begin, std::size_t end) {
+    kernel(x + begin * x_stride, x_stride, end - begin, bias.data, bias.size);
+  });
+}
+
+void CpuBackend::widen(const WeightRows& w, float* out) {
+  const std::size_t type = type_index(w.dtype);
+  const std::size_t element_bytes = w.dtype == DType::f32 ? 4 : 2;
+  const std::size_t n = w.rows * w.cols;
+  split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.widen[type](w.data + begin * element_bytes, out + begin, end - begin);
+  });
+}
+
+void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float weight_offset,
+                          float eps, float* out, std::size_t rows) {
+  const auto kernel = kernels_.rms_norm[type_index(weight.dtype)];
+  split(rows, 1, rows * weight.size / 8, [&](std::size_t begin, std::size_t end) {
+    kernel(x + begin * weight.size, weight.data, weight_offset, eps, out + begin * weight.size,
+           end - begin, weight.size);
+  });
+}
+
+void CpuBackend::layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
+                            float eps, float* out, std::size_t rows) {
+  OLLM_CHECK(bias.data == nullptr || bias.dtype == weight.dtype);
+  const auto kernel = kernels_.layer_norm[type_index(weight.dtype)];
+  split(rows, 1, rows * weight.size / 4, [&](std::size_t begin, std::size_t end) {
+    kernel(x + begin * weight.size, weight.data, bias.data, eps, out + begin * weight.size,
+           end - begin, weight.size);
+  });
+}
+
+void CpuBackend::add(float* x, const float* y, float y_scale, std::size_t n) {
+  split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.add(x + begin, y + begin, y_scale, end - begin);
+  });
+}
+
+void CpuBackend::scale(float* x, float factor, std::size_t n) {
+  split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.scale(x + begin, factor, end - begin);
+  });
+}
+
+void CpuBackend::soft_cap(float* x, float cap, std::size_t n) {
+  split(n, 16, n, [&](std::size_t begin, std::size_t end) {
+    kernels_.soft_cap(x + begin, cap, end - begin);
+  });
+}
+
+void CpuBackend::activate(Activation activation, const float* gate, const float* up, float* out,
+                          std::size_t n) {
+  const auto kernel = kernels_.activate[static_cast<std::size_t>(activation)];
+  split(n, 16, n, [&](std::size_t begin, std::size_t end) {
+    kernel(gate + begin, up == nullptr ? nullptr : up + begin, out + begin, end - begin);
+  });
+}
+
+void CpuBackend::rotary_table(const std::uint32_t* positions, std::size_t rows,
+                              const float* inverse_frequencies, std::size_t pairs, float magnitude,
+                              float* cos_out, float* sin_out) {
+  split(rows, 1, rows * pairs * 20, [&](std::size_t begin, std::size_t end) {
+    kernels_.rotary_table(positions + begin, end - begin, inverse_frequencies, pairs, magnitude,
+                          cos_out + begin * pairs, sin_out + begin * pairs);
+  });
+}
+
+void CpuBackend::rotate(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                        std::size_t head_size, const float* cos, const float* sin,
+                        std::size_t pairs, bool interleaved) {
+  split(rows, 1, rows * heads * pairs / 2, [&](std::size_t begin, std::size_t end) {
+    kernels_.rotate(x + begin * x_stride, x_stride, end - begin, heads, head_size,
+                    cos + begin * pairs, sin + begin * pairs, pairs, interleaved);
+  });
+}
+
+void CpuBackend::store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
+                          std::size_t slot) {
+  OLLM_DCHECK(layout.mode == options_.compute && slot < kTileTokens);
+  const FloatMode mode;
+  mode_.store_kv(layout.kv_heads, layout.key_size, layout.value_size, k, v, tile, slot);
+}
+
+std::size_t CpuBackend::attention_state_bytes(const AttentionOptions& options,
+                                              std::size_t rows) const {
+  AttentionRows shape;
+  shape.rows = rows;
+  return mode_.attention_state_bytes(attention_of(options, shape, nullptr));
+}
+
+template <typename Body>
+void CpuBackend::split_attention(const AttentionOptions& options, std::size_t rows,
+                                 const Body& body) {
+  const std::size_t blocks = divide_up(rows, kAttentionRows);
+  on_pool(pool_, options.layout.kv_heads * blocks, [&](std::size_t part) {
+    // Later rows see more tokens, so they go first and the short parts fill the gaps.
+    const std::size_t block = blocks - 1 - part / options.layout.kv_heads;
+    body(part % options.layout.kv_heads, rows * block / blocks, rows * (block + 1) / blocks);
+  });
+}
+
+void CpuBackend::attention_begin(const AttentionOptions& options, const AttentionRows& rows,
+                                 std::byte* state) {
+  const cpu::Attention a = attention_of(options, rows, state);
+  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
+    mode_.attention_begin(a, kv_head, begin, end);
+  });
+}
+
+void CpuBackend::attention_fold(const AttentionOptions& options, const AttentionRows& rows,
+                                std::span<const std::byte* const> tiles, std::size_t first_token,
+                                std::byte* state) {
+  OLLM_DCHECK(first_token % kTileTokens == 0);
+  const cpu::Attention a = attention_of(options, rows, state);
+  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
+    mode_.attention_fold(a, kv_head, begin, end, tiles.data(), tiles.size(), first_token);
+  });
+}
+
+void CpuBackend::attention_finish(const AttentionOptions& options, const AttentionRows& rows,
+                                  std::byte* state) {
+  const cpu::Attention a = attention_of(options, rows, state);
+  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
+    mode_.attention_finish(a, kv_head, begin, end);
+  });
+}
+
+}  // namespace ollm::backend

@@ -1,0 +1,73 @@
+// The CPU's backend: splits work over the threads of a pool and calls one table of kernels.
+// Leaves to others: what a kernel computes (kernels.h).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "ollm/backend/backend.h"
+#include "ollm/backend/cpu/kernels.h"
+
+namespace ollm::backend {
+
+class CpuBackend final : public Backend {
+ public:
+  /// Allocates the scratch memory of each thread of the pool (about 0.5 MiB) once. The machine must
+  /// have options.isa.
+  CpuBackend(const Options& options, ThreadPool& pool);
+  ~CpuBackend() override;
+
+  Options options() const override { return options_; }
+
+  std::size_t left_bytes(std::size_t rows, std::size_t cols) const override;
+  LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
+                           std::byte* storage) override;
+  void matmul(const LeftOperand& x, const WeightRows& w, float* out,
+              std::size_t out_stride) override;
+  void add_bias(float* x, std::size_t x_stride, std::size_t rows,
+                const WeightVector& bias) override;
+  void widen(const WeightRows& w, float* out) override;
+  void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
+                float* out, std::size_t rows) override;
+  void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias, float eps,
+                  float* out, std::size_t rows) override;
+  void add(float* x, const float* y, float y_scale, std::size_t n) override;
+  void scale(float* x, float factor, std::size_t n) override;
+  void soft_cap(float* x, float cap, std::size_t n) override;
+  void activate(Activation activation, const float* gate, const float* up, float* out,
+                std::size_t n) override;
+  void rotary_table(const std::uint32_t* positions, std::size_t rows,
+                    const float* inverse_frequencies, std::size_t pairs, float magnitude,
+                    float* cos_out, float* sin_out) override;
+  void rotate(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+              std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
+              bool interleaved) override;
+  void store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
+                std::size_t slot) override;
+  std::size_t attention_state_bytes(const AttentionOptions& options,
+                                    std::size_t rows) const override;
+  void attention_begin(const AttentionOptions& options, const AttentionRows& rows,
+                       std::byte* state) override;
+  void attention_fold(const AttentionOptions& options, const AttentionRows& rows,
+                      std::span<const std::byte* const> tiles, std::size_t first_token,
+                      std::byte* state) override;
+  void attention_finish(const AttentionOptions& options, const AttentionRows& rows,
+                        std::byte* state) override;
+
+ private:
+  // Calls body(begin, end) on parts of [0, count) that start at multiples of `multiple`, on the
+  // pool's threads or, where `work` (about nanoseconds of one core) is small, on this one.
+  template <typename Body>
+  void split(std::size_t count, std::size_t multiple, std::size_t work, const Body& body);
+  // Calls body(kv_head, row_begin, row_end) for all of them.
+  template <typename Body>
+  void split_attention(const AttentionOptions& options, std::size_t rows, const Body& body);
+
+  const Options options_;
+  const cpu::Kernels& kernels_;
+  const cpu::ModeKernels& mode_;
+  ThreadPool& pool_;
+  std::unique_ptr<std::byte, void (*)(std::byte*)> scratch_;  // kernels_.scratch_bytes a thread
+};
+
+}  // namespace ollm::backend

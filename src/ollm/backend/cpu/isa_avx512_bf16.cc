@@ -1,0 +1,35 @@
+// The table `avx512-bf16`: avx512, and vdpbf16ps in bf16 mode.
+// Leaves to others: the bodies (*.inc), written once for all tables.
+//
+// Nothing but intrinsics and plain data may be included here: an inline function compiled with
+// these instructions could be the copy that the linker keeps for all (ctest -R isa_symbols).
+#include <immintrin.h>
+
+#include "ollm/backend/cpu/kernels.h"
+
+namespace ollm::backend::cpu {
+namespace {
+
+#include "ollm/backend/cpu/vec_avx512.inc"
+//
+#include "ollm/backend/cpu/math.inc"
+#include "ollm/backend/cpu/weights.inc"
+//
+#include "ollm/backend/cpu/elementwise.inc"
+#include "ollm/backend/cpu/norms.inc"
+//
+#include "ollm/backend/cpu/operands.inc"
+//
+#include "ollm/backend/cpu/matmul.inc"
+//
+#include "ollm/backend/cpu/attention.inc"
+//
+#include "ollm/backend/cpu/table.inc"
+
+}  // namespace
+
+constinit const Kernels kAvx512Bf16Kernels = {
+    table(mode_f32<AttendF32>(), mode_bf16<LeftPairs, DotPairs, WithLeftPairs<OddEven<F32Weights>>,
+                                           WithLeftPairs<OddEven<F16Weights>>, AttendPairs>())};
+
+}  // namespace ollm::backend::cpu

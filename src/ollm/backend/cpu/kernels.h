@@ -1,0 +1,165 @@
+// The table of kernels of one instruction set: what each computes, on which shapes, how exactly.
+// Leaves to others: threads, floating-point mode and scratch memory (cpu_backend.h).
+//
+// Included where code is compiled with AVX-512, so it holds plain data only: any inline function
+// here, or in a header included here, could be the copy that the linker keeps for all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ollm::backend::cpu {
+
+// Every kernel runs on the calling thread, allocates nothing and cannot fail: shapes were checked
+// when weights were bound. Floats are 4-byte aligned; weights and tiles named `std::byte` may start
+// at any byte, and no byte past their last is read. Denormals are zero (the caller sets the mode).
+// Accuracies are against backend/reference on equal operands and held by tests. The order of
+// additions is written down in docs/decisions/same-bits.md.
+
+/// Types of weights as they stand in files; the index into arrays of kernels below.
+enum class WeightType : std::uint8_t { f32, f16, bf16 };
+inline constexpr std::size_t kWeightTypes = 3;
+
+/// One matrix product; see `ModeKernels::matmul`.
+struct Matmul {
+  const std::byte* left;     // from prepare_left, 64-byte aligned
+  std::size_t rows;          // of left and out
+  std::size_t cols;          // of left and weights
+  const std::byte* weights;  // [outputs, cols], packed
+  std::size_t outputs;
+  float* out;              // [rows, outputs]
+  std::size_t out_stride;  // floats from row to row
+};
+
+/// One call of attention over some rows of one sequence; see `ModeKernels::attention_fold`.
+struct Attention {
+  const float* q;                  // [rows, heads, key_size]
+  float* out;                      // [rows, heads, value_size]
+  const std::uint32_t* positions;  // [rows], ascending
+  std::size_t rows;
+  std::size_t heads;
+  std::size_t kv_heads;
+  std::size_t key_size;
+  std::size_t value_size;
+  float scale;
+  float soft_cap;      // 0: none
+  std::size_t window;  // 0: none
+  const float* sinks;  // [heads], or null
+  std::byte* state;    // attention_state_bytes, 64-byte aligned
+};
+
+/// What differs between the compute modes.
+struct ModeKernels {
+  /// Bytes that `prepare_left` takes for 32 columns of one row; columns are padded to 32.
+  std::size_t left_step_bytes;
+
+  /// Rounds (bf16 mode), pads with zeros and packs rows of x [rows, cols] f32, `x_stride` floats
+  /// apart, for `matmul`: the groups `group_begin` to `group_end` - 1 of
+  /// ceil(rows / Kernels::group_rows) groups. Writes only its groups.
+  void (*prepare_left)(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
+                       std::size_t group_begin, std::size_t group_end, std::byte* left);
+
+  /// out[r][j] = sum_i left[r][i] * weights[j][i] for the outputs j of [begin, end).
+  /// scratch: Kernels::scratch_bytes, 64-byte aligned, for this thread alone.
+  /// Each sum is within 2e-6 * sum_i |left * weights| of the truth.
+  void (*matmul[kWeightTypes])(const Matmul& product, std::size_t begin, std::size_t end,
+                               std::byte* scratch);
+
+  /// Writes one token's keys k [kv_heads, key_size] and values v [kv_heads, value_size], rounded
+  /// to bf16 in bf16 mode, into slot (0 to 63) of a tile (kv_layout.h).
+  void (*store_kv)(std::size_t kv_heads, std::size_t key_size, std::size_t value_size,
+                   const float* k, const float* v, std::byte* tile, std::size_t slot);
+
+  /// Bytes of Attention::state.
+  std::size_t (*attention_state_bytes)(const Attention& attention);
+
+  /// Packs the queries of one kv head and of rows [row_begin, row_end), and empties their state.
+  void (*attention_begin)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
+                          std::size_t row_end);
+
+  /// Folds tiles [tile_count] of 64 tokens from `first_token` on (a multiple of 64) into the
+  /// online softmax of these rows: Milakov and Gimelshein, "Online normalizer calculation for
+  /// softmax", 2018, algorithm 3; values are weighed as in Dao et al., "FlashAttention", 2022.
+  void (*attention_fold)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
+                         std::size_t row_end, const std::byte* const* tiles, std::size_t tile_count,
+                         std::size_t first_token);
+
+  /// Writes out for these rows: the weighed values over the sum of weights, sinks included.
+  /// Within 2e-5 (f32), 1e-2 (bf16: p may round the other way) of max |v| of the truth.
+  void (*attention_finish)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
+                           std::size_t row_end);
+};
+
+/// The kernels of one instruction set.
+struct Kernels {
+  std::size_t group_rows;       // rows that share one load of weights, see prepare_left
+  std::size_t output_multiple;  // begin and end of matmul ranges had best be multiples of it
+  std::size_t panel_rows;       // from so many rows on, matmul works in panels of
+  std::size_t panel_outputs;    // so many outputs: ranges had best be multiples of it
+  std::size_t scratch_bytes;    // of each thread in matmul
+  ModeKernels mode[2];          // by ComputeMode: f32, bf16
+
+  /// out[i] = weights[i] as f32; n elements. Exact.
+  void (*widen[kWeightTypes])(const std::byte* weights, float* out, std::size_t n);
+
+  /// x[r][i] += bias[i], in place; x [rows, size], rows `x_stride` floats apart.
+  void (*add_bias[kWeightTypes])(float* x, std::size_t x_stride, std::size_t rows,
+                                 const std::byte* bias, std::size_t size);
+
+  /// Root-mean-square norm of each row, scaled by a learned weight:
+  ///
+  ///   out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset)
+  ///
+  /// x, out [rows, size] f32, packed; may be the same memory. weight [size].
+  /// Within 1e-5, relative. Source: Zhang and Sennrich, 2019, eq. 4.
+  void (*rms_norm[kWeightTypes])(const float* x, const std::byte* weight, float weight_offset,
+                                 float eps, float* out, std::size_t rows, std::size_t size);
+
+  /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias may be null
+  /// and has the type of weight. x, out [rows, size] f32, packed; may be the same memory.
+  /// Within 1e-5 * (|out - bias| + |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer
+  /// Normalization", 2016, eq. 4.
+  void (*layer_norm[kWeightTypes])(const float* x, const std::byte* weight, const std::byte* bias,
+                                   float eps, float* out, std::size_t rows, std::size_t size);
+
+  /// x[i] += y[i] * y_scale; n values. One rounding.
+  void (*add)(float* x, const float* y, float y_scale, std::size_t n);
+
+  /// x[i] *= factor; n values.
+  void (*scale)(float* x, float factor, std::size_t n);
+
+  /// x[i] = cap * tanh(x[i] / cap); n values. Within 3e-7, relative.
+  void (*soft_cap)(float* x, float cap, std::size_t n);
+
+  /// out[i] = activation(gate[i]) * up[i]; up may be null: then without it. n values; out may be
+  /// gate. Indexed by Activation: silu, gelu, gelu_tanh, relu, relu_squared. Within 1e-6,
+  /// relative; gelu 2e-6 where |gate| < 6.
+  void (*activate[5])(const float* gate, const float* up, float* out, std::size_t n);
+
+  /// cos_out, sin_out [rows, pairs]: of the f32 product positions[r] * inverse_frequencies[i],
+  /// exact to 1 ulp, then times `magnitude`.
+  void (*rotary_table)(const std::uint32_t* positions, std::size_t rows,
+                       const float* inverse_frequencies, std::size_t pairs, float magnitude,
+                       float* cos_out, float* sin_out);
+
+  /// Rotates pairs (a, b) of the first 2 * pairs elements of each head, in place:
+  /// a' = a cos - b sin, b' = b cos + a sin. Pairs are (x[i], x[i + pairs]), or (x[2i], x[2i + 1])
+  /// where interleaved. x [rows, heads, head_size], rows `x_stride` floats apart; cos, sin
+  /// [rows, pairs]. Source: Su et al., "RoFormer", 2021, eq. 34.
+  void (*rotate)(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                 std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
+                 bool interleaved);
+
+  /// exp and tanh of n values, for tests of their accuracy: 1 and 2 ulp.
+  void (*exp)(const float* x, float* out, std::size_t n);
+  void (*tanh)(const float* x, float* out, std::size_t n);
+};
+
+// One per cpu/isa_*.cc. Calling a kernel of a table that the machine lacks is an illegal
+// instruction; supported_isas() in backend.h knows.
+extern const Kernels kScalarKernels;
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+extern const Kernels kAvx512Bf16Kernels;
+
+}  // namespace ollm::backend::cpu

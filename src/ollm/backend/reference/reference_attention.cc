@@ -1,0 +1,197 @@
+// Attention by plain loops in double, over the same tiles and spans, as p is rounded relative to
+// the maximum of its tile in bf16 mode.
+// Leaves to others: everything else (reference_backend.cc).
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "ollm/backend/float_mode.h"
+#include "ollm/backend/reference/elements.h"
+#include "ollm/backend/reference/reference_backend.h"
+
+namespace ollm::backend {
+namespace {
+
+// The running softmax of one row and head: a maximum, a sum and values [value_size].
+struct Softmax {
+  double* at;  // maximum, sum, values
+  std::size_t value_size;
+
+  double& maximum() const { return at[0]; }
+  double& sum() const { return at[1]; }
+  double& value(std::size_t i) const { return at[2 + i]; }
+
+  void clear() const {
+    std::fill(at, at + 2 + value_size, 0.0);
+    maximum() = -std::numeric_limits<double>::infinity();
+  }
+  void rescale(double new_maximum) const {
+    const double factor = std::exp(maximum() - new_maximum);
+    maximum() = new_maximum;
+    sum() *= factor;
+    for (std::size_t i = 0; i < value_size; ++i) value(i) *= factor;
+  }
+};
+
+// State: for each row and head the running softmax, its total, and the running one's span.
+struct State {
+  const AttentionOptions& options;
+  std::byte* base;
+
+  std::size_t value_size() const { return options.layout.value_size; }
+  std::size_t doubles() const { return 2 * (2 + value_size()) + 1; }
+  double* of(std::size_t row, std::size_t head) const {
+    return reinterpret_cast<double*>(base) + (row * options.heads + head) * doubles();
+  }
+  Softmax running(std::size_t row, std::size_t head) const {
+    return {of(row, head) + 1, value_size()};
+  }
+  Softmax total(std::size_t row, std::size_t head) const {
+    return {of(row, head) + 1 + 2 + value_size(), value_size()};
+  }
+  double& span(std::size_t row, std::size_t head) const { return of(row, head)[0]; }
+
+  void merge(std::size_t row, std::size_t head) const {
+    const Softmax from = running(row, head);
+    const Softmax to = total(row, head);
+    if (from.sum() == 0) return;
+    const double both = std::max(from.maximum(), to.maximum());
+    from.rescale(both);
+    to.rescale(both);
+    to.sum() += from.sum();
+    for (std::size_t i = 0; i < value_size(); ++i) to.value(i) += from.value(i);
+    from.clear();
+  }
+};
+
+// Where one element of a head's keys or values stands in a tile (kv_layout.h).
+std::size_t key_index(const KvLayout& layout, std::size_t slot, std::size_t i) {
+  const std::size_t pair = layout.mode == ComputeMode::bf16 ? 2 : 1;
+  return (slot / 16 * (layout.padded_key_size() / pair) + i / pair) * 16 * pair + slot % 16 * pair +
+         i % pair;
+}
+std::size_t value_index(const KvLayout& layout, std::size_t slot, std::size_t i) {
+  const std::size_t pair = layout.mode == ComputeMode::bf16 ? 2 : 1;
+  return (slot / pair * layout.padded_value_size() + i) * pair + slot % pair;
+}
+
+double element_at(const KvLayout& layout, const std::byte* data, std::size_t index) {
+  const DType dtype = layout.mode == ComputeMode::bf16 ? DType::bf16 : DType::f32;
+  return static_cast<double>(weight_at(data, dtype, index));
+}
+
+void put_element(const KvLayout& layout, std::byte* data, std::size_t index, float x) {
+  if (layout.mode == ComputeMode::bf16) {
+    const std::uint16_t half = f32_to_bf16(x);
+    std::memcpy(data + 2 * index, &half, 2);
+  } else {
+    std::memcpy(data + 4 * index, &x, 4);
+  }
+}
+
+bool visible(const AttentionOptions& options, std::size_t position, std::size_t token) {
+  return token <= position && (options.window == 0 || token + options.window > position);
+}
+
+}  // namespace
+
+void ReferenceBackend::store_kv(const KvLayout& layout, const float* k, const float* v,
+                                std::byte* tile, std::size_t slot) {
+  for (std::size_t head = 0; head < layout.kv_heads; ++head) {
+    std::byte* keys = tile + head * layout.head_bytes();
+    std::byte* values = keys + layout.key_bytes();
+    for (std::size_t i = 0; i < layout.key_size; ++i)
+      put_element(layout, keys, key_index(layout, slot, i), k[head * layout.key_size + i]);
+    for (std::size_t i = 0; i < layout.value_size; ++i)
+      put_element(layout, values, value_index(layout, slot, i), v[head * layout.value_size + i]);
+  }
+}
+
+std::size_t ReferenceBackend::attention_state_bytes(const AttentionOptions& options,
+                                                    std::size_t rows) const {
+  return rows * options.heads * State{options, nullptr}.doubles() * sizeof(double);
+}
+
+void ReferenceBackend::attention_begin(const AttentionOptions& options, const AttentionRows& rows,
+                                       std::byte* state) {
+  const State s = {options, state};
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    for (std::size_t head = 0; head < options.heads; ++head) {
+      s.span(row, head) = -1;
+      s.running(row, head).clear();
+      s.total(row, head).clear();
+    }
+  }
+}
+
+void ReferenceBackend::attention_fold(const AttentionOptions& options, const AttentionRows& rows,
+                                      std::span<const std::byte* const> tiles,
+                                      std::size_t first_token, std::byte* state) {
+  const FloatMode float_mode;
+  const State st = {options, state};
+  const KvLayout& layout = options.layout;
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    for (std::size_t head = 0; head < options.heads; ++head) {
+      const float* q = rows.q + (row * options.heads + head) * layout.key_size;
+      const std::size_t kv_head = head / (options.heads / layout.kv_heads);
+      const Softmax running = st.running(row, head);
+      for (std::size_t t = 0; t < tiles.size(); ++t) {
+        const std::size_t token = first_token + t * kTileTokens;
+        const std::byte* keys = tiles[t] + kv_head * layout.head_bytes();
+        const std::byte* values = keys + layout.key_bytes();
+        double scores[kTileTokens];
+        bool seen[kTileTokens];
+        double largest = -std::numeric_limits<double>::infinity();
+        for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
+          seen[slot] = visible(options, rows.positions[row], token + slot);
+          if (!seen[slot]) continue;
+          double score = 0;
+          for (std::size_t i = 0; i < layout.key_size; ++i)
+            score += static_cast<double>(rounded(mode_, q[i])) *
+                     element_at(layout, keys, key_index(layout, slot, i));
+          score *= static_cast<double>(options.scale);
+          if (const auto cap = static_cast<double>(options.soft_cap); cap != 0)
+            score = cap * std::tanh(score / cap);
+          scores[slot] = score;
+          largest = std::max(largest, score);
+        }
+        if (std::none_of(seen, seen + kTileTokens, [](bool s) { return s; })) continue;
+        const auto span = static_cast<double>(token / kSpanTokens);
+        if (st.span(row, head) != span) st.merge(row, head);
+        st.span(row, head) = span;
+        running.rescale(std::max(running.maximum(), largest));
+        for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
+          if (!seen[slot]) continue;
+          const double p = std::exp(scores[slot] - running.maximum());
+          const auto weight = static_cast<double>(rounded(mode_, static_cast<float>(p)));
+          running.sum() += p;
+          for (std::size_t i = 0; i < layout.value_size; ++i)
+            running.value(i) += weight * element_at(layout, values, value_index(layout, slot, i));
+        }
+      }
+    }
+  }
+}
+
+void ReferenceBackend::attention_finish(const AttentionOptions& options, const AttentionRows& rows,
+                                        std::byte* state) {
+  const FloatMode float_mode;
+  const State s = {options, state};
+  for (std::size_t row = 0; row < rows.rows; ++row) {
+    for (std::size_t head = 0; head < options.heads; ++head) {
+      s.merge(row, head);
+      const Softmax total = s.total(row, head);
+      float* out = rows.out + (row * options.heads + head) * options.layout.value_size;
+      if (options.sinks != nullptr && total.sum() != 0) {
+        const auto sink = static_cast<double>(options.sinks[head]);
+        total.rescale(std::max(total.maximum(), sink));
+        total.sum() += std::exp(sink - total.maximum());
+      }
+      for (std::size_t i = 0; i < options.layout.value_size; ++i)
+        out[i] = total.sum() == 0 ? 0.0f : static_cast<float>(total.value(i) / total.sum());
+    }
+  }
+}
+
+}  // namespace ollm::backend

@@ -1,0 +1,58 @@
+// The truth that every table is compared with: plain loops, double sums, functions of the C
+// library. Leaves to others: speed, and the order of additions (cpu/); its bits are its own.
+#pragma once
+
+#include <cstddef>
+
+#include "ollm/backend/backend.h"
+
+namespace ollm::backend {
+
+/// Rounds the same operands to bf16 as the tables do in bf16 mode, and nothing else.
+/// Single-threaded.
+class ReferenceBackend final : public Backend {
+ public:
+  explicit ReferenceBackend(ComputeMode mode) : mode_(mode) {}
+
+  Options options() const override { return {Isa::reference, mode_}; }
+
+  std::size_t left_bytes(std::size_t rows, std::size_t cols) const override;
+  LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
+                           std::byte* storage) override;
+  void matmul(const LeftOperand& x, const WeightRows& w, float* out,
+              std::size_t out_stride) override;
+  void add_bias(float* x, std::size_t x_stride, std::size_t rows,
+                const WeightVector& bias) override;
+  void widen(const WeightRows& w, float* out) override;
+  void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
+                float* out, std::size_t rows) override;
+  void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias, float eps,
+                  float* out, std::size_t rows) override;
+  void add(float* x, const float* y, float y_scale, std::size_t n) override;
+  void scale(float* x, float factor, std::size_t n) override;
+  void soft_cap(float* x, float cap, std::size_t n) override;
+  void activate(Activation activation, const float* gate, const float* up, float* out,
+                std::size_t n) override;
+  void rotary_table(const std::uint32_t* positions, std::size_t rows,
+                    const float* inverse_frequencies, std::size_t pairs, float magnitude,
+                    float* cos_out, float* sin_out) override;
+  void rotate(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+              std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
+              bool interleaved) override;
+  void store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
+                std::size_t slot) override;
+  std::size_t attention_state_bytes(const AttentionOptions& options,
+                                    std::size_t rows) const override;
+  void attention_begin(const AttentionOptions& options, const AttentionRows& rows,
+                       std::byte* state) override;
+  void attention_fold(const AttentionOptions& options, const AttentionRows& rows,
+                      std::span<const std::byte* const> tiles, std::size_t first_token,
+                      std::byte* state) override;
+  void attention_finish(const AttentionOptions& options, const AttentionRows& rows,
+                        std::byte* state) override;
+
+ private:
+  const ComputeMode mode_;
+};
+
+}  // namespace ollm::backend

@@ -1,0 +1,242 @@
+// Norms, sums, activations, rotation and widening of every table: against the reference, the same
+// bits from every table, and no byte read beyond a vector of weights.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "ollm/backend/kernel_fixture.h"
+
+namespace ollm::backend {
+namespace {
+
+const std::size_t kSizes[] = {1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 513};
+
+// What one kernel makes of `size` elements a row, 3 rows, on a backend.
+using Run = std::function<std::vector<float>(Backend&, std::size_t size, DType dtype)>;
+
+struct Named {
+  const char* name;
+  Run run;
+  double tolerance;  // of values of size 1
+};
+
+constexpr std::size_t kRows = 3;
+
+std::vector<float> with_activation(Backend& backend, std::size_t size, Activation activation,
+                                   bool up) {
+  const std::vector<float> gate = random_floats(size, 1, 3);
+  const std::vector<float> factor = random_floats(size, 2);
+  std::vector<float> out(size);
+  backend.activate(activation, gate.data(), up ? factor.data() : nullptr, out.data(), size);
+  return out;
+}
+
+std::vector<float> rotated(Backend& backend, std::size_t size, bool interleaved) {
+  const std::size_t pairs = (size + 1) / 2;
+  const std::size_t head_size = 2 * pairs + 3;  // some elements are not rotated
+  std::vector<std::uint32_t> positions = {0, 7, 100'003};
+  std::vector<float> frequencies;
+  for (std::size_t i = 0; i < pairs; ++i)
+    frequencies.push_back(std::pow(10000.0f, -static_cast<float>(i) / static_cast<float>(pairs)));
+  std::vector<float> cos(kRows * pairs);
+  std::vector<float> sin(kRows * pairs);
+  backend.rotary_table(positions.data(), kRows, frequencies.data(), pairs, 1.5f, cos.data(),
+                       sin.data());
+  std::vector<float> x = random_floats(kRows * 2 * head_size, 3);
+  backend.rotate(x.data(), 2 * head_size, kRows, 2, head_size, cos.data(), sin.data(), pairs,
+                 interleaved);
+  return x;
+}
+
+const Named kKernels[] = {
+    {"rms_norm",
+     [](Backend& b, std::size_t size, DType dtype) {
+       const GuardedBytes weight(weight_bytes(random_floats(size, 1), dtype));
+       std::vector<float> x = random_floats(kRows * size, 2);
+       b.rms_norm(x.data(), {weight.data(), dtype, size}, 1.0f, 1e-5f, x.data(), kRows);
+       return x;
+     },
+     5e-5},
+    {"layer_norm",
+     [](Backend& b, std::size_t size, DType dtype) {
+       const GuardedBytes weight(weight_bytes(random_floats(size, 1), dtype));
+       const GuardedBytes bias(weight_bytes(random_floats(size, 3), dtype));
+       std::vector<float> x = random_floats(kRows * size, 2);
+       b.layer_norm(x.data(), {weight.data(), dtype, size}, {bias.data(), dtype, size}, 1e-5f,
+                    x.data(), kRows);
+       return x;
+     },
+     5e-5},
+    {"layer_norm without bias",
+     [](Backend& b, std::size_t size, DType dtype) {
+       const GuardedBytes weight(weight_bytes(random_floats(size, 1), dtype));
+       const std::vector<float> x = random_floats(kRows * size, 2);
+       std::vector<float> out(x.size());
+       b.layer_norm(x.data(), {weight.data(), dtype, size}, {}, 1e-5f, out.data(), kRows);
+       return out;
+     },
+     5e-5},
+    {"add_bias",
+     [](Backend& b, std::size_t size, DType dtype) {
+       const GuardedBytes bias(weight_bytes(random_floats(size, 1), dtype));
+       std::vector<float> x = random_floats(kRows * (size + 2), 2);
+       b.add_bias(x.data(), size + 2, kRows, {bias.data(), dtype, size});
+       return x;
+     },
+     1e-6},
+    {"widen",
+     [](Backend& b, std::size_t size, DType dtype) {
+       const GuardedBytes rows(weight_bytes(random_floats(kRows * size, 1), dtype));
+       std::vector<float> out(kRows * size);
+       b.widen({rows.data(), dtype, kRows, size}, out.data());
+       return out;
+     },
+     0},
+    {"add",
+     [](Backend& b, std::size_t size, DType) {
+       std::vector<float> x = random_floats(size, 1);
+       const std::vector<float> y = random_floats(size, 2);
+       b.add(x.data(), y.data(), 0.37f, size);
+       b.add(x.data(), y.data(), 1, size);
+       return x;
+     },
+     1e-6},
+    {"scale",
+     [](Backend& b, std::size_t size, DType) {
+       std::vector<float> x = random_floats(size, 1);
+       b.scale(x.data(), 0.37f, size);
+       return x;
+     },
+     0},
+    {"soft_cap",
+     [](Backend& b, std::size_t size, DType) {
+       std::vector<float> x = random_floats(size, 1, 20);
+       b.soft_cap(x.data(), 30, size);
+       return x;
+     },
+     2e-5},
+    {"silu",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::silu, true);
+     },
+     2e-5},
+    {"gelu",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::gelu, true);
+     },
+     2e-5},
+    {"gelu_tanh",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::gelu_tanh, false);
+     },
+     2e-5},
+    {"relu",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::relu, true);
+     },
+     1e-5},
+    {"relu_squared",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::relu_squared, true);
+     },
+     1e-4},
+    {"rotate halves", [](Backend& b, std::size_t size, DType) { return rotated(b, size, false); },
+     1e-5},
+    {"rotate interleaved",
+     [](Backend& b, std::size_t size, DType) { return rotated(b, size, true); }, 1e-5},
+};
+
+TEST(Vectors, AgreeWithTheReference) {
+  ThreadPool pool(2);
+  const auto reference = backend_of(Isa::reference, ComputeMode::f32, pool);
+  for (const Isa isa : supported_isas()) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    for (const Named& kernel : kKernels) {
+      for (const std::size_t size : kSizes) {
+        for (const DType dtype : kWeightDTypes) {
+          SCOPED_TRACE(std::string(kernel.name) + ", " + std::to_string(size));
+          const std::vector<float> truth = kernel.run(*reference, size, dtype);
+          const std::vector<float> got = kernel.run(*backend, size, dtype);
+          ASSERT_EQ(truth.size(), got.size());
+          for (std::size_t i = 0; i < got.size(); ++i)
+            ASSERT_NEAR(got[i], truth[i], kernel.tolerance) << to_string(isa) << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Vectors, EveryTableGivesTheSameBits) {
+  ThreadPool pool(1);
+  const auto scalar = backend_of(Isa::scalar, ComputeMode::f32, pool);
+  for (const Isa isa : supported_isas()) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    for (const Named& kernel : kKernels)
+      for (const std::size_t size : kSizes)
+        for (const DType dtype : kWeightDTypes)
+          ASSERT_TRUE(
+              same_bits(kernel.run(*backend, size, dtype), kernel.run(*scalar, size, dtype)))
+              << kernel.name << ", " << size << ", " << to_string(isa);
+  }
+}
+
+TEST(Vectors, BitsDoNotDependOnThreads) {
+  ThreadPool one(1);
+  ThreadPool three(3);
+  for (const Isa isa : supported_isas()) {
+    const auto alone = backend_of(isa, ComputeMode::f32, one);
+    const auto together = backend_of(isa, ComputeMode::f32, three);
+    for (const Named& kernel : kKernels)
+      ASSERT_TRUE(same_bits(kernel.run(*alone, 300'001, DType::bf16),
+                            kernel.run(*together, 300'001, DType::bf16)))
+          << kernel.name << ", " << to_string(isa);
+  }
+}
+
+TEST(Vectors, BitsDoNotDependOnTheAlignmentOfWeights) {
+  ThreadPool pool(1);
+  for (const Isa isa : supported_isas()) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    for (const DType dtype : kWeightDTypes) {
+      const std::vector<float> x = random_floats(77, 1);
+      std::vector<float> expected;
+      for (std::size_t offset = 0; offset < 64; ++offset) {
+        const auto bytes = weight_bytes(random_floats(77, 2), dtype, offset);
+        std::vector<float> out(77);
+        backend->rms_norm(x.data(), {bytes.data() + offset, dtype, 77}, 0, 1e-6f, out.data(), 1);
+        backend->add_bias(out.data(), 77, 1, {bytes.data() + offset, dtype, 77});
+        if (offset == 0) expected = out;
+        ASSERT_TRUE(same_bits(out, expected)) << offset;
+      }
+    }
+  }
+}
+
+// Widening is exact for every value of the 16-bit types, denormals and infinities included.
+TEST(Vectors, WidenIsExactForEvery16BitValue) {
+  ThreadPool pool(1);
+  std::vector<std::byte> all(2 * 65536);
+  for (std::size_t i = 0; i < 65536; ++i) {
+    const auto half = static_cast<std::uint16_t>(i);
+    std::memcpy(all.data() + 2 * i, &half, 2);
+  }
+  for (const Isa isa : supported_isas()) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    for (const DType dtype : {DType::f16, DType::bf16}) {
+      std::vector<float> out(65536);
+      backend->widen({all.data(), dtype, 1, 65536}, out.data());
+      for (std::size_t i = 0; i < 65536; ++i) {
+        const auto half = static_cast<std::uint16_t>(i);
+        const float truth = dtype == DType::f16 ? f16_to_f32(half) : bf16_to_f32(half);
+        if (std::isnan(truth))
+          ASSERT_TRUE(std::isnan(out[i])) << i;
+        else
+          ASSERT_EQ(std::memcmp(&out[i], &truth, 4), 0) << to_string(isa) << ", " << i;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ollm::backend
