@@ -1,0 +1,39 @@
+// The built-in aliases: short names of models on the Hugging Face hub.
+// Leaves to others: where they lie on this machine (resolve.h).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ollm/base/result.h"
+#include "ollm/plan/wire_values.h"
+
+namespace ollm {
+
+/// One alias. The table is constant: entries are borrowed by pointer and never go.
+struct CatalogEntry {
+  std::string_view model_id;  // the alias
+  std::string_view repo_id;
+  std::string_view summary;
+  std::span<const ModelModality> modalities;
+  bool requires_processor = false;
+  bool supports_disk_cache = true;
+  NativeFamily family = NativeFamily::llama;
+};
+
+namespace plan {
+
+/// All aliases, sorted by their bytes.
+std::span<const CatalogEntry> catalog();
+
+/// The entry of an alias, or nullptr; exact, upper and lower case differ.
+const CatalogEntry* find_alias(std::string_view alias);
+/// The entry of a repository, or nullptr.
+const CatalogEntry* find_repository(std::string_view repo_id);
+
+/// Errors: not_found, naming all aliases and the nearest.
+Result<const CatalogEntry*> require_alias(std::string_view alias);
+
+}  // namespace plan
+}  // namespace ollm

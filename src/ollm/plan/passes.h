@@ -1,0 +1,133 @@
+// Specialization passes: which exist, when each is planned, what each asks of what was loaded, and
+// the two ways a plan ends: applied, or taken over by the generic backend.
+// Leaves to others: the match of a model with a provider (select.h) and the passes' own work.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/plan/details.h"
+#include "ollm/plan/runtime_plan.h"
+#include "ollm/plan/wire_values.h"
+
+namespace ollm::plan {
+
+/// What decides whether a pass applies to a run; filled from the execution plan. The default is a
+/// model with all weights in memory and no prompt.
+struct PassConditions {
+  std::uint64_t prompt_tokens = 0;
+  std::uint64_t prefill_chunk_tokens = 0;  // 0: not yet chosen, so nothing exceeds it
+  bool weights_pinned = true;              // some segments stay in memory
+  bool weights_streamed = false;           // some segments are read in each sweep
+  /// Rows of one piece where the feed-forward's intermediate exceeds its share of the budget; 0
+  /// where it does not.
+  std::uint64_t mlp_chunk_rows = 0;
+  bool mlp_rows_explicit = false;  // settings: dense_projection_chunk_rows
+  bool accelerator = false;        // the device is one
+  bool prefix_reuse = false;       // a KV store keeps what may be used again
+  bool speculative = false;        // a draft was asked for
+  bool expert_cache = false;       // the model is a mixture with experts on disk
+};
+
+/// What of a model decides whether a pass applies.
+struct PassSubject {
+  std::string_view provider_id;
+  const ResolvedModel* model = nullptr;
+  bool multimodal = false;  // settings
+};
+
+/// Which backend controls a pass brings.
+struct PassTraits {
+  bool supports_disk_cache = false;
+  bool supports_cpu_offload = false;
+  bool supports_gpu_offload = false;
+
+  friend bool operator==(const PassTraits&, const PassTraits&) = default;
+};
+
+/// One pass, with a line in the table of passes.cc.
+struct Pass {
+  SpecializationPassId id;
+  /// Whether this build has it. A pass that does not exist is never planned.
+  bool exists = false;
+  PassTraits traits;
+  std::string_view summary;
+  /// Why it applies, or nothing where it does not.
+  std::optional<std::string> (*condition)(const PassSubject&, const PassConditions&);
+};
+
+/// All passes, in the order in which they stand in a plan.
+std::span<const Pass> passes();
+const Pass& find_pass(SpecializationPassId id);
+
+struct PlannedPass {
+  SpecializationPassId id;
+  std::string because;
+
+  friend bool operator==(const PlannedPass&, const PlannedPass&) = default;
+};
+
+/// The passes that exist and whose condition holds.
+std::vector<PlannedPass> plan_passes(const PassSubject& subject, const PassConditions& conditions);
+
+/// The OR of their traits.
+PassTraits traits_of(std::span<const SpecializationPassId> ids);
+
+/// "weight-pinning,chunked-prefill": as in `details`.
+std::string comma_list(std::span<const SpecializationPassId> ids);
+
+/// A planned plan with the passes of these conditions: once more when the execution plan is known.
+/// Plans in any other state come back as they are.
+RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions);
+
+/// What a load made, for the contracts of the passes (spec/runtime-plan.md §10.4).
+struct LoadedArtifacts {
+  bool supports_disk_cache = false;
+  bool supports_cpu_offload = false;  // and the function is there
+  bool supports_gpu_offload = false;
+  bool multimodal = false;
+  bool has_processor = false;
+  /// Passes whose work was done; all but the four above are held to it.
+  std::vector<SpecializationPassId> provided_pass_ids;
+  /// Keys of the backend at load, beside those of every load (spec/runtime-plan.md §9).
+  Details details;
+};
+
+/// The wire values of `fallback_error_type`.
+enum class SpecializationErrorType { load_error, application_error };
+std::string_view to_string(SpecializationErrorType type);  // "SpecializationLoadError", ...
+
+struct AppliedSpecialization {
+  std::string provider_id;
+  std::vector<SpecializationPassId> planned_pass_ids;
+  std::vector<SpecializationPassId> applied_pass_ids;  // all that were planned
+  PassTraits traits;
+};
+
+/// Holds what was loaded to the contract of every planned pass, in their order.
+/// Errors: unsupported, the SpecializationApplicationError: naming provider, pass, what it asked
+/// for, and what was applied before it.
+Result<AppliedSpecialization> check_contracts(const RuntimePlan& plan,
+                                              const LoadedArtifacts& artifacts);
+
+/// The plan as it stands after a load: state applied, with the details of load. A plan of the
+/// generic backend keeps its state (not-planned, fallback) and takes the backend's details alone.
+/// Errors: those of check_contracts.
+Result<RuntimePlan> finalize_applied(RuntimePlan plan, const LoadedArtifacts& artifacts);
+
+/// Whether the generic backend may take over from a plan: nothing where it may, else why not.
+/// `explicit_backend`: the settings named one. Whether the model composes is asked elsewhere.
+std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explicit_backend,
+                                           std::int64_t offload_cpu_layers,
+                                           std::int64_t offload_gpu_layers);
+
+/// The plan of the generic backend after a provider failed. Provider, planned passes and enabled
+/// stay. The KV strategy has to be selected again (kv_selector.h), as disk KV is gone.
+RuntimePlan to_fallback(RuntimePlan plan, SpecializationErrorType type, const std::string& error);
+
+}  // namespace ollm::plan

@@ -1,0 +1,36 @@
+// From a reference to a runtime plan: resolve, inspect, select, choose KV. The whole of the seed's
+// plan(); nothing is loaded, downloaded or changed, only headers are read.
+// Leaves to others: bytes and speed (choose.h), both plans in one (plan_run.h).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/io/system_calls.h"
+#include "ollm/plan/kv_selector.h"
+#include "ollm/plan/resolve.h"
+#include "ollm/plan/select.h"
+#include "ollm/plan/settings.h"
+
+namespace ollm::plan {
+
+struct PlannedReference {
+  Resolution resolution;
+  /// Plan, refusal, composition; the plan has the selector's details, `decisions` its choices.
+  Selection selection;
+  KvSelection kv;
+  RuntimeConfig effective;  // the settings with what was applied
+};
+
+/// Plans config.model_reference.
+/// Errors: invalid_argument for a reference that is none, and for several providers that match;
+/// unsupported for a KV strategy that was asked for and that the plan cannot have, and for layers
+/// on an accelerator where the selected backend has none.
+Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
+                                        const SelectorMachine& machine,
+                                        const SelectOptions& options = {},
+                                        io::SystemCalls& calls = io::posix());
+
+}  // namespace ollm::plan

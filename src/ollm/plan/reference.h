@@ -1,0 +1,48 @@
+// What a person types to name a model, taken apart: scheme, identifier, revision, or a path.
+// Leaves to others: what is found under the name (resolve.h).
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ollm/base/result.h"
+
+namespace ollm::io {
+class SystemCalls;
+}
+
+namespace ollm {
+
+/// `llama3-1B-chat`, `org/name@revision`, `hf://org/name`, `hf:org/name`, `path:DIR`, `./DIR`.
+struct ModelReference {
+  std::string raw;                    // as typed, trimmed
+  std::optional<std::string> scheme;  // lower case
+  std::string identifier;             // for a path: the path as text
+  std::optional<std::string> revision;
+  std::optional<std::filesystem::path> local_path;  // absolute, links resolved; need not exist
+
+  /// Scheme hf; or no scheme and an identifier with "/" and without a space.
+  bool is_huggingface_reference() const;
+  /// The name of the folder that a download goes to: "/" and ":" of identifier and revision become
+  /// "--", and so is the revision put behind.
+  std::string materialization_name() const;
+
+  friend bool operator==(const ModelReference&, const ModelReference&) = default;
+};
+
+namespace plan {
+
+struct Environment;
+
+/// Parses a reference (spec/runtime-plan.md §3). Without a scheme, what looks like a path or names
+/// a folder in the working directory is a path. No scheme is refused: unknown ones resolve to
+/// nothing later.
+/// Errors: invalid_argument for a text that is blank, longer than 4096 bytes or has control
+/// characters, for an empty scheme or path, and for an `@` without name or revision.
+Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
+                                       io::SystemCalls& calls);
+
+}  // namespace plan
+}  // namespace ollm

@@ -1,0 +1,50 @@
+// From a model reference to a model: built-in alias, Hugging Face repository, or a local folder.
+// Leaves to others: downloads, and what will run the model (select.h). Nothing is changed on disk.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/io/system_calls.h"
+#include "ollm/plan/environment.h"
+#include "ollm/plan/inspect.h"
+#include "ollm/plan/resolved_model.h"
+
+namespace ollm::plan {
+
+struct Resolution {
+  ResolvedModel model;
+  /// Whether model.model_path is a folder that exists.
+  bool materialized = false;
+  /// Where was looked, in this order, until it was found.
+  std::vector<std::filesystem::path> looked_in;
+  /// What the folder holds; nothing where there is none.
+  std::optional<Inspection> inspection;
+  /// Why a place could not be looked at (a broken hub cache); nothing else was found then.
+  std::optional<Error> problem;
+};
+
+struct ResolveOptions {
+  std::filesystem::path models_dir;                // absolute
+  std::optional<std::filesystem::path> hub_cache;  // hub_cache_folder()
+};
+
+/// Models folder and hub cache by settings and environment.
+ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment);
+
+/// The first rule of spec/runtime-plan.md §5 that holds, with design.md's changes: `models_dir` is
+/// looked up before the hub's cache, and a revision never falls back to what has none. What exists
+/// is inspected: models of the catalog keep the catalog's capabilities, others get what was found.
+Resolution resolve(const ModelReference& reference, const ResolveOptions& options,
+                   io::SystemCalls& calls = io::posix());
+
+/// The folders of `models_dir` as references by path, sorted by name, hidden ones left out; empty
+/// where there is none.
+/// Errors: io; unsupported above 10000 entries.
+Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& models_dir,
+                                                   io::SystemCalls& calls = io::posix());
+
+}  // namespace ollm::plan

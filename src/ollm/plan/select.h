@@ -1,0 +1,63 @@
+// Which backend runs a resolved model: the settings' own choice, a provider with its passes, the
+// generic composition, or none; each with its reason.
+// Leaves to others: the KV strategy (kv_selector.h), bytes and speed (choose.h).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/models/composition.h"
+#include "ollm/models/model_config.h"
+#include "ollm/plan/decision.h"
+#include "ollm/plan/passes.h"
+#include "ollm/plan/resolve.h"
+#include "ollm/plan/runtime_plan.h"
+#include "ollm/plan/settings.h"
+
+namespace ollm::plan {
+
+/// What takes models of one family. Whether its blocks are built is told by models/families.h.
+struct Provider {
+  std::string_view id;  // "llama-native"
+  NativeFamily family;
+  std::span<const std::string_view> architectures;
+};
+
+/// In the order in which they are asked.
+std::span<const Provider> providers();
+
+struct SelectOptions {
+  PassConditions passes;
+  /// Keys of config.json that nobody knows and the user vouches for.
+  std::vector<std::string> allow_config_keys;
+  /// Asked instead of providers(); for tests of ambiguity.
+  std::optional<std::span<const Provider>> providers;
+};
+
+struct Selection {
+  RuntimePlan plan;
+  std::vector<Decision> decisions;
+  /// Why the plan cannot execute, its kind picking the exit code; nothing where it can.
+  std::optional<Error> refusal;
+  /// What will run, where the plan can execute.
+  std::optional<models::ModelConfig> config;
+  std::optional<models::Composition> composition;
+};
+
+/// spec/runtime-plan.md §8 with the changes of design.md §2. What does not run is a plan too, with
+/// its refusal.
+/// Errors: invalid_argument where several providers match ("ambiguous", naming them).
+Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+                                 const SelectOptions& options);
+
+/// After a failure at apply time: composes the model for the generic backend.
+/// Errors: why the generic backend cannot take over, with the first error in it.
+Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
+                            const RuntimeConfig& config, const SelectOptions& options,
+                            SpecializationErrorType type, const Error& error);
+
+}  // namespace ollm::plan

@@ -1,0 +1,82 @@
+// The one table of all settings: name, section, type, default, limits, flag. Parsing, checks, help,
+// completions and `config show` are made from it, and so are the tests that run for every field.
+// Leaves to others: where values come from (settings.h).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/plan/settings.h"
+
+namespace ollm::plan {
+
+enum class FieldType {
+  boolean,
+  integer,
+  number,
+  text,
+  path,    // text, relative to the working directory
+  choice,  // text, one of `choices`; trimmed and in lower case
+  bytes,   // an integer, or text as `4GiB`
+  tokens,  // an integer, or text as `32k`
+  texts,   // a list
+};
+std::string_view to_string(FieldType type);  // for help: "size", "tokens", "text", ...
+
+struct SettingsField {
+  std::string_view section;
+  std::string_view name;
+  FieldType type;
+  /// Absent is a value, which `auto` sets.
+  bool nullable = false;
+  // Of integers, numbers, bytes and tokens; the ends belong to it, `min` only if not `above_min`.
+  double min = 0;
+  double max = 0;
+  bool above_min = false;
+  std::span<const std::string_view> choices;
+  std::string_view flag;      // "--models-dir"
+  std::string_view off_flag;  // of booleans: "--no-multimodal"
+  std::string_view summary;   // for help
+  /// A valid value other than the default, as text.
+  std::string_view example;
+  /// Brings a text into its form, e.g. trims it. Errors: why it is none, without the field's name.
+  Result<std::string> (*normalize)(std::string_view text) = nullptr;
+  SettingsValue (*get)(const Settings& settings);
+  /// Only with a value that parse_value made.
+  void (*set)(Settings& settings, const SettingsValue& value);
+
+  std::string qualified_name() const;    // "runtime.models_dir"
+  std::string environment_name() const;  // "OLLM_RUNTIME__MODELS_DIR"
+  /// What may be set, for people: "an integer from 1 to 65535", "one of auto, prefix, ...".
+  std::string expects() const;
+};
+
+/// Section by section, in the order of spec/config.md, ours after the seed's.
+std::span<const SettingsField> settings_fields();
+
+/// "runtime", "generation", "server", "benchmark".
+std::span<const std::string_view> settings_sections();
+
+/// The field of a name with its section ("runtime.device"), or nullptr.
+const SettingsField* find_field(std::string_view qualified_name);
+
+/// Names other than OLLM_SECTION__FIELD by which environment sets a field: OLLM_ISA.
+struct EnvironmentAlias {
+  std::string_view variable;
+  std::string_view field;
+};
+std::span<const EnvironmentAlias> environment_aliases();
+
+/// Brings a value into the type and form of a field, within its limits. With `from_text` (command
+/// line, environment) numbers and booleans are written as text; without (TOML, JSON) they are not.
+/// Errors: invalid_argument "expected an integer from 1 to 65535, found 0", without place and name.
+Result<SettingsValue> parse_value(const SettingsField& field, const SettingsValue& value,
+                                  bool from_text);
+
+/// The nearest of some names, for "did you mean"; empty where none is near.
+std::string_view nearest_name(std::string_view name, std::span<const std::string_view> names);
+
+}  // namespace ollm::plan

@@ -1,0 +1,66 @@
+// The enumerations of a plan, each with its wire value: how it is spelt in JSON and on the command
+// line. Leaves to others: what they mean for a model (resolved_model.h, runtime_plan.h).
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace ollm {
+
+enum class SupportLevel { generic, optimized, unsupported };
+
+enum class SpecializationState {
+  not_planned,  // "not-planned"
+  planned,      // passes were chosen, nothing is loaded
+  applied,      // loaded, and every pass kept its contract
+  fallback,     // the generic backend took over, with the reason
+};
+
+enum class GenericModelKind { causal_lm, image_text_to_text, seq2seq_lm };
+
+enum class ModelSourceKind { builtin, hugging_face, local_path, opaque };
+
+enum class NativeFamily { llama, gemma3, gpt_oss, qwen3_next, voxtral };
+
+enum class ModelModality { text, image, audio };
+
+/// The eight of the seed, then ours; this is the order in which they stand in a plan.
+enum class SpecializationPassId {
+  disk_cache,
+  cpu_offload,
+  gpu_offload,
+  mlp_chunking,
+  moe_routing,
+  attention_replacement,
+  multimodal_shell,
+  gds_export_weights,
+  weight_streaming,
+  weight_pinning,
+  chunked_prefill,
+  prefix_reuse,
+  speculative_decoding,
+  expert_cache,
+};
+
+/// Backend ids. On input "transformers-generic" is another name of the second (settings.h).
+inline constexpr std::string_view kOptimizedNative = "optimized-native";
+inline constexpr std::string_view kNativeGeneric = "native-generic";
+
+/// The wire value, e.g. "not-planned", "image-text-to-text".
+std::string_view to_string(SupportLevel value);
+std::string_view to_string(SpecializationState value);
+std::string_view to_string(GenericModelKind value);
+std::string_view to_string(ModelSourceKind value);
+std::string_view to_string(NativeFamily value);
+std::string_view to_string(ModelModality value);
+std::string_view to_string(SpecializationPassId value);
+
+/// All values of an enumeration in their order, and back from a wire value; nothing for one that is
+/// not there. Both are instantiated for the enumerations above.
+template <typename Enum>
+std::span<const Enum> all_values();
+template <typename Enum>
+std::optional<Enum> from_wire(std::string_view text);
+
+}  // namespace ollm
