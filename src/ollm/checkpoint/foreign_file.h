@@ -18,6 +18,9 @@ inline constexpr std::size_t kForeignFileBytes = 512;
 /// for bytes it does not know. Never call it for a file that is what it should be.
 std::optional<Error> foreign_file(std::string_view first_bytes, std::uint64_t file_bytes);
 
+/// The same for a file that should hold text: only the git-LFS pointer and the web page.
+std::optional<Error> foreign_text(std::string_view first_bytes);
+
 /// For a weights file by its name: why pickles (.bin, .pt, .pth, .ckpt), GGUF and other formats are
 /// refused and what to do instead; nothing for a name that ends otherwise.
 std::optional<Error> foreign_weights_name(std::string_view file_name);

@@ -11,11 +11,12 @@
 
 namespace ollm::checkpoint {
 
-/// Fields as Transformers spells them; what was absent or null is absent here.
+/// Fields as Transformers spells them; what was absent or null is absent here, and so are ids
+/// written as -1, an old spelling of "none".
 struct GenerationConfig {
   std::vector<std::int32_t> eos_token_ids;  // eos_token_id: one or several; each once
   std::optional<std::int32_t> bos_token_id;
-  std::optional<std::int32_t> pad_token_id;  // absent also where written as -1, as old files do
+  std::optional<std::int32_t> pad_token_id;
 
   std::optional<bool> do_sample;
   std::optional<double> temperature;         // >= 0

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 #include "ollm/base/result.h"
@@ -31,7 +32,7 @@ struct JsonLimits {
 Result<Json> parse_json(std::string_view text, std::string_view file_name,
                         const JsonLimits& limits = {});
 
-/// A value in short, for messages: `"yarn"`, `-1`, `a list of 3`, `an object`, `null`.
+/// A value in short, for messages: `the text 'yarn'`, `-1`, `a list of 3`, `an object`, `null`.
 std::string describe(const Json& value);
 
 }  // namespace ollm::checkpoint

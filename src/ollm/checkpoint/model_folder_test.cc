@@ -1,0 +1,499 @@
+#include "ollm/checkpoint/model_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ollm/checkpoint/safetensors_writer.h"
+#include "ollm/io/faulty_system_calls.h"
+#include "ollm/io/temporary_folder.h"
+#include "tests/test_data.h"
+
+namespace ollm::checkpoint {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Call = io::FaultySystemCalls::Call;
+
+// A safetensors file of F32 [4] tensors of these names.
+std::string weights(const std::vector<std::string>& names) {
+  std::vector<NewTensor> tensors;
+  for (const std::string& name : names) tensors.push_back({name, DType::f32, Shape{4}});
+  auto header = make_safetensors_header(tensors);
+  EXPECT_TRUE(header.ok());
+  std::string bytes = *header;
+  for (std::size_t i = 0; i < names.size(); ++i) bytes += std::string(16, static_cast<char>(i + 1));
+  return bytes;
+}
+
+constexpr const char* kIndex =
+    R"({"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}})";
+
+class ModelFolderTest : public ::testing::Test {
+ protected:
+  ModelFolderTest() { write("config.json", R"({"model_type":"llama","hidden_size":4})"); }
+
+  std::filesystem::path write(const char* name, std::string_view content) const {
+    return folder_.write(name, content);
+  }
+  void write_shards() const {
+    write("model.safetensors.index.json", kIndex);
+    write("model-1.safetensors", weights({"a"}));
+    write("model-2.safetensors", weights({"b"}));
+  }
+  Result<ModelFolder> open() const { return ModelFolder::open(folder_.path(), calls_); }
+  void expect_refused(ErrorKind kind, const ::testing::Matcher<std::string>& message) const {
+    const auto folder = open();
+    ASSERT_FALSE(folder.ok());
+    EXPECT_EQ(folder.error().kind, kind) << folder.error().message;
+    EXPECT_THAT(folder.error().message, message);
+    EXPECT_EQ(calls_.open_files(), 0u) << "no descriptor may leak";
+  }
+
+  const io::TemporaryFolder folder_;
+  mutable io::FaultySystemCalls calls_;
+};
+
+TEST_F(ModelFolderTest, OpensASingleFile) {
+  write("model.safetensors", weights({"b", "a"}));
+  write("generation_config.json", R"({"eos_token_id":[2,3]})");
+  write("tokenizer.json", "{}");
+  write("chat_template.jinja", "{{ messages }}");
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_EQ(folder->path(), folder_.path());
+  EXPECT_EQ(folder->config()["hidden_size"], 4);
+  EXPECT_THAT(folder->config_text(), HasSubstr("hidden_size"));
+  EXPECT_THAT(folder->generation_config().eos_token_ids, ElementsAre(2, 3));
+  EXPECT_TRUE(folder->has_generation_config());
+  EXPECT_THAT(folder->tokenizer_files(), ElementsAre("tokenizer.json", "chat_template.jinja"));
+  EXPECT_EQ(*folder->read_text("chat_template.jinja"), "{{ messages }}");
+  EXPECT_EQ(*folder->read_optional_text("added_tokens.json"), std::nullopt);
+  ASSERT_EQ(folder->tensors().tensors().size(), 2u);
+  const TensorInfo* a = folder->tensors().find("a");
+  ASSERT_NE(a, nullptr);
+  std::vector<std::byte> bytes(a->size_bytes);
+  ASSERT_TRUE(folder->file(a->file).read_at(a->offset_bytes, bytes).ok());
+  EXPECT_EQ(bytes, std::vector<std::byte>(16, std::byte{2}));
+  EXPECT_TRUE(folder->check_unchanged().ok());
+}
+
+TEST_F(ModelFolderTest, OpensShards) {
+  write_shards();
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  ASSERT_EQ(folder->tensors().files().size(), 2u);
+  EXPECT_EQ(folder->tensors().files()[1].path.filename(), "model-2.safetensors");
+  EXPECT_EQ(folder->tensors().find("b")->file, 1u);
+  EXPECT_EQ(folder->tensors().files()[1].identity, folder->file(1).identity());
+  EXPECT_FALSE(folder->has_generation_config());
+}
+
+TEST_F(ModelFolderTest, OtherSafetensorsFilesAreLeftAlone) {
+  write_shards();
+  write("consolidated.safetensors", "not even one");
+  write("golden.safetensors", weights({"a", "b"}));
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_EQ(folder->tensors().tensors().size(), 2u);
+}
+
+TEST_F(ModelFolderTest, AMissingFolderOrConfigIsNotFound) {
+  const auto missing = ModelFolder::open(folder_.path() / "absent");
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(missing.error().message, HasSubstr("there is no such folder"));
+  std::filesystem::remove(folder_.path() / "config.json");
+  write("model.safetensors", weights({"a"}));
+  expect_refused(ErrorKind::not_found, HasSubstr("has no config.json"));
+}
+
+TEST_F(ModelFolderTest, ACacheFolderOrAdapterSaysWhatToNameInstead) {
+  std::filesystem::remove(folder_.path() / "config.json");
+  write("adapter_config.json", "{}");
+  expect_refused(ErrorKind::not_found, HasSubstr("name the folder of its base model"));
+  write("snapshots/abc/config.json", "{}");
+  expect_refused(ErrorKind::not_found, HasSubstr("name a folder in its snapshots"));
+}
+
+TEST_F(ModelFolderTest, AFileIsNoFolder) {
+  const auto folder = ModelFolder::open(write("model.gguf", "GGUF"));
+  ASSERT_FALSE(folder.ok());
+  EXPECT_EQ(folder.error().kind, ErrorKind::invalid_argument);
+}
+
+TEST_F(ModelFolderTest, AFolderWithoutWeightsIsNotFound) {
+  expect_refused(ErrorKind::not_found, HasSubstr("neither model.safetensors nor"));
+  write("consolidated.safetensors", weights({"a"}));
+  expect_refused(ErrorKind::not_found, HasSubstr("consolidated.safetensors is in another naming"));
+  write("model.safetensors.incomplete", "x");
+  expect_refused(ErrorKind::not_found, HasSubstr("the download is not whole"));
+  write("model-00001-of-00002.safetensors", weights({"a"}));
+  expect_refused(ErrorKind::not_found, HasSubstr("but no model.safetensors.index.json"));
+}
+
+// reliability D9: foreign weights by their names ...
+TEST_F(ModelFolderTest, PicklesAndOtherWeightsAreUnsupported) {
+  for (const char* name : {"pytorch_model.bin", "model.pt", "model.pth", "model.ckpt",
+                           "pytorch_model-00001-of-00002.bin"}) {
+    const auto path = write(name, "anything");
+    expect_refused(ErrorKind::unsupported,
+                   AllOf(HasSubstr(name), HasSubstr("a pickle is a program"),
+                         HasSubstr("safe_serialization=True")));
+    std::filesystem::remove(path);
+  }
+  for (const char* name :
+       {"model-Q4_K_M.gguf", "tf_model.h5", "flax_model.msgpack", "model.onnx"}) {
+    const auto path = write(name, "anything");
+    expect_refused(ErrorKind::unsupported, HasSubstr(name));
+    std::filesystem::remove(path);
+  }
+}
+
+// ... and under the name of a safetensors file.
+TEST_F(ModelFolderTest, WhatIsNoSafetensorsFileIsNamed) {
+  struct Case {
+    std::string content;
+    ErrorKind kind;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"", ErrorKind::corrupt, "is empty"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 16060522904\n",
+       ErrorKind::corrupt, "run `git lfs pull`"},
+      {"<!DOCTYPE html><html><head><title>Log in</title>", ErrorKind::corrupt, "is a web page"},
+      {"\n  <html lang=\"en\"><body>404</body>", ErrorKind::corrupt, "is a web page"},
+      {std::string("GGUF\x03\0\0\0\x23\x01\0\0\0\0\0\0", 16), ErrorKind::unsupported, "GGUF"},
+      {std::string("PK\x03\x04\0\0\x08\x08\0\0\0\0archive/data.pkl", 28), ErrorKind::unsupported,
+       "is a zip archive"},
+      {"\x80\x02}q\x01(X\x05weightq\x02", ErrorKind::unsupported, "is a Python pickle"},
+      {std::string("\x1f\x8b\x08\x08\x12\x34\x56\x67\0\x03model", 15), ErrorKind::corrupt,
+       "packed with gzip"},
+      {R"({"error":"Access to model meta-llama is restricted"})", ErrorKind::corrupt,
+       "is a JSON text"},
+      {"abcdefghijkl", ErrorKind::corrupt, "says its header has"},
+  };
+  for (const Case& foreign : cases) {
+    write("model.safetensors", foreign.content);
+    expect_refused(foreign.kind, AllOf(HasSubstr("model.safetensors: "), HasSubstr(foreign.says)));
+  }
+}
+
+TEST_F(ModelFolderTest, ACutFileWhoseLengthLooksLikeAPickleIsCalledCut) {
+  std::string length("\x80\x02\0\0\0\0\0\0", 8);  // a header of 640 bytes
+  write("model.safetensors", length + "{\"a\":");
+  expect_refused(ErrorKind::corrupt, HasSubstr("it is cut off"));
+}
+
+TEST_F(ModelFolderTest, PointersAndPagesInThePlaceOfTextsAreNamed) {
+  write("model.safetensors", weights({"a"}));
+  write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n");
+  {
+    const auto folder = open();
+    ASSERT_TRUE(folder.ok()) << folder.error().message;
+    EXPECT_THAT(folder->read_text("tokenizer.json").error().message,
+                AllOf(HasSubstr("tokenizer.json: "), HasSubstr("git lfs pull")));
+  }
+  write("config.json", "<html>");
+  expect_refused(ErrorKind::corrupt, AllOf(HasSubstr("config.json"), HasSubstr("is a web page")));
+}
+
+TEST_F(ModelFolderTest, AFileWithoutTensorsIsCorrupt) {
+  write("model.safetensors", weights({}));
+  expect_refused(ErrorKind::corrupt, HasSubstr("holds no tensor"));
+}
+
+// reliability D5.
+TEST_F(ModelFolderTest, AMissingShardIsNotFoundByName) {
+  write_shards();
+  std::filesystem::remove(folder_.path() / "model-2.safetensors");
+  expect_refused(ErrorKind::not_found,
+                 AllOf(HasSubstr("model-2.safetensors is missing"), HasSubstr("tensor 'b'")));
+}
+
+TEST_F(ModelFolderTest, ATensorInTwoShardsIsCorruptByName) {
+  write_shards();
+  write("model-2.safetensors", weights({"a", "b"}));
+  expect_refused(ErrorKind::corrupt, HasSubstr("tensor 'a' is in model-2.safetensors, but "
+                                               "model.safetensors.index.json says "
+                                               "model-1.safetensors"));
+}
+
+TEST_F(ModelFolderTest, ATensorThatTheIndexDoesNotNameIsCorrupt) {
+  write_shards();
+  write("model-2.safetensors", weights({"b", "c"}));
+  expect_refused(ErrorKind::corrupt, AllOf(HasSubstr("tensor 'c' is in model-2.safetensors"),
+                                           HasSubstr("does not name it")));
+}
+
+TEST_F(ModelFolderTest, ATensorThatTheShardLacksIsCorrupt) {
+  write_shards();
+  write("model.safetensors.index.json",
+        R"({"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors",)"
+        R"("gone":"model-1.safetensors"}})");
+  expect_refused(ErrorKind::corrupt, HasSubstr("tensor 'gone' is not in model-1.safetensors"));
+}
+
+TEST_F(ModelFolderTest, APathOutOfTheFolderIsCorrupt) {
+  for (const char* name : {"../x.safetensors", "/etc/x.safetensors", "sub/x.safetensors"}) {
+    write("model.safetensors.index.json", std::string(R"({"weight_map":{"a":")") + name + "\"}}");
+    expect_refused(ErrorKind::corrupt, AllOf(HasSubstr(name), HasSubstr("tensor 'a'")));
+  }
+}
+
+TEST_F(ModelFolderTest, ALinkOutOfTheFolderIsCorrupt) {
+  const io::TemporaryFolder elsewhere;
+  const auto target = elsewhere.write("weights", weights({"a"}));
+  std::filesystem::create_symlink(target, folder_.path() / "model.safetensors");
+  expect_refused(ErrorKind::corrupt, HasSubstr("is a link to '" + target.string() + "', out of"));
+  std::filesystem::remove(folder_.path() / "model.safetensors");
+
+  write("model.safetensors", weights({"a"}));
+  std::filesystem::remove(folder_.path() / "config.json");
+  std::filesystem::create_symlink("/etc/hostname", folder_.path() / "config.json");
+  expect_refused(ErrorKind::corrupt, HasSubstr("config.json: is a link to"));
+}
+
+TEST_F(ModelFolderTest, ALinkIntoASiblingWithTheSameBeginningIsCorrupt) {
+  const auto sibling = folder_.path().string() + "-other";
+  std::filesystem::create_directory(sibling);
+  std::filesystem::create_symlink(sibling + "/x", folder_.path() / "model.safetensors");
+  std::filesystem::copy_file(folder_.path() / "config.json", sibling + "/x");
+  expect_refused(ErrorKind::corrupt, HasSubstr("out of"));
+  std::filesystem::remove_all(sibling);
+}
+
+TEST_F(ModelFolderTest, LinksInsideTheFolderAndAFolderThatIsALinkAreFollowed) {
+  write("files/real", weights({"a"}));
+  std::filesystem::create_symlink("files/real", folder_.path() / "model.safetensors");
+  EXPECT_TRUE(open().ok());
+  const io::TemporaryFolder elsewhere;
+  const auto link = elsewhere.path() / "model";
+  std::filesystem::create_directory_symlink(folder_.path(), link);
+  const auto folder = ModelFolder::open(link);
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_EQ(folder->path(), link);
+  EXPECT_EQ(folder->canonical_path(), std::filesystem::canonical(folder_.path()));
+}
+
+TEST_F(ModelFolderTest, ALinkThatLeadsNowhereIsNotFound) {
+  std::filesystem::create_symlink("blob", folder_.path() / "model.safetensors");
+  expect_refused(ErrorKind::not_found, HasSubstr("a link to a file that is not there"));
+}
+
+TEST_F(ModelFolderTest, AFifoIsRefusedWithoutWaiting) {
+  ASSERT_EQ(::mkfifo((folder_.path() / "model.safetensors").c_str(), 0600), 0);
+  expect_refused(ErrorKind::invalid_argument, HasSubstr("is a FIFO"));
+}
+
+class HubCache : public ::testing::Test {
+ protected:
+  HubCache() {
+    cache_.write(model_ + "/blobs/aaaa", R"({"model_type":"llama"})");
+    cache_.write(model_ + "/blobs/bbbb", weights({"a"}));
+    cache_.write("secret", weights({"a"}));
+    std::filesystem::create_directories(snapshot_);
+    link("config.json", "../../blobs/aaaa");
+  }
+  void link(const char* name, const char* target) {
+    std::filesystem::remove(snapshot_ / name);
+    std::filesystem::create_symlink(target, snapshot_ / name);
+  }
+  const io::TemporaryFolder cache_;
+  const std::string model_ = "hub/models--org--name";
+  const std::filesystem::path snapshot_ = cache_.path() / model_ / "snapshots" / "0123abcd";
+};
+
+TEST_F(HubCache, LinksIntoTheBlobsOfTheModelAreFollowed) {
+  link("model.safetensors", "../../blobs/bbbb");
+  const auto folder = ModelFolder::open(snapshot_);
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_EQ(folder->tensors().tensors().size(), 1u);
+}
+
+TEST_F(HubCache, LinksOutOfTheModelAreCorrupt) {
+  for (const char* target : {"../../../../secret", "../../../models--other--one/blobs/cccc"}) {
+    cache_.write("hub/models--other--one/blobs/cccc", weights({"a"}));
+    link("model.safetensors", target);
+    const auto folder = ModelFolder::open(snapshot_);
+    ASSERT_FALSE(folder.ok()) << target;
+    EXPECT_EQ(folder.error().kind, ErrorKind::corrupt);
+    EXPECT_THAT(folder.error().message, HasSubstr("models--org--name"));
+  }
+}
+
+TEST_F(HubCache, ABlobThatIsNotDownloadedIsNotFound) {
+  link("model.safetensors", "../../blobs/dddd");
+  EXPECT_EQ(ModelFolder::open(snapshot_).error().kind, ErrorKind::not_found);
+}
+
+TEST_F(ModelFolderTest, BrokenConfigsAreNamed) {
+  write("model.safetensors", weights({"a"}));
+  const std::pair<std::string, const char*> cases[] = {
+      {"[]", "config.json: expected an object, found a list of 0"},
+      {"{\"a\":1,\"a\":2}", "config.json: byte 7: duplicate key 'a'"},
+      {"", "config.json: byte 0: expected a value"},
+  };
+  for (const auto& [text, says] : cases) {
+    write("config.json", text);
+    expect_refused(ErrorKind::corrupt, HasSubstr(says));
+  }
+  write("config.json", "{}");
+  write("generation_config.json", R"({"eos_token_id":"2"})");
+  expect_refused(ErrorKind::corrupt, HasSubstr("generation_config.json: eos_token_id: expected"));
+}
+
+// reliability D6, the part of the file alone.
+TEST_F(ModelFolderTest, AConfigOf100MegabytesIsRefusedUnread) {
+  write("model.safetensors", weights({"a"}));
+  std::filesystem::resize_file(folder_.path() / "config.json", 100'000'000);
+  expect_refused(ErrorKind::unsupported,
+                 AllOf(HasSubstr("95.4 MiB"), HasSubstr("limit is 2.0 MiB")));
+  EXPECT_EQ(calls_.bytes_read(), 0u);
+}
+
+TEST_F(ModelFolderTest, OpeningReadsNothingButTextsAndHeaders) {
+  write("model.safetensors", weights({"a"}));
+  const std::uint64_t small = std::filesystem::file_size(folder_.path() / "config.json") +
+                              std::filesystem::file_size(folder_.path() / "model.safetensors");
+  auto header = make_safetensors_header(std::vector<NewTensor>{{"a", DType::f32, Shape{1 << 20}}});
+  const auto path = write("model.safetensors", *header);
+  std::filesystem::resize_file(path, header->size() + (4 << 20));
+  ASSERT_TRUE(open().ok());
+  EXPECT_LE(calls_.bytes_read(), small + 64);
+}
+
+TEST_F(ModelFolderTest, EveryFailedCallIsAnErrorThatNamesAFile) {
+  write_shards();
+  for (const Call call :
+       {Call::stat, Call::realpath, Call::list, Call::open, Call::fstat, Call::pread}) {
+    for (std::uint64_t k = 0;; ++k) {
+      ASSERT_LT(k, 100u);
+      io::FaultySystemCalls calls;
+      calls.fail(call, k, EIO);
+      const auto folder = ModelFolder::open(folder_.path(), calls);
+      if (folder.ok()) {
+        EXPECT_LE(calls.count(call), k) << "a failed call went unnoticed";
+        break;
+      }
+      EXPECT_EQ(folder.error().kind, ErrorKind::io) << folder.error().message;
+      EXPECT_THAT(folder.error().message, HasSubstr(folder_.path().string()));
+      EXPECT_EQ(calls.open_files(), 0u);
+    }
+  }
+}
+
+TEST_F(ModelFolderTest, TornReadsGiveTheSameFolder) {
+  write_shards();
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    io::FaultySystemCalls calls;
+    calls.tear_transfers(seed);
+    calls.interrupt_transfers(seed, 3);
+    const auto folder = ModelFolder::open(folder_.path(), calls);
+    ASSERT_TRUE(folder.ok()) << folder.error().message;
+    ASSERT_EQ(folder->tensors().total_bytes(), 32u);
+  }
+}
+
+// reliability B4 and B8, as the streaming of weights meets them.
+TEST_F(ModelFolderTest, AFailedReadOfAWeightNamesFileAndByte) {
+  write_shards();
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok());
+  const TensorInfo* b = folder->tensors().find("b");
+  std::vector<std::byte> bytes(b->size_bytes);
+  calls_.fail(Call::pread, 0, EIO);
+  const auto read = folder->file(b->file).read_at(b->offset_bytes, bytes);
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().message, AllOf(HasSubstr("model-2.safetensors"),
+                                          HasSubstr("at byte " + std::to_string(b->offset_bytes))));
+  EXPECT_TRUE(folder->file(b->file).read_at(b->offset_bytes, bytes).ok());
+}
+
+TEST_F(ModelFolderTest, AChangedShardIsNoticed) {
+  write_shards();
+  const auto path = folder_.path() / "model-2.safetensors";
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok());
+  EXPECT_TRUE(folder->check_unchanged().ok());
+  std::filesystem::last_write_time(
+      path, std::filesystem::last_write_time(path) + std::chrono::seconds(5));
+  const auto changed = folder->check_unchanged();
+  ASSERT_FALSE(changed.ok());
+  EXPECT_EQ(changed.error().kind, ErrorKind::corrupt);
+  EXPECT_THAT(changed.error().message,
+              AllOf(HasSubstr("model-2.safetensors"), HasSubstr("changed while in use")));
+}
+
+TEST_F(ModelFolderTest, OnlyPlainNamesAreRead) {
+  write("model.safetensors", weights({"a"}));
+  write("sub/file.txt", "x");
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok());
+  for (const char* name : {"../x", "/etc/passwd", "sub/file.txt", "", ".."}) {
+    EXPECT_EQ(folder->read_text(name).error().kind, ErrorKind::corrupt) << name;
+    EXPECT_EQ(folder->read_optional_text(name).error().kind, ErrorKind::corrupt) << name;
+  }
+  EXPECT_EQ(folder->read_text("absent.json").error().kind, ErrorKind::not_found);
+}
+
+TEST_F(ModelFolderTest, TextsHaveALimit) {
+  write("model.safetensors", weights({"a"}));
+  std::filesystem::resize_file(write("tokenizer.json", ""), (256 << 20) + 1);
+  std::filesystem::resize_file(write("merges.txt", ""), (64 << 20) + 1);
+  const auto folder = open();
+  ASSERT_TRUE(folder.ok());
+  EXPECT_THAT(folder->read_text("tokenizer.json").error().message, HasSubstr("limit is 256.0 MiB"));
+  EXPECT_THAT(folder->read_text("merges.txt").error().message, HasSubstr("limit is 64.0 MiB"));
+}
+
+TEST(ModelFolderWithoutWeights, ATokenizerIsEnough) {
+  const io::TemporaryFolder folder;
+  folder.write("tokenizer.json", "{}");
+  folder.write("model.safetensors", "broken, and not looked at");
+  const auto opened = ModelFolder::open_without_weights(folder.path());
+  ASSERT_TRUE(opened.ok()) << opened.error().message;
+  EXPECT_FALSE(opened->has_config());
+  EXPECT_FALSE(opened->has_weights());
+  EXPECT_TRUE(opened->config().is_null());
+  EXPECT_EQ(*opened->read_text("tokenizer.json"), "{}");
+  EXPECT_EQ(ModelFolder::open_without_weights(folder.path() / "absent").error().kind,
+            ErrorKind::not_found);
+}
+
+TEST(ModelFolderData, EveryModelOfOthersOpens) {
+  OLLM_NEED_TEST_DATA(data);
+  std::size_t models = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(data / "golden" / "models")) {
+    const auto folder = ModelFolder::open(entry.path());
+    ASSERT_TRUE(folder.ok()) << folder.error().message;
+    EXPECT_THAT(folder->generation_config().eos_token_ids, ElementsAre(2)) << entry.path();
+    EXPECT_FALSE(folder->tensors().tensors().empty());
+    ++models;
+  }
+  EXPECT_EQ(models, 32u);
+  EXPECT_EQ(
+      ModelFolder::open(data / "golden" / "models" / "llama-shards")->tensors().files().size(), 5u);
+  const auto stories = ModelFolder::open(data / "models" / "stories260k");
+  ASSERT_TRUE(stories.ok()) << stories.error().message;
+  EXPECT_EQ(stories->config()["hidden_size"], 64);
+}
+
+TEST(ModelFolderData, FoldersWithATokenizerOnlyOpen) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = ModelFolder::open_without_weights(data / "golden" / "tokenizers" / "llama3");
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  EXPECT_GT(folder->read_text("tokenizer.json")->size(), 1u << 20);
+}
+
+}  // namespace
+}  // namespace ollm::checkpoint
