@@ -1,0 +1,16 @@
+// Variables of a rendering, from JSON; strings of a conversation come marked as the user's.
+// Leaves to others: which variables those are (chat_template.h).
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "ollm/text/template/interpreter.h"
+#include "ollm/text/template/value.h"
+
+namespace ollm::text::jinja {
+
+/// The value of `json`, all its strings and keys marked where `literal` says so. Each of its parts
+/// is a step; parts nested too deeply end the budget. Bytes that are no UTF-8 become U+FFFD.
+Value value_from_json(Interpreter& in, const nlohmann::ordered_json& json, bool literal);
+
+}  // namespace ollm::text::jinja
