@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <optional>
 
 #include "ollm/text/template/characters.h"
@@ -55,7 +54,9 @@ Result<Value> data_attribute(Interpreter& in, const Value& object, std::string_v
     case Kind::boolean:
     case Kind::integer:
     case Kind::wide_integer:
-      if (name == "real" || name == "numerator") return object;
+      if (name == "real" || name == "numerator") {
+        return object.is(Kind::wide_integer) ? Result<Value>(object) : unary_plus(object);
+      }
       if (name == "imag") return Value(std::int64_t{0});
       if (name == "denominator") return Value(std::int64_t{1});
       break;
@@ -122,6 +123,7 @@ std::size_t offset_of_character(Interpreter& in, const Value& text, std::size_t 
 // Python's slice.indices: where to begin and end, and how many items come.
 struct SliceRange {
   std::int64_t begin = 0;
+  std::int64_t end = 0;
   std::int64_t step = 1;
   std::size_t count = 0;
 };
@@ -153,11 +155,11 @@ Result<SliceRange> slice_range(std::size_t length, const Value& start, const Val
     return std::clamp(at, lowest, highest);
   };
   OLLM_TRY(range.begin, bound(start, forward ? lowest : highest));
-  OLLM_TRY(const std::int64_t end, bound(stop, forward ? highest : lowest));
-  if (forward && range.begin < end) {
-    range.count = static_cast<std::size_t>((end - range.begin - 1) / range.step + 1);
-  } else if (!forward && range.begin > end) {
-    range.count = static_cast<std::size_t>((range.begin - end - 1) / -range.step + 1);
+  OLLM_TRY(range.end, bound(stop, forward ? highest : lowest));
+  if (forward && range.begin < range.end) {
+    range.count = static_cast<std::size_t>((range.end - range.begin - 1) / range.step + 1);
+  } else if (!forward && range.begin > range.end) {
+    range.count = static_cast<std::size_t>((range.begin - range.end - 1) / -range.step + 1);
   }
   return range;
 }
@@ -188,21 +190,19 @@ Value text_slice(Interpreter& in, const Value& text, const SliceRange& range) {
   return in.heap().string(std::move(out), object.markup);
 }
 
-std::shared_ptr<RangeObject> range_slice(const RangeObject& of, const SliceRange& range) {
-  if (range.count == 0) return std::make_shared<RangeObject>(of.start, of.start, 1);
-  const std::int64_t first = of.at(static_cast<std::size_t>(range.begin));
-  std::int64_t by = 0;
-  if (range.count == 1 || __builtin_mul_overflow(of.step, range.step, &by)) {
-    by = (of.step > 0) == (range.step > 0) ? 1 : -1;
-  }
-  const auto last_index = range.begin + static_cast<std::int64_t>(range.count - 1) * range.step;
-  const std::int64_t last = of.at(static_cast<std::size_t>(last_index));
+// Errors: invalid_argument, where the bounds of the slice leave 64 bits.
+Result<Value> range_slice(Interpreter& in, const RangeObject& of, const SliceRange& range) {
+  std::int64_t step = 0;
+  std::int64_t start = 0;
   std::int64_t stop = 0;
-  if (__builtin_add_overflow(last, by, &stop)) {  // the end is only a bound: the last one will do
-    stop = by > 0 ? std::numeric_limits<std::int64_t>::max()
-                  : std::numeric_limits<std::int64_t>::min();
+  if (__builtin_mul_overflow(of.step, range.step, &step) ||
+      __builtin_mul_overflow(of.step, range.begin, &start) ||
+      __builtin_add_overflow(of.start, start, &start) ||
+      __builtin_mul_overflow(of.step, range.end, &stop) ||
+      __builtin_add_overflow(of.start, stop, &stop)) {
+    return runtime_error("a range beyond 64 bits");
   }
-  return std::make_shared<RangeObject>(first, stop, by);
+  return in.heap().adopt(std::make_shared<RangeObject>(start, stop, step), 0, 0);
 }
 
 }  // namespace
@@ -316,7 +316,7 @@ Result<Value> slice_of(Interpreter& in, const Value& object, const Value& start,
     case Kind::range: {
       const auto& of = object.as<RangeObject>();
       OLLM_TRY(const SliceRange range, slice_range(of.length, start, stop, step));
-      return in.heap().adopt(range_slice(of, range), 0, 0);
+      return range_slice(in, of, range);
     }
     default:
       return runtime_error(fmt::format("'{}' object is not subscriptable", type_name(object)));

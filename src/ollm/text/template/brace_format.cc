@@ -215,7 +215,7 @@ class BraceFormatter {
           fmt::format("unsupported format string passed to {}.__format__", type_name(value)));
     }
     OLLM_TRY(FormatSpec spec, parse_spec(spec_text));
-    if ((spec.type != 0 && spec.type != 's') || spec.sign != '-' || spec.grouping != 0 ||
+    if ((spec.type != 0 && spec.type != 's') || spec.sign != 0 || spec.grouping != 0 ||
         spec.alternate) {
       return runtime_error("Invalid format specifier for object of type 'str'");
     }
@@ -234,9 +234,6 @@ class BraceFormatter {
     const bool real_type =
         spec.type != 0 && std::string_view("eEfFgG%").find(spec.type) != std::string_view::npos;
     std::string digits;
-    if (value.is(Kind::boolean) && spec.type == 0) {
-      return append_value(out, str_of(in_, value), spec_text);
-    }
     if (value.is(Kind::real) || real_type) {
       OLLM_TRY(digits, format_real(as_real(value), spec));
     } else {

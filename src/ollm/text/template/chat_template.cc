@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -41,7 +42,12 @@ Result<RenderClock> RenderClock::parse(std::string_view text) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("'{}' is no local time such as 2026-01-15T10:30:00", text));
   };
-  if (fields != 6 || static_cast<std::size_t>(end) != text.size() || text.size() != 19) {
+  static constexpr std::string_view kForm = "0000-00-00T00:00:00";
+  // scanf would take signs and spaces for part of a number.
+  if (fields != 6 || end != 19 || text.size() != 19 ||
+      !std::equal(text.begin(), text.end(), kForm.begin(), [](char c, char form) {
+        return form == '0' ? c >= '0' && c <= '9' : c == form;
+      })) {
     return invalid();
   }
   local.tm_year -= 1900;
@@ -99,6 +105,8 @@ std::variant<RenderedPrompt, TemplateError> ChatTemplate::render(
   const jinja::Evaluator::Failure& failure = evaluator.failure();
   Error error = std::move(text).error();
   if (evaluator.budget().exceeded()) {
+    // Whatever failed after a limit was met failed because of it.
+    error = fail(ErrorKind::out_of_budget, evaluator.budget().message());
     return placed_error(std::move(error).within("limit"), "limit", failure.at, failure.construct);
   }
   if (evaluator.raised()) {

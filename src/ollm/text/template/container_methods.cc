@@ -149,7 +149,7 @@ FunctionObject::Body function_method(const Value& function, std::string_view nam
 Result<void> fill_dict(Interpreter& in, DictObject& out, const Value& source) {
   if (source.is(Kind::dict)) {
     for (const auto& [key, value] : source.as<DictObject>().items) {
-      if (!in.budget().spend(1)) return {};
+      if (!in.budget().spend(3)) return {};  // it is copied, and later destroyed
       out.set(key, value, &in.budget());
     }
     return {};

@@ -213,6 +213,7 @@ Result<Evaluator::Flow> Evaluator::run_loop(const For& statement, const Value& i
     loop->scope = nullptr;
     return flow;
   };
+  bool completed = false;  // one turn at least, to the end of the body
   std::shared_ptr<Scope> inside;
   for (;; ++loop->index) {
     auto more = loop->has(loop->index);
@@ -232,11 +233,12 @@ Result<Evaluator::Flow> Evaluator::run_loop(const For& statement, const Value& i
     if (loop_symbol_ != kNoSymbol) scope_->set(loop_symbol_, loop_value);
     auto flow = execute(statement.body);
     if (!flow.ok()) return finish(std::move(flow).error());
-    if (*flow == Flow::break_loop) return finish(Flow::normal);
+    if (*flow == Flow::break_loop) break;
+    completed = completed || *flow == Flow::normal;
   }
-  const bool none = loop->index == 0;
   static_cast<void>(finish(Flow::normal));
-  if (!none) return Flow::normal;
+  // As Jinja has it: also where every turn was cut short by break or continue.
+  if (completed) return Flow::normal;
   const ScopeChange change(*this, new_scope());
   return execute(statement.otherwise);
 }
@@ -267,6 +269,10 @@ Result<Evaluator::Flow> Evaluator::execute_filter_block(const FilterBlock& state
     text = capture.take();
   }
   OLLM_TRY(const Value result, filtered(*statement.filter, text));
+  if (!result.is(Kind::string)) {
+    return runtime_error(
+        fmt::format("the filters of a block must give text, not {}", type_name(result)));
+  }
   OLLM_TRY_VOID(print(result));
   return Flow::normal;
 }

@@ -18,7 +18,7 @@ struct Filter {
 };
 
 /// The filter of that name; null where Jinja has none either. Those of Jinja that are not built
-/// (urlize, wordwrap, random) are found, and answer with an error of the kind unsupported.
+/// (urlize, wordwrap, pprint, random) are found, and answer with an error of the kind unsupported.
 const Filter* find_filter(std::string_view name);
 
 // Each family of filters in its own file; filters.cc joins them.

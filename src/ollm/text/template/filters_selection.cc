@@ -32,8 +32,9 @@ Result<std::string> taken_name(Arguments& arguments, std::string_view what) {
 }
 
 Result<std::vector<Value>> mapped(Interpreter& in, const Value& input, Arguments arguments) {
-  OLLM_TRY(const Items items, items_of(in, input));
   std::vector<Value> out;
+  if (!truth(input)) return out;  // whatever it is
+  OLLM_TRY(const Items items, items_of(in, input));
   if (arguments.positional.empty() && !arguments.named.empty()) {
     const Value* attribute = nullptr;
     const Value* otherwise = nullptr;
@@ -69,9 +70,9 @@ Result<std::vector<Value>> mapped(Interpreter& in, const Value& input, Arguments
 
 Result<std::vector<Value>> selected(Interpreter& in, const Value& input, Arguments arguments,
                                     bool keep, bool by_attribute) {
-  OLLM_TRY(const Items items, items_of(in, input));
   std::vector<Value> out;
-  if (items.size() == 0) return out;
+  if (!truth(input)) return out;
+  OLLM_TRY(const Items items, items_of(in, input));
   Value attribute;
   if (by_attribute) {
     if (arguments.positional.empty()) {

@@ -86,13 +86,13 @@ Result<Value> fallback(Interpreter& in, const Value& input, const Arguments& arg
 
 Result<Value> items(Interpreter& in, const Value& input, const Arguments& arguments) {
   OLLM_TRY_VOID(bind("items", arguments, {}, 0));
-  if (!input.is(Kind::dict) && !input.is(Kind::undefined)) {
-    return runtime_error("Can only get item pairs from a mapping.");
-  }
   return in.heap().generator(
       [&in, input]() -> Result<std::vector<Value>> {
         std::vector<Value> pairs;
         if (input.is(Kind::undefined)) return pairs;
+        if (!input.is(Kind::dict)) {
+          return runtime_error("Can only get item pairs from a mapping.");
+        }
         for (const auto& [key, value] : input.as<DictObject>().items) {
           if (!in.budget().spend(1)) break;
           pairs.push_back(in.heap().tuple({key, value}));
@@ -168,7 +168,8 @@ Result<Value> sort(Interpreter& in, const Value& input, const Arguments& argumen
   return in.heap().list(std::move(values));
 }
 
-Result<Value> unique(Interpreter& in, const Value& input, const Arguments& arguments) {
+Result<std::vector<Value>> unique_items(Interpreter& in, const Value& input,
+                                        const Arguments& arguments) {
   OLLM_TRY(const BoundArguments bound,
            bind("unique", arguments, {"case_sensitive", "attribute"}, 0));
   OLLM_TRY(const Items items, items_of(in, input));
@@ -186,7 +187,12 @@ Result<Value> unique(Interpreter& in, const Value& input, const Arguments& argum
     seen.set(key, Value(), &in.budget());
     out.push_back(item);
   }
-  return in.heap().generator([out]() -> Result<std::vector<Value>> { return out; }, input.depth());
+  return out;
+}
+
+Result<Value> unique(Interpreter& in, const Value& input, const Arguments& arguments) {
+  return in.heap().generator([&in, input, arguments] { return unique_items(in, input, arguments); },
+                             input.depth());
 }
 
 template <Comparison better>
@@ -244,9 +250,12 @@ Result<Value> batch(Interpreter& in, const Value& input, const Arguments& argume
   }
   if (!row.empty()) {
     if (const Value* fill = bound.given(1)) {
-      while (static_cast<std::int64_t>(row.size()) < size) {
-        if (!in.budget().spend(1)) break;
-        row.push_back(*fill);
+      const auto missing = static_cast<std::size_t>(
+          std::max<std::int64_t>(0, size - static_cast<std::int64_t>(row.size())));
+      if (missing > in.budget().room_bytes() / sizeof(Value)) {
+        in.budget().exceed_memory();
+      } else if (in.budget().spend(missing)) {
+        row.insert(row.end(), missing, *fill);
       }
     }
     rows.push_back(in.heap().list(std::move(row)));

@@ -162,7 +162,7 @@ Result<Value> truncate(Interpreter& in, const Value& input, const Arguments& arg
   if (leeway < 0) return runtime_error(fmt::format("expected leeway >= 0, got {}", leeway));
   if (!input.is(Kind::string)) {
     OLLM_TRY(const std::size_t size, length_of(input));
-    if (size == 0) return input;
+    if (static_cast<std::int64_t>(size) - leeway <= length) return input;
     return runtime_error(
         fmt::format("truncate needs text, not a value of type '{}'", type_name(input)));
   }
@@ -242,22 +242,12 @@ Result<Value> tojson(Interpreter& in, const Value& input, const Arguments& argum
   return to_json(in, input, style);
 }
 
-Result<Value> pprint(Interpreter& in, const Value& input, const Arguments& arguments) {
-  OLLM_TRY_VOID(bind("pprint", arguments, {}, 0));
-  constexpr std::size_t kLineWidth = 80;
-  TextBuilder out = in.heap().builder();
-  append_repr(in, out, input);
-  if (count_code_points(out.text().bytes) > kLineWidth) {
-    return fail(ErrorKind::unsupported, "pprint of more than one line is not built");
-  }
-  return in.heap().string(std::move(out));
-}
-
 template <const std::string_view& name>
 Result<Value> not_built(Interpreter& /*in*/, const Value& /*input*/, const Arguments& /*args*/) {
   return fail(ErrorKind::unsupported, fmt::format("the filter '{}' is not built", name));
 }
 
+constexpr std::string_view kPprint = "pprint";
 constexpr std::string_view kUrlize = "urlize";
 constexpr std::string_view kWordwrap = "wordwrap";
 
@@ -337,7 +327,7 @@ constexpr Filter kFilters[] = {
     {"wordcount", &wordcount},
     {"format", &format},
     {"tojson", &tojson},
-    {"pprint", &pprint},
+    {"pprint", &not_built<kPprint>},
     {"striptags", &striptags},
     {"urlencode", &urlencode},
     {"xmlattr", &xmlattr},

@@ -15,7 +15,7 @@ namespace {
 
 std::string sign_of(bool negative, const FormatSpec& spec) {
   if (negative) return "-";
-  return spec.sign == '-' ? "" : std::string(1, spec.sign);
+  return spec.sign == '+' || spec.sign == ' ' ? std::string(1, spec.sign) : "";
 }
 
 std::string grouped(std::string_view digits, char separator, std::size_t size) {

@@ -15,7 +15,7 @@ namespace ollm::text::jinja {
 struct FormatSpec {
   std::string fill = " ";  // one character
   char align = 0;          // < > ^ = or none given
-  char sign = '-';         // - + or a space
+  char sign = 0;           // - + or a space, or none given, which is as -
   bool alternate = false;
   std::size_t width = 0;
   char grouping = 0;  // , or _

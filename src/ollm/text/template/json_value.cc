@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,12 @@
 
 namespace ollm::text::jinja {
 namespace {
+
+bool is_plain_word(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
 
 // Charges no memory: the variables are the caller's, and were bounded where they came in.
 class Converter {
@@ -37,7 +44,7 @@ class Converter {
       case nlohmann::ordered_json::value_t::number_float:
         return Value(json.get<double>());
       case nlohmann::ordered_json::value_t::string:
-        return text(json.get_ref<const std::string&>());
+        return text(json.get_ref<const std::string&>(), literal_);
       case nlohmann::ordered_json::value_t::array: {
         std::vector<Value> items;
         items.reserve(json.size());
@@ -47,7 +54,13 @@ class Converter {
       case nlohmann::ordered_json::value_t::object: {
         auto dict = std::make_shared<DictObject>();
         for (const auto& [key, item] : json.items()) {
-          dict->set(text(key), convert(item, depth + 1), nullptr);
+          // messages[i].role: the second level inside a conversation is a message.
+          const bool is_role = depth == 2 && key == "role" && item.is_string() &&
+                               is_plain_word(item.get_ref<const std::string&>());
+          dict->set(
+              text(key, literal_),
+              is_role ? text(item.get_ref<const std::string&>(), false) : convert(item, depth + 1),
+              nullptr);
         }
         return heap_.dict(std::move(dict));
       }
@@ -57,12 +70,12 @@ class Converter {
   }
 
  private:
-  Value text(const std::string& bytes) {
+  Value text(const std::string& bytes, bool literal) {
     in_.budget().grant_for_variables(bytes.size());
     in_.budget().spend_bytes(bytes.size());
     std::string valid = is_valid_utf8(bytes) ? bytes : replace_invalid_utf8(bytes);
-    return heap_.string(literal_ ? literal_text(std::move(valid))
-                                 : MarkedText{std::move(valid), {}});
+    return heap_.string(literal ? literal_text(std::move(valid))
+                                : MarkedText{std::move(valid), {}});
   }
 
   Interpreter& in_;

@@ -367,6 +367,7 @@ Result<Token> Lexer::lex_string() {
       value += body[i++];
       continue;
     }
+    const std::size_t backslash = begin + 1 + i;
     const CodePoint c = decode_at(body, i + 1);
     i += 1 + c.size;
     const auto hex = [&](std::size_t size) -> std::optional<char32_t> {
@@ -413,14 +414,14 @@ Result<Token> Lexer::lex_string() {
       case 'U': {
         const auto code = hex(c.value == 'x' ? 2 : c.value == 'u' ? 4 : 8);
         if (!code) {
-          return syntax_error(begin + i, fmt::format("\\{} needs hexadecimal digits of a character",
+          return syntax_error(backslash, fmt::format("\\{} needs hexadecimal digits of a character",
                                                      static_cast<char>(c.value)));
         }
         append_utf8(value, *code);
         break;
       }
       case 'N':
-        return syntax_error(begin + i, "characters by their names (\\N{...}) are not built");
+        return syntax_error(backslash, "characters by their names (\\N{...}) are not built");
       default:
         if (c.value >= '0' && c.value <= '7') {
           char32_t code = c.value - '0';

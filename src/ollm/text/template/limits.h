@@ -12,7 +12,7 @@ namespace ollm::text {
 /// Bounds of compiling: they keep the parser's stack and the tree small. Real templates stay below
 /// 20 KB and a nesting of 12.
 struct CompileLimits {
-  std::size_t source_bytes = std::size_t{1} << 20;
+  std::size_t source_bytes = std::size_t{256} << 10;
   /// Blocks, brackets, calls and unary operators inside each other.
   std::size_t nesting = 64;
   /// Links of one chain such as `a.b|c.d()|e`.

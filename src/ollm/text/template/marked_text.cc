@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "ollm/text/template/limits.h"
+
 namespace ollm::text::jinja {
 
 MarkedText literal_text(std::string bytes) {
@@ -13,8 +15,13 @@ MarkedText literal_text(std::string bytes) {
 
 bool TextBuilder::fits(std::size_t more) {
   if (!overflowed_ && more <= max_bytes_ - std::min(max_bytes_, text_.bytes.size())) return true;
-  overflowed_ = true;
+  overflow();
   return false;
+}
+
+void TextBuilder::overflow() {
+  overflowed_ = true;
+  if (budget_ != nullptr) budget_->exceed_memory();
 }
 
 void TextBuilder::mark(std::size_t begin, std::size_t end) {
@@ -47,19 +54,10 @@ void TextBuilder::append(const MarkedText& text, std::size_t begin, std::size_t 
 void TextBuilder::append_repeated(std::string_view bytes, std::size_t times) {
   if (bytes.empty() || times == 0) return;
   if (times > max_bytes_ / bytes.size() || !fits(bytes.size() * times)) {
-    overflowed_ = true;
+    overflow();
     return;
   }
   for (; times > 0; --times) text_.bytes.append(bytes);
-}
-
-void TextBuilder::truncate(std::size_t size) {
-  if (size >= text_.bytes.size()) return;
-  text_.bytes.resize(size);
-  while (!text_.literal.empty() && text_.literal.back().begin >= size) text_.literal.pop_back();
-  if (!text_.literal.empty()) {
-    text_.literal.back().end = std::min(text_.literal.back().end, size);
-  }
 }
 
 }  // namespace ollm::text::jinja

@@ -12,6 +12,8 @@
 
 namespace ollm::text::jinja {
 
+class Budget;
+
 /// UTF-8 text and the spans of it that came from strings of messages, tools or documents.
 /// Spans ascend, do not touch each other, and are never empty.
 struct MarkedText {
@@ -26,10 +28,12 @@ MarkedText literal_text(std::string bytes);
 
 /// Puts a MarkedText together from pieces; marks come along with the bytes they belong to.
 ///
-/// Holds at most `max_bytes`: what comes after is dropped, and `overflowed` tells.
+/// Holds at most `max_bytes`: what comes after is dropped, `overflowed` tells, and the budget, if
+/// there is one, has run out of memory, so that no shortened text goes anywhere.
 class TextBuilder {
  public:
-  explicit TextBuilder(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  explicit TextBuilder(std::size_t max_bytes, Budget* budget = nullptr)
+      : max_bytes_(max_bytes), budget_(budget) {}
 
   /// Bytes of the template, or made up by us; or a user's, where `literal` says so.
   void append(std::string_view bytes, bool literal = false);
@@ -43,15 +47,15 @@ class TextBuilder {
   bool overflowed() const { return overflowed_; }
   const MarkedText& text() const { return text_; }
   MarkedText take() { return std::move(text_); }
-  /// Keeps the first `size` bytes.
-  void truncate(std::size_t size);
 
  private:
   bool fits(std::size_t more);
+  void overflow();
   void mark(std::size_t begin, std::size_t end);
 
   MarkedText text_;
   std::size_t max_bytes_;
+  Budget* budget_;
   bool overflowed_ = false;
 };
 

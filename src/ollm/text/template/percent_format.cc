@@ -33,10 +33,7 @@ class PercentFormatter {
       ++at_;
       OLLM_TRY_VOID(conversion());
     }
-    const bool all_used = !values_.is(Kind::tuple)
-                              ? used_ > 0 || values_.is(Kind::dict) || values_.is(Kind::list)
-                              : used_ >= values_.items().size();
-    if (!all_used && !named_) {
+    if (!all_used()) {
       return runtime_error("not all arguments converted during string formatting");
     }
     in_.budget().spend_bytes(out_.size());
@@ -45,6 +42,21 @@ class PercentFormatter {
 
  private:
   char peek() const { return at_ < format_.bytes.size() ? format_.bytes[at_] : '\0'; }
+
+  // What can be subscripted, other than text and tuples, need not be used: it may be a mapping.
+  bool all_used() const {
+    switch (values_.kind()) {
+      case Kind::tuple:
+        return used_ >= values_.items().size() || named_;
+      case Kind::dict:
+      case Kind::list:
+      case Kind::range:
+      case Kind::undefined:
+        return true;
+      default:
+        return used_ > 0;
+    }
+  }
 
   Result<Value> next_value() {
     if (values_.is(Kind::tuple)) {
@@ -101,7 +113,7 @@ class PercentFormatter {
       } else if (peek() == '+') {
         spec.sign = '+';
       } else if (peek() == ' ') {
-        if (spec.sign == '-') spec.sign = ' ';
+        if (spec.sign == 0) spec.sign = ' ';
       } else if (peek() == '#') {
         spec.alternate = true;
       } else {

@@ -100,8 +100,11 @@ Result<bool> is_case(Interpreter& in, const Value& input, const Arguments& argum
 }
 
 template <typename T, const T* (*find)(std::string_view)>
-Result<bool> names(Interpreter& /*in*/, const Value& input, const Arguments& arguments) {
+Result<bool> names(Interpreter& in, const Value& input, const Arguments& arguments) {
   OLLM_TRY_VOID(bind("test", arguments, {}, 0));
+  if (!hash_of(input, &in.budget())) {
+    return runtime_error(fmt::format("unhashable type: '{}'", type_name(input)));
+  }
   return input.is(Kind::string) && find(input.text().bytes) != nullptr;
 }
 

@@ -97,10 +97,10 @@ Result<Value> has_affix(Interpreter& in, const Value& self, const Arguments& arg
   OLLM_TRY(const BoundArguments bound,
            bind("startswith", arguments, {"prefix", "start", "end"}, 1));
   OLLM_TRY(const Part part, part_of(in, self, bound, 1));
-  if (!part.valid) return Value(false);
   const std::string_view text =
       std::string_view(self.text().bytes).substr(part.begin, part.end - part.begin);
   const auto matches = [&](const Value& affix) {
+    if (!part.valid) return false;
     const std::string_view wanted = affix.text().bytes;
     in.budget().spend_bytes(wanted.size());
     return at_end ? text.ends_with(wanted) : text.starts_with(wanted);
@@ -136,12 +136,8 @@ std::vector<Value> split_at_space(Interpreter& in, const Value& text, std::int64
       while (c.size > 0 && is_space(c.value)) c = decode_at(bytes, at += c.size);
       if (c.size == 0 || !in.budget().spend(1)) break;
       std::size_t end = at;
-      if (most == 0) {  // the rest, without the white space at its end
-        end = bytes.size();
-        while (end > at && is_space(decode_before(bytes, end).value)) {
-          end -= decode_before(bytes, end).size;
-        }
-        pieces.push_back(substring(in, text, at, end));
+      if (most == 0) {  // the rest as it is
+        pieces.push_back(substring(in, text, at, bytes.size()));
         break;
       }
       while (c.size > 0 && !is_space(c.value)) c = decode_at(bytes, end += c.size);
@@ -158,11 +154,7 @@ std::vector<Value> split_at_space(Interpreter& in, const Value& text, std::int64
     if (c.size == 0 || !in.budget().spend(1)) break;
     std::size_t begin = end;
     if (most == 0) {
-      begin = 0;
-      while (begin < end && is_space(decode_at(bytes, begin).value)) {
-        begin += decode_at(bytes, begin).size;
-      }
-      pieces.push_back(substring(in, text, begin, end));
+      pieces.push_back(substring(in, text, 0, end));
       break;
     }
     while (c.size > 0 && !is_space(c.value)) c = decode_before(bytes, begin -= c.size);

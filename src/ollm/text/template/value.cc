@@ -157,10 +157,7 @@ Value Heap::string(MarkedText text, bool markup) {
   return adopt(std::move(object), bytes, 0);
 }
 
-Value Heap::string(TextBuilder&& builder, bool markup) {
-  if (builder.overflowed() && budget_ != nullptr) budget_->exceed_memory();
-  return string(builder.take(), markup);
-}
+Value Heap::string(TextBuilder&& builder, bool markup) { return string(builder.take(), markup); }
 
 Value Heap::sequence(Kind kind, std::vector<Value> items) {
   std::size_t depth = 0;

@@ -230,7 +230,6 @@ class Heap {
 
   Value string(MarkedText text, bool markup = false);
   Value string(std::string_view text) { return string(MarkedText{std::string(text), {}}); }
-  /// The builder's text; over the limit of memory where the builder overflowed.
   Value string(TextBuilder&& builder, bool markup = false);
   Value list(std::vector<Value> items) { return sequence(Kind::list, std::move(items)); }
   Value tuple(std::vector<Value> items) { return sequence(Kind::tuple, std::move(items)); }
@@ -252,7 +251,7 @@ class Heap {
 
   /// A builder that stops where memory would.
   TextBuilder builder() const {
-    return TextBuilder(budget_ != nullptr ? budget_->room_bytes() : std::string::npos);
+    return TextBuilder(budget_ != nullptr ? budget_->room_bytes() : std::string::npos, budget_);
   }
   Budget* budget() const { return budget_; }
 
