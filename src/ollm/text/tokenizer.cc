@@ -1,0 +1,164 @@
+// The front of the tokenizer (tokenizer.h): checks at the border, decoding, and lookups.
+// Leaves encoding to encoder.cc and what tokenizer_config.json adds to tokenizer_config.cc.
+#include "ollm/text/tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ollm/text/tokenizer_config.h"
+#include "ollm/text/tokenizer_state.h"
+#include "ollm/text/utf8.h"
+
+namespace ollm::text {
+namespace {
+
+constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;  // words are counted in 32 bits
+constexpr std::size_t kKeptScratchTextBytes = 1 << 20;  // a longer text's working memory is freed
+constexpr std::size_t kMaxFreeScratches = 64;
+
+Result<void> check_text(std::string_view text, const EncodeOptions& options) {
+  if (text.size() > kMaxTextBytes) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("a text of {} bytes; the limit is {}", text.size(), kMaxTextBytes));
+  }
+  if (const std::size_t valid = unicode::valid_utf8_prefix(text); valid < text.size()) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("the text is not UTF-8: byte 0x{:02X} at offset {}",
+                            static_cast<unsigned char>(text[valid]), valid));
+  }
+  std::size_t end = 0;
+  for (const TextSpan& span : options.literal) {
+    if (span.begin < end || span.end < span.begin || span.end > text.size()) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("literal span {} to {} is not behind {} and within {} bytes",
+                              span.begin, span.end, end, text.size()));
+    }
+    end = span.end;
+  }
+  return {};
+}
+
+}  // namespace
+
+Tokenizer::State::State(TokenizerParts parts, AddedTokens added)
+    : parts_(std::move(parts)),
+      added_(std::move(added)),
+      vocabulary_size_(std::max(parts_.model->vocabulary().size(), added_.size())),
+      needs_origin_(parts_.pre_tokenizer && parts_.pre_tokenizer->needs_origin()) {}
+
+std::unique_ptr<EncodeScratch> Tokenizer::State::take_scratch() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!free_.empty()) {
+      std::unique_ptr<EncodeScratch> scratch = std::move(free_.back());
+      free_.pop_back();
+      return scratch;
+    }
+  }
+  auto scratch = std::make_unique<EncodeScratch>();
+  scratch->model = parts_.model->make_scratch();
+  return scratch;
+}
+
+void Tokenizer::State::give_back(std::unique_ptr<EncodeScratch> scratch) const {
+  const std::lock_guard lock(mutex_);
+  if (free_.size() < kMaxFreeScratches) free_.push_back(std::move(scratch));
+}
+
+std::optional<std::string_view> Tokenizer::State::decodable(TokenId id) const {
+  if (const AddedToken* token = added_.find(id)) return added_.decoded(*token);
+  return parts_.model->vocabulary().at(id);
+}
+
+Result<void> Tokenizer::State::check_id(TokenId id) const {
+  if (id >= 0 && static_cast<std::size_t>(id) < vocabulary_size_) return {};
+  return fail(ErrorKind::invalid_argument,
+              fmt::format("token id {} is not below {}", id, vocabulary_size_));
+}
+
+bool Tokenizer::State::is_special(TokenId id) const {
+  const AddedToken* token = added_.find(id);
+  return token != nullptr && token->special;
+}
+
+bool Tokenizer::State::is_skipped(TokenId id) const {
+  const AddedToken* token = added_.find(id);
+  return token != nullptr && added_.is_skipped(*token);
+}
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::~Tokenizer() = default;
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+
+Result<Tokenizer> Tokenizer::make(const TokenizerFiles& files) {
+  OLLM_TRY(TokenizerParts parts, read_tokenizer_files(files));
+  auto added = AddedTokens::make(std::move(parts.added_tokens), parts.model->vocabulary(),
+                                 parts.normalizer.get());
+  if (!added.ok()) return std::move(added).error().within("tokenizer.json: added_tokens");
+  parts.added_tokens.clear();
+  return Tokenizer(std::make_unique<State>(std::move(parts), std::move(added).value()));
+}
+
+Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text,
+                                               const EncodeOptions& options) const {
+  OLLM_TRY_VOID(check_text(text, options));
+  std::vector<TokenId> ids;
+  ids.reserve(text.size() / 4 + 8);
+  std::unique_ptr<EncodeScratch> scratch = state_->take_scratch();
+  auto done = state_->encode(text, options, *scratch, ids);
+  if (text.size() <= kKeptScratchTextBytes) state_->give_back(std::move(scratch));
+  if (!done.ok()) return std::move(done).error().within("encode");
+  return ids;
+}
+
+Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  std::vector<std::string> tokens;
+  tokens.reserve(ids.size());
+  for (const TokenId id : ids) {
+    OLLM_TRY_VOID(state_->check_id(id));
+    if (skip_special && state_->is_skipped(id)) continue;
+    if (const auto token = state_->decodable(id)) tokens.emplace_back(*token);
+  }
+  const TokenizerParts& parts = state_->parts();
+  RegexScratch scratch;
+  for (const DecoderStep& step : parts.decoder) {
+    if (auto done = apply(step, tokens, scratch); !done.ok()) {
+      return std::move(done).error().within("decode");
+    }
+  }
+  std::string text;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (i > 0 && !parts.has_decoder) text += ' ';
+    text += tokens[i];
+  }
+  return text;
+}
+
+std::size_t Tokenizer::vocabulary_size() const { return state_->vocabulary_size(); }
+
+std::optional<TokenId> Tokenizer::id_of(std::string_view token) const {
+  if (const AddedToken* added = state_->added().find(token)) return added->id;
+  return state_->parts().model->vocabulary().find(token);
+}
+
+std::optional<std::string> Tokenizer::token_of(TokenId id) const {
+  if (const AddedToken* added = state_->added().find(id)) return added->content;
+  if (const auto token = state_->parts().model->vocabulary().at(id)) return std::string(*token);
+  return std::nullopt;
+}
+
+bool Tokenizer::is_special(TokenId id) const { return state_->is_special(id); }
+
+std::size_t Tokenizer::memory_bytes() const {
+  const TokenizerParts& parts = state_->parts();
+  std::size_t bytes = sizeof(State) + parts.model->memory_bytes() +
+                      parts.model->vocabulary().memory_bytes() + state_->added().memory_bytes();
+  if (parts.normalizer) bytes += parts.normalizer->memory_bytes();
+  if (parts.pre_tokenizer) bytes += parts.pre_tokenizer->memory_bytes();
+  return bytes;
+}
+
+}  // namespace ollm::text

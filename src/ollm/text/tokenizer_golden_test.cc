@@ -1,0 +1,146 @@
+// Every golden tokenizer: ids, decoded text and streams, as the Hugging Face library made them.
+// Leaves hostile files and the rules of single parts to the tests beside those.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ollm/text/tokenizer.h"
+#include "tests/test_data.h"
+
+namespace ollm::text {
+namespace {
+
+using nlohmann::json;
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+Tokenizer load(const std::filesystem::path& folder) {
+  const std::string tokenizer_json = read_file(folder / "tokenizer.json");
+  const std::string config = read_file(folder / "tokenizer_config.json");
+  auto made = Tokenizer::make({.tokenizer_json = tokenizer_json, .tokenizer_config_json = config});
+  EXPECT_TRUE(made.ok()) << made.error().message;
+  return std::move(made).value();
+}
+
+// Counts what differs and shows the first few.
+class Differences {
+ public:
+  explicit Differences(std::string of) : of_(std::move(of)) {}
+  ~Differences() {
+    EXPECT_EQ(count_, 0) << of_ << ": " << count_ << " of " << checked_ << " differ" << shown_;
+    EXPECT_GT(checked_, 0) << of_;
+  }
+  template <typename T>
+  void compare(const char* what, const json& input, const Result<T>& found, const T& expected) {
+    ++checked_;
+    if (found.ok() && *found == expected) return;
+    if (++count_ > 5) return;
+    constexpr auto kReplace = json::error_handler_t::replace;
+    shown_ += "\n  " + std::string(what) + " of " + input.dump(-1, ' ', true, kReplace) +
+              "\n    expected " + json(expected).dump(-1, ' ', true, kReplace) + "\n    found    " +
+              (found.ok() ? json(*found).dump(-1, ' ', true, kReplace) : found.error().message);
+  }
+  int checked() const { return checked_; }
+
+ private:
+  std::string of_;
+  std::string shown_;
+  int checked_ = 0;
+  int count_ = 0;
+};
+
+void check_case(const Tokenizer& tokenizer, const json& row, Differences& differences) {
+  const auto text = row.at("text").get<std::string>();
+  using Ids = std::vector<TokenId>;
+  EncodeOptions options{.add_special = false, .parse_special = true};
+  differences.compare("ids", text, tokenizer.encode(text, options), row.at("ids").get<Ids>());
+  options.add_special = true;
+  const auto ids_special = row.at("ids_special").get<Ids>();
+  differences.compare("ids_special", text, tokenizer.encode(text, options), ids_special);
+  differences.compare("decoded", text, tokenizer.decode(ids_special, false),
+                      row.at("decoded").get<std::string>());
+  differences.compare("decoded_skip", text, tokenizer.decode(ids_special, true),
+                      row.at("decoded_skip").get<std::string>());
+}
+
+class GoldenTokenizer : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(GoldenTokenizer, EncodesAndDecodesEveryCase) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = data / "golden" / "tokenizers" / GetParam();
+  const Tokenizer tokenizer = load(folder);
+  Differences differences(GetParam());
+  std::ifstream in(folder / "cases.jsonl");
+  for (std::string line; std::getline(in, line);) {
+    check_case(tokenizer, json::parse(line), differences);
+  }
+}
+
+TEST_P(GoldenTokenizer, StreamsEverySequence) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = data / "golden" / "tokenizers" / GetParam();
+  const Tokenizer tokenizer = load(folder);
+  Differences differences(GetParam());
+  std::ifstream in(folder / "stream.jsonl");
+  for (std::string line; std::getline(in, line);) {
+    const json row = json::parse(line);
+    StreamingDetokenizer stream(tokenizer, row.at("skip_special").get<bool>());
+    std::vector<std::string> pieces;
+    for (const auto id : row.at("ids").get<std::vector<TokenId>>()) {
+      auto piece = stream.push(id);
+      ASSERT_TRUE(piece.ok()) << piece.error().message;
+      pieces.push_back(*piece);
+    }
+    differences.compare("pieces", row.at("ids"), Result(pieces),
+                        row.at("pieces").get<std::vector<std::string>>());
+    differences.compare("rest", row.at("ids"), Result(stream.finish()),
+                        row.at("rest").get<std::string>());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenTokenizer,
+                         ::testing::Values("bert", "bpe-digits", "bpe-metaspace", "bpe-suffix",
+                                           "gpt2", "llama2", "llama3", "qwen2", "unigram-t5",
+                                           "wordpiece-cased"),
+                         [](const auto& case_info) {
+                           std::string name = case_info.param;
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(GoldenConstructs, EncodesAndDecodesEveryCase) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = data / "golden" / "tokenizers" / "constructs";
+  const json base = json::parse(read_file(folder / "base.json"));
+  std::ifstream in(folder / "cases.jsonl");
+  int constructs = 0;
+  int cases = 0;
+  for (std::string line; std::getline(in, line); ++constructs) {
+    json row = json::parse(line);
+    json& model = row.at("tokenizer").at("model");
+    if (!model.contains("vocab")) {
+      model["vocab"] = base.at("vocab");
+      model["merges"] = base.at("merges");
+    }
+    const auto name = row.at("name").get<std::string>();
+    auto tokenizer = Tokenizer::make({.tokenizer_json = row.at("tokenizer").dump()});
+    EXPECT_TRUE(tokenizer.ok()) << name << ": " << tokenizer.error().message;
+    if (!tokenizer.ok()) continue;
+    Differences differences(name);
+    for (const json& one : row.at("cases")) check_case(*tokenizer, one, differences);
+    cases += differences.checked() / 4;
+  }
+  EXPECT_EQ(constructs, 114);
+  EXPECT_EQ(cases, 24398);
+}
+
+}  // namespace
+}  // namespace ollm::text

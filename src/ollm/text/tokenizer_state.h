@@ -1,0 +1,65 @@
+// What a Tokenizer holds (tokenizer.h): the parts, and the working memory that encoding threads
+// share out. Leaves encoding to encoder.cc and decoding to tokenizer.cc.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "ollm/text/added_tokens.h"
+#include "ollm/text/pre_tokenized_text.h"
+#include "ollm/text/tokenizer.h"
+#include "ollm/text/tokenizer_json.h"
+
+namespace ollm::text {
+
+/// Working memory of one encoding thread.
+struct EncodeScratch {
+  RegexScratch regex;
+  std::unique_ptr<ModelScratch> model;
+  PreTokenizedText words;
+  std::vector<Stretch> stretches;
+  std::vector<Stretch> inner_stretches;
+};
+
+class Tokenizer::State {
+ public:
+  State(TokenizerParts parts, AddedTokens added);
+
+  Result<void> encode(std::string_view text, const EncodeOptions& options, EncodeScratch& scratch,
+                      std::vector<TokenId>& out) const;
+
+  /// The string that the decoder gets for an id; nothing in a hole. Borrowed from the parts.
+  std::optional<std::string_view> decodable(TokenId id) const;
+  Result<void> check_id(TokenId id) const;
+
+  const TokenizerParts& parts() const { return parts_; }
+  const AddedTokens& added() const { return added_; }
+  std::size_t vocabulary_size() const { return vocabulary_size_; }
+  bool is_special(TokenId id) const;
+  /// Whether decoding with skip_special leaves it out.
+  bool is_skipped(TokenId id) const;
+
+  /// Takes a scratch that is free, or makes one.
+  std::unique_ptr<EncodeScratch> take_scratch() const;
+  void give_back(std::unique_ptr<EncodeScratch> scratch) const;
+
+ private:
+  Result<void> encode_text(std::string_view text, const TextSpan& span,
+                           const EncodeOptions& options, EncodeScratch& scratch,
+                           std::vector<TokenId>& out) const;
+  Result<void> encode_normalized(std::string_view text, std::size_t first_bytes,
+                                 EncodeScratch& scratch, std::vector<TokenId>& out) const;
+
+  // constant after make
+  TokenizerParts parts_;
+  AddedTokens added_;
+  std::size_t vocabulary_size_ = 0;
+  bool needs_origin_ = false;  // the pre-tokenizer asks which word began the text
+
+  // guarded by mutex_
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<EncodeScratch>> free_;
+};
+
+}  // namespace ollm::text

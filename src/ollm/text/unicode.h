@@ -1,0 +1,40 @@
+// What a code point is: white space, categories, word characters, lower case; and normalization
+// forms. Leaves UTF-8 itself to utf8.h and patterns to regex.h.
+//
+// Unicode 14.0, as utf8proc 2.8 has it. The Hugging Face library uses 15 and 16 for these questions
+// and 12 for NFKC and NFKD, so both agree on every code point assigned in Unicode 12.0.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace ollm::text::unicode {
+
+/// White_Space: U+0009 to U+000D, U+0020, U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029,
+/// U+202F, U+205F, U+3000.
+bool is_white_space(char32_t c);
+
+bool is_numeric(char32_t c);          // Nd, Nl, No
+bool is_mark(char32_t c);             // Mn, Mc, Me
+bool is_nonspacing_mark(char32_t c);  // Mn
+bool is_other(char32_t c);            // Cc, Cf, Cs, Co: what BERT calls control characters
+bool is_punctuation(char32_t c);      // P*, and the ASCII symbols $ + < = > ^ ` | ~
+
+/// A character of a word as regular expressions of Unicode TR18 have it: Alphabetic, M, Nd, Pc,
+/// Join_Control.
+bool is_word(char32_t c);
+
+/// Appends the full lower case mapping (U+0130 becomes two code points; no context, no locale).
+void append_lower(std::string& out, char32_t c);
+
+enum class NormalizationForm { nfc, nfd, nfkc, nfkd };
+
+/// The bytes at the start of `text` (valid UTF-8, not empty) that normalize independently of what
+/// follows them, in each form: the normal form of `text` is that of this part, then of the rest.
+std::size_t independent_prefix(std::string_view text);
+
+/// Appends the normal form of `text`.
+void append_normalized(std::string& out, std::string_view text, NormalizationForm form);
+
+}  // namespace ollm::text::unicode
