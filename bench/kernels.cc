@@ -1,0 +1,293 @@
+// Kernels as shares of what the machine can do, measured in the same run: matrix-vector products
+// against the memory's read rate, matrix products and attention against the arithmetic peak.
+// Leaves to others: whole models (`ollm bench`).
+//
+//   kernels_bench [--threads N] [--rounds N] [--only TEXT] [--isa NAME] [--all]
+//
+// Each figure is the median of the rounds with its least and largest; the limit is measured again
+// beside every round, as other processes share the machine.
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kernels_machine.h"
+#include "ollm/backend/backend.h"
+#include "ollm/base/check.h"
+
+namespace ollm::bench {
+namespace {
+
+using backend::Backend;
+using backend::ComputeMode;
+using backend::Isa;
+
+constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
+
+// A gibibyte of huge pages filled with bf16 values of size about 1; read as f32 it is the same.
+class WeightPool {
+ public:
+  WeightPool() {
+    void* mapped =
+        mmap(nullptr, kPoolBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    OLLM_CHECK(mapped != MAP_FAILED);
+    madvise(mapped, kPoolBytes, MADV_HUGEPAGE);
+    data_ = static_cast<std::byte*>(mapped);
+    std::mt19937 random(1);
+    std::vector<std::uint16_t> some(std::size_t{1} << 20);
+    for (auto& half : some) half = static_cast<std::uint16_t>(0x3f00u | (random() & 0x80ffu));
+    for (std::size_t at = 0; at < kPoolBytes; at += 2 * some.size())
+      std::memcpy(data_ + at, some.data(), 2 * some.size());
+  }
+  ~WeightPool() { munmap(data_, kPoolBytes); }
+  WeightPool(const WeightPool&) = delete;
+  WeightPool& operator=(const WeightPool&) = delete;
+
+  std::span<const std::byte> all() const { return {data_, kPoolBytes}; }
+
+  // `size` bytes that were not read lately, at an odd place as in a file.
+  const std::byte* next(std::size_t size) {
+    if (at_ + size + 64 > kPoolBytes) at_ = 0;
+    const std::byte* found = data_ + at_ + 2;
+    at_ = (at_ + size + 63) / 64 * 64;
+    OLLM_CHECK(at_ <= kPoolBytes);
+    return found;
+  }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t at_ = 0;
+};
+
+struct Free {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using Bytes = std::unique_ptr<std::byte, Free>;
+
+Bytes aligned(std::size_t size) {
+  Bytes bytes(static_cast<std::byte*>(std::aligned_alloc(64, (size + 127) / 64 * 64)));
+  std::memset(bytes.get(), 0, size);
+  return bytes;
+}
+
+std::vector<float> random_floats(std::size_t n) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+struct Setup {
+  std::size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  std::size_t rounds = 7;
+  std::string only;  // part of the names of what is measured
+  std::string isa;   // one table, or all
+  bool all = false;
+};
+
+class Bench {
+ public:
+  explicit Bench(const Setup& setup) : setup_(setup), pool_(setup.threads) {}
+
+  void run() {
+    std::vector<double> one_rate;
+    std::vector<double> rate;
+    ThreadPool one(1);
+    for (std::size_t i = 0; i < 3; ++i) {
+      one_rate.push_back(read_rate(weights_.all(), one));
+      rate.push_back(read_rate(weights_.all(), pool_));
+    }
+    fmt::print("memory reads: {:.1f} GB/s by one thread, {:.1f} by {}\n",
+               *std::ranges::max_element(one_rate) / 1e9, *std::ranges::max_element(rate) / 1e9,
+               setup_.threads);
+    for (const ComputeMode mode : {ComputeMode::f32, ComputeMode::bf16}) {
+      for (const Isa isa : backend::supported_isas()) {
+        if (!setup_.isa.empty() && to_string(isa) != setup_.isa) continue;
+        if (isa == Isa::scalar && !setup_.all) continue;
+        if (isa == Isa::avx512_bf16 && mode == ComputeMode::f32) continue;  // as avx512
+        table(isa, mode);
+      }
+    }
+  }
+
+ private:
+  void table(Isa isa, ComputeMode mode) {
+    auto made = backend::make_backend({isa, mode}, pool_);
+    OLLM_CHECK(made.ok());
+    Backend& b = **made;
+    fmt::print("\n{}, {}: peak {:.0f} GFLOP/s\n", to_string(isa), to_string(mode),
+               peak_flops(isa, mode, pool_, 0.05) / 1e9);
+    fmt::print("  {:<34} {:>9} {:>10} {:>7}  {}\n", "", "ms", "rate", "share", "least-largest");
+    const bool slow = isa == Isa::scalar;
+    struct Shape {
+      std::size_t in, out;
+    };
+    const DType dtype = mode == ComputeMode::bf16 ? DType::bf16 : DType::f32;
+    for (const Shape s :
+         {Shape{2048, 2048}, Shape{2048, 8192}, Shape{8192, 2048}, Shape{2048, 128256}}) {
+      if (slow && s.out > 10000) continue;
+      matvec(b, s.in, s.out, dtype);
+    }
+    if (mode == ComputeMode::f32 && !slow) matvec(b, 2048, 8192, DType::bf16);
+    for (const std::size_t rows : {std::size_t{2}, std::size_t{4}, std::size_t{8}, std::size_t{16},
+                                   std::size_t{32}, std::size_t{64}, std::size_t{512}}) {
+      if (slow && rows > 8) continue;
+      for (const Shape s :
+           {Shape{2048, 2048}, Shape{2048, 8192}, Shape{8192, 2048}, Shape{2048, 128256}}) {
+        if (rows != 512 && s.out != 8192) continue;
+        if (s.out > 10000 && !setup_.all) continue;
+        matmul(b, rows, s.in, s.out, dtype);
+      }
+    }
+    if (slow) return;
+    if (mode == ComputeMode::f32) matmul(b, 512, 2048, 8192, DType::bf16);
+    for (const std::size_t head_size : {std::size_t{64}, std::size_t{128}}) {
+      for (const std::size_t context : {std::size_t{4096}, std::size_t{32768}}) {
+        attention(b, 1, context, head_size);
+        attention(b, context > 5000 && !setup_.all ? 128 : 512, context, head_size);
+      }
+    }
+  }
+
+  // Rounds of a limit and a body, one beside the other; `amount` is bytes or operations of one
+  // call of the body.
+  void measure(const std::string& name, double amount, const char* unit,
+               const std::function<double()>& limit, const std::function<void()>& body) {
+    if (name.find(setup_.only) == std::string::npos) return;
+    body();
+    double start = now_seconds();
+    body();
+    const auto calls = static_cast<std::size_t>(0.1 / std::max(1e-6, now_seconds() - start)) + 1;
+    std::vector<double> shares;
+    std::vector<double> seconds;
+    for (std::size_t round = 0; round < setup_.rounds; ++round) {
+      const double top = limit();
+      start = now_seconds();
+      for (std::size_t i = 0; i < calls; ++i) body();
+      seconds.push_back((now_seconds() - start) / static_cast<double>(calls));
+      shares.push_back(amount / seconds.back() / top);
+    }
+    std::ranges::sort(shares);
+    std::ranges::sort(seconds);
+    const double middle = seconds[seconds.size() / 2];
+    fmt::print("  {:<34} {:>9.3f} {:>6.1f} {} {:>6.2f}  {:.2f}-{:.2f}\n", name, middle * 1e3,
+               amount / middle / 1e9, unit, shares[shares.size() / 2], shares.front(),
+               shares.back());
+    std::fflush(stdout);
+  }
+
+  double memory_limit() { return read_rate(weights_.all().first(kPoolBytes / 4), pool_); }
+
+  void matvec(Backend& b, std::size_t in, std::size_t out, DType dtype) {
+    const std::size_t bytes = in * out * (dtype == DType::f32 ? 4 : 2);
+    const std::vector<float> x = random_floats(in);
+    const Bytes left = aligned(b.left_bytes(1, in));
+    std::vector<float> y(out);
+    measure(
+        fmt::format("matvec {}x{} {}", in, out, to_string(dtype)), static_cast<double>(bytes),
+        "GB/s  ", [this] { return memory_limit(); },
+        [&] {
+          const auto prepared = b.prepare_left(x.data(), in, 1, in, left.get());
+          b.matmul(prepared, {weights_.next(bytes), dtype, out, in}, y.data(), out);
+        });
+  }
+
+  void matmul(Backend& b, std::size_t rows, std::size_t in, std::size_t out, DType dtype) {
+    const std::size_t bytes = in * out * (dtype == DType::f32 ? 4 : 2);
+    const std::vector<float> x = random_floats(rows * in);
+    const Bytes left = aligned(b.left_bytes(rows, in));
+    std::vector<float> y(rows * out);
+    measure(
+        fmt::format("matmul {} rows {}x{} {}", rows, in, out, to_string(dtype)),
+        2.0 * static_cast<double>(rows * in * out), "GFLOP/s",
+        [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); },
+        [&] {
+          const auto prepared = b.prepare_left(x.data(), in, rows, in, left.get());
+          b.matmul(prepared, {weights_.next(bytes), dtype, out, in}, y.data(), out);
+        });
+  }
+
+  void attention(Backend& b, std::size_t rows, std::size_t context, std::size_t head_size) {
+    backend::AttentionOptions options;
+    options.heads = 32;
+    options.layout = {8, head_size, head_size, b.options().compute};
+    options.scale = 1 / std::sqrt(static_cast<float>(head_size));
+    const std::vector<float> q = random_floats(rows * options.heads * head_size);
+    std::vector<float> out(q.size());
+    std::vector<std::uint32_t> positions;
+    for (std::size_t r = 0; r < rows; ++r)
+      positions.push_back(static_cast<std::uint32_t>(context - rows + r));
+    const Bytes state = aligned(b.attention_state_bytes(options, rows));
+    const std::size_t tile_bytes = options.layout.tile_bytes();
+    const std::size_t count = context / backend::kTileTokens;
+    // Values of size one in every slot, as the pool holds them.
+    std::vector<const std::byte*> tiles;
+    const backend::AttentionRows r = {q.data(), out.data(), positions.data(), rows};
+    const auto body = [&] {
+      tiles.clear();
+      for (std::size_t t = 0; t < count; ++t) tiles.push_back(weights_.next(tile_bytes));
+      b.attention_begin(options, r, state.get());
+      b.attention_fold(options, r, tiles, 0, state.get());
+      b.attention_finish(options, r, state.get());
+    };
+    const std::string name =
+        fmt::format("attention {} rows, {}k, head {}", rows, context / 1024, head_size);
+    if (rows == 1) {
+      measure(
+          name, static_cast<double>(tile_bytes * count), "GB/s  ",
+          [this] { return memory_limit(); }, body);
+      return;
+    }
+    const double seen =
+        static_cast<double>(rows) * (static_cast<double>(context) - static_cast<double>(rows) / 2);
+    measure(
+        name, 4.0 * static_cast<double>(options.heads * head_size) * seen, "GFLOP/s",
+        [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); }, body);
+  }
+
+  const Setup setup_;
+  ThreadPool pool_;
+  WeightPool weights_;
+};
+
+int run(int argc, char** argv) {
+  Setup setup;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag == "--all") {
+      setup.all = true;
+    } else if (i + 1 < argc && flag == "--threads") {
+      setup.threads = std::strtoul(argv[++i], nullptr, 10);
+    } else if (i + 1 < argc && flag == "--rounds") {
+      setup.rounds = std::strtoul(argv[++i], nullptr, 10);
+    } else if (i + 1 < argc && flag == "--only") {
+      setup.only = argv[++i];
+    } else if (i + 1 < argc && flag == "--isa") {
+      setup.isa = argv[++i];
+    } else {
+      fmt::print(
+          stderr,
+          "usage: kernels_bench [--threads N] [--rounds N] [--only TEXT] [--isa NAME] [--all]\n");
+      return 2;
+    }
+  }
+  if (setup.threads == 0 || setup.rounds == 0) return 2;
+  Bench(setup).run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace ollm::bench
+
+int main(int argc, char** argv) { return ollm::bench::run(argc, argv); }
