@@ -7,6 +7,7 @@ find_package(simdjson REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(fmt REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3)  # its headers alone, so that fuzzing sees it
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 # Data that the tests compare with and that is not part of the project; tests say so when they skip.

@@ -32,6 +32,9 @@ const CatalogEntry* find_alias(std::string_view alias);
 /// The entry of a repository, or nullptr.
 const CatalogEntry* find_repository(std::string_view repo_id);
 
+/// The alias that a mistyped name comes nearest to; empty where none is near.
+std::string_view nearest_alias(std::string_view name);
+
 /// Errors: not_found, naming all aliases and the nearest.
 Result<const CatalogEntry*> require_alias(std::string_view alias);
 

@@ -40,7 +40,7 @@ std::string read(const std::string& path, io::SystemCalls& calls) {
   return text.ok() ? std::move(text).value() : std::string();
 }
 
-std::string cpu_model(std::string_view cpuinfo) {
+std::string cpu_model_of(std::string_view cpuinfo) {
   std::string model;
   for_each_line(cpuinfo, [&](std::string_view line) {
     if (!model.empty() || !line.starts_with("model name")) return;
@@ -159,7 +159,7 @@ std::string cgroup_path(std::string_view proc_self_cgroup, std::string_view cont
 
 Machine Machine::detect(io::SystemCalls& calls) {
   Machine machine;
-  machine.cpu_model = cpu_model(read("/proc/cpuinfo", calls));
+  machine.cpu_model = cpu_model_of(read("/proc/cpuinfo", calls));
   const std::string cgroups = read("/proc/self/cgroup", calls);
   machine.cores = usable_cores(cgroups, calls);
   const std::string meminfo = read("/proc/meminfo", calls);

@@ -81,6 +81,10 @@ PassTraits traits_of(std::span<const SpecializationPassId> ids);
 /// "weight-pinning,chunked-prefill": as in `details`.
 std::string comma_list(std::span<const SpecializationPassId> ids);
 
+/// The pipeline's part of a plan's details: provider_id, pass_count and the numbers of passes.
+Details pipeline_details(std::string_view provider_id, std::span<const PlannedPass> planned,
+                         const PassConditions& conditions);
+
 /// A planned plan with the passes of these conditions: once more when the execution plan is known.
 /// Plans in any other state come back as they are.
 RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions);

@@ -18,16 +18,16 @@ namespace ollm::plan {
 
 struct PlannedReference {
   Resolution resolution;
-  /// Plan, refusal, composition; the plan has the selector's details, `decisions` its choices.
+  /// Plan, refusal, composition; the plan has the details of `kv`, whose decisions stay there.
   Selection selection;
   KvSelection kv;
   RuntimeConfig effective;  // the settings with what was applied
 };
 
 /// Plans config.model_reference.
-/// Errors: invalid_argument for a reference that is none, and for several providers that match;
-/// unsupported for a KV strategy that was asked for and that the plan cannot have, and for layers
-/// on an accelerator where the selected backend has none.
+/// Errors: invalid_argument for settings that contradict each other, a reference that is none, and
+/// several providers that match; unsupported for a KV strategy that was asked for and that the plan
+/// cannot have.
 Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options = {},

@@ -3,6 +3,7 @@
 // Leaves to others: where values come from (settings.h).
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,26 +28,28 @@ enum class FieldType {
 std::string_view to_string(FieldType type);  // for help: "size", "tokens", "text", ...
 
 struct SettingsField {
-  std::string_view section;
-  std::string_view name;
-  FieldType type;
+  std::string_view section = {};
+  std::string_view name = {};
+  FieldType type = FieldType::text;
   /// Absent is a value, which `auto` sets.
   bool nullable = false;
   // Of integers, numbers, bytes and tokens; the ends belong to it, `min` only if not `above_min`.
   double min = 0;
   double max = 0;
   bool above_min = false;
-  std::span<const std::string_view> choices;
-  std::string_view flag;      // "--models-dir"
-  std::string_view off_flag;  // of booleans: "--no-multimodal"
-  std::string_view summary;   // for help
+  std::span<const std::string_view> choices = {};
+  std::string_view flag = {};      // "--models-dir"
+  std::string_view off_flag = {};  // of booleans: "--no-multimodal"
+  std::string_view summary = {};   // for help
   /// A valid value other than the default, as text.
-  std::string_view example;
-  /// Brings a text into its form, e.g. trims it. Errors: why it is none, without the field's name.
-  Result<std::string> (*normalize)(std::string_view text) = nullptr;
-  SettingsValue (*get)(const Settings& settings);
+  std::string_view example = {};
+  /// What a text has to be, where its type alone does not tell.
+  std::string_view expected = {};
+  /// Brings a text into its form, e.g. trims it; nothing for a text that is none.
+  std::optional<std::string> (*normalize)(std::string_view text) = nullptr;
+  SettingsValue (*get)(const Settings& settings) = nullptr;
   /// Only with a value that parse_value made.
-  void (*set)(Settings& settings, const SettingsValue& value);
+  void (*set)(Settings& settings, const SettingsValue& value) = nullptr;
 
   std::string qualified_name() const;    // "runtime.models_dir"
   std::string environment_name() const;  // "OLLM_RUNTIME__MODELS_DIR"

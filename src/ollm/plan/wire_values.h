@@ -57,10 +57,39 @@ std::string_view to_string(ModelModality value);
 std::string_view to_string(SpecializationPassId value);
 
 /// All values of an enumeration in their order, and back from a wire value; nothing for one that is
-/// not there. Both are instantiated for the enumerations above.
+/// not there. Both are there for the enumerations above alone.
 template <typename Enum>
 std::span<const Enum> all_values();
 template <typename Enum>
 std::optional<Enum> from_wire(std::string_view text);
+
+template <>
+std::span<const SupportLevel> all_values<SupportLevel>();
+template <>
+std::optional<SupportLevel> from_wire<SupportLevel>(std::string_view text);
+template <>
+std::span<const SpecializationState> all_values<SpecializationState>();
+template <>
+std::optional<SpecializationState> from_wire<SpecializationState>(std::string_view text);
+template <>
+std::span<const GenericModelKind> all_values<GenericModelKind>();
+template <>
+std::optional<GenericModelKind> from_wire<GenericModelKind>(std::string_view text);
+template <>
+std::span<const ModelSourceKind> all_values<ModelSourceKind>();
+template <>
+std::optional<ModelSourceKind> from_wire<ModelSourceKind>(std::string_view text);
+template <>
+std::span<const NativeFamily> all_values<NativeFamily>();
+template <>
+std::optional<NativeFamily> from_wire<NativeFamily>(std::string_view text);
+template <>
+std::span<const ModelModality> all_values<ModelModality>();
+template <>
+std::optional<ModelModality> from_wire<ModelModality>(std::string_view text);
+template <>
+std::span<const SpecializationPassId> all_values<SpecializationPassId>();
+template <>
+std::optional<SpecializationPassId> from_wire<SpecializationPassId>(std::string_view text);
 
 }  // namespace ollm

@@ -1,0 +1,197 @@
+#include "ollm/plan/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "ollm/plan/environment.h"
+
+namespace ollm::plan {
+namespace {
+
+using checkpoint::Json;
+using checkpoint::ModelFolder;
+
+struct ArchitectureFamily {
+  std::string_view architecture;
+  NativeFamily family;
+};
+// Qwen3MoeForCausalLM stands beside Qwen3-Next in the system we replace; it is another model.
+constexpr std::array kFamilies{
+    ArchitectureFamily{"LlamaForCausalLM", NativeFamily::llama},
+    ArchitectureFamily{"Gemma3ForConditionalGeneration", NativeFamily::gemma3},
+    ArchitectureFamily{"Gemma3ForCausalLM", NativeFamily::gemma3},
+    ArchitectureFamily{"GptOssForCausalLM", NativeFamily::gpt_oss},
+    ArchitectureFamily{"OpenAIGptOssForCausalLM", NativeFamily::gpt_oss},
+    ArchitectureFamily{"Qwen3NextForCausalLM", NativeFamily::qwen3_next},
+    ArchitectureFamily{"VoxtralForConditionalGeneration", NativeFamily::voxtral},
+    ArchitectureFamily{"VoxtralForSpeechSeq2Seq", NativeFamily::voxtral}};
+
+// What config.json and the names of files tell, before anything is made of it.
+struct Traits {
+  std::optional<std::string> architecture;
+  bool has_processor = false;
+  bool has_vision = false;
+  bool has_audio = false;
+  bool is_encoder_decoder = false;
+};
+
+bool is_there(const Json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && !found->is_null();
+}
+
+std::optional<std::string> text_of(const Json& value) {
+  if (!value.is_string() || value.get_ref<const std::string&>().empty()) return std::nullopt;
+  return value.get<std::string>();
+}
+
+std::optional<std::string> first_architecture(const Json& config) {
+  const auto found = config.find("architectures");
+  if (found == config.end() || !found->is_array() || found->empty()) return std::nullopt;
+  return text_of(found->front());
+}
+
+Traits read_traits(const ModelFolder& folder) {
+  const Json& config = folder.config();
+  Traits out;
+  out.architecture = first_architecture(config);
+  out.has_processor =
+      folder.has_file("processor_config.json") || folder.has_file("preprocessor_config.json");
+  out.has_vision = is_there(config, "vision_config");
+  out.has_audio = is_there(config, "audio_config");
+  const auto encoder_decoder = config.find("is_encoder_decoder");
+  out.is_encoder_decoder = encoder_decoder != config.end() && encoder_decoder->is_boolean() &&
+                           encoder_decoder->get<bool>();
+  return out;
+}
+
+// spec/runtime-plan.md §7, step 5.
+std::optional<GenericModelKind> kind_of(const Traits& traits) {
+  const std::string_view architecture =
+      traits.architecture ? std::string_view(*traits.architecture) : "";
+  if (architecture.ends_with("ForCausalLM")) return GenericModelKind::causal_lm;
+  if (architecture.ends_with("ForConditionalGeneration")) {
+    if (traits.has_audio && !traits.has_vision) return std::nullopt;
+    if (traits.has_vision || traits.has_processor) return GenericModelKind::image_text_to_text;
+  }
+  if (traits.is_encoder_decoder) return GenericModelKind::seq2seq_lm;
+  return std::nullopt;
+}
+
+std::string why_no_kind(const Traits& traits) {
+  if (traits.has_audio) return "audio generation is not executable by the generic backend";
+  if (!traits.architecture) return "the architecture is undetermined: config.json names none";
+  return fmt::format("architecture {} is not executable by the generic backend",
+                     *traits.architecture);
+}
+
+// Step 6.
+CapabilityProfile capabilities_of(const Traits& traits, const Inspection& inspection) {
+  Details details;
+  details.set("source", "local-path");
+  if (inspection.architecture) details.set("architecture", *inspection.architecture);
+  if (inspection.model_type) details.set("model_type", *inspection.model_type);
+
+  std::vector<ModelModality> modalities = {ModelModality::text};
+  if (traits.has_vision) modalities.push_back(ModelModality::image);
+  if (traits.has_audio) modalities.push_back(ModelModality::audio);
+
+  if (!inspection.generic_model_kind) {
+    CapabilityProfile out = CapabilityProfile::unsupported("", true);
+    out.modalities = std::move(modalities);
+    out.requires_processor = traits.has_processor;
+    details.set("reason", why_no_kind(traits));
+    out.details = std::move(details);
+    return out;
+  }
+  const GenericModelKind kind = *inspection.generic_model_kind;
+  details.set("generic_model_kind", std::string(to_string(kind)));
+  if (kind != GenericModelKind::image_text_to_text)
+    return CapabilityProfile::generic({ModelModality::text}, false, false, std::move(details));
+  const bool processor = traits.has_processor || traits.has_vision || traits.has_audio;
+  return CapabilityProfile::generic(std::move(modalities), processor, false, std::move(details));
+}
+
+// Step 7. What the generic backend makes of it is the selector's word.
+std::string message_of(const std::filesystem::path& dir, const Inspection& inspection) {
+  const std::string folder = fmt::format("local model directory '{}'", dir.string());
+  if (!inspection.generic_model_kind)
+    return fmt::format("{} is unsupported: {}", folder, *inspection.capabilities.reason());
+  return fmt::format("{} holds a {} of architecture {}", folder,
+                     to_string(*inspection.generic_model_kind),
+                     inspection.architecture.value_or("unknown"));
+}
+
+Inspection refused(const std::filesystem::path& dir, Error problem, std::string reason) {
+  Inspection out;
+  out.problem = std::move(problem);
+  out.message = fmt::format("local model directory '{}' is unsupported: {}", dir.string(), reason);
+  out.capabilities = CapabilityProfile::unsupported(std::move(reason), true);
+  return out;
+}
+
+Inspection unreadable(const std::filesystem::path& dir, Error problem) {
+  std::string reason = fmt::format("'{}' cannot be read: {}", dir.string(), problem.message);
+  return refused(dir, std::move(problem), std::move(reason));
+}
+
+}  // namespace
+
+std::optional<NativeFamily> family_of_architecture(std::string_view architecture) {
+  for (const ArchitectureFamily& row : kFamilies)
+    if (row.architecture == architecture) return row.family;
+  return std::nullopt;
+}
+
+Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls) {
+  if (!is_directory(dir, calls)) {
+    Inspection out;
+    out.message = "local path does not exist";
+    out.problem = fail(ErrorKind::not_found, fmt::format("{}: no such folder", dir.string()));
+    out.capabilities = CapabilityProfile::unsupported(out.message, true);
+    return out;
+  }
+  // Without the weights first: a folder whose weights are missing or broken still tells what it is.
+  auto opened = ModelFolder::open_without_weights(dir, calls);
+  if (!opened.ok()) return unreadable(dir, std::move(opened).error());
+  if (!opened->has_config()) {
+    return unreadable(dir, fail(ErrorKind::not_found, "there is no config.json"));
+  }
+  ModelFolder folder = std::move(opened).value();
+  const Json& config = folder.config();
+  if (!config.is_object())
+    return unreadable(dir, fail(ErrorKind::corrupt, "config.json: expected an object"));
+  if (config.contains("auto_map")) {
+    const std::string reason =
+        "config.json: auto_map: the model wants to run code of its own folder, which is "
+        "intentionally refused; only models whose arithmetic is built in can run";
+    Inspection out = refused(dir, fail(ErrorKind::unsupported, reason), reason);
+    out.requires_trust_remote_code = true;
+    return out;
+  }
+
+  Inspection out;
+  const Traits traits = read_traits(folder);
+  out.architecture = traits.architecture;
+  if (const auto found = config.find("model_type"); found != config.end())
+    out.model_type = text_of(*found);
+  out.generic_model_kind = kind_of(traits);
+  out.capabilities = capabilities_of(traits, out);
+  out.message = message_of(dir, out);
+
+  auto with_weights = ModelFolder::open(dir, calls);
+  if (with_weights.ok()) {
+    out.folder = std::move(with_weights).value();
+  } else {
+    out.problem = std::move(with_weights).error();
+    out.folder = std::move(folder);
+  }
+  return out;
+}
+
+}  // namespace ollm::plan

@@ -1,0 +1,340 @@
+#include "ollm/plan/passes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ollm/base/check.h"
+
+namespace ollm::plan {
+namespace {
+
+using Id = SpecializationPassId;
+using Why = std::optional<std::string>;
+
+constexpr std::string_view kAdaptiveMode = "adaptive-headroom";
+constexpr std::string_view kExplicitMode = "explicit-rows";
+
+bool is_one_of(std::string_view id, std::initializer_list<std::string_view> ids) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+bool takes(const PassSubject& subject, ModelModality modality) {
+  const auto& modalities = subject.model->capabilities.modalities;
+  return std::find(modalities.begin(), modalities.end(), modality) != modalities.end();
+}
+
+// Which provider has which of the seed's passes: spec/runtime-plan.md §10.2.
+
+Why disk_cache(const PassSubject& subject, const PassConditions&) {
+  const CatalogEntry* entry = subject.model->catalog_entry;
+  if (subject.provider_id == "gpt-oss-native" || (entry != nullptr && !entry->supports_disk_cache))
+    return std::nullopt;
+  return "keys and values may be kept on disk";
+}
+
+Why cpu_offload(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.accelerator) return std::nullopt;
+  return "layers may be kept on the CPU beside the accelerator";
+}
+
+Why gpu_offload(const PassSubject& subject, const PassConditions& conditions) {
+  if (!conditions.accelerator || subject.provider_id != "qwen3-next-native") return std::nullopt;
+  return "layers may be kept on the accelerator";
+}
+
+Why mlp_chunking(const PassSubject& subject, const PassConditions& conditions) {
+  if (!is_one_of(subject.provider_id, {"llama-native", "gemma3-native", "voxtral-native"}) ||
+      conditions.mlp_chunk_rows == 0)
+    return std::nullopt;
+  return fmt::format(
+      "the feed-forward's intermediate exceeds its share of the budget: pieces of "
+      "{} rows",
+      conditions.mlp_chunk_rows);
+}
+
+Why moe_routing(const PassSubject& subject, const PassConditions&) {
+  if (!is_one_of(subject.provider_id, {"qwen3-next-native", "gpt-oss-native"})) return std::nullopt;
+  return "the model is a mixture of experts";
+}
+
+Why attention_replacement(const PassSubject& subject, const PassConditions&) {
+  if (subject.provider_id != "gpt-oss-native") return std::nullopt;
+  return "the family has attention of its own";
+}
+
+Why multimodal_shell(const PassSubject& subject, const PassConditions&) {
+  if (!subject.multimodal) return std::nullopt;
+  if (subject.provider_id == "gemma3-native" && takes(subject, ModelModality::image))
+    return "images were asked for, and the model takes them";
+  if (subject.provider_id == "voxtral-native" && takes(subject, ModelModality::audio))
+    return "audio was asked for, and the model takes it";
+  return std::nullopt;
+}
+
+Why gds_export_weights(const PassSubject&, const PassConditions&) {
+  return std::nullopt;  // weights are read as they were published
+}
+
+Why weight_streaming(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.weights_streamed) return std::nullopt;
+  return "some weights do not stay in memory and are read in each sweep";
+}
+
+Why weight_pinning(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.weights_pinned) return std::nullopt;
+  return conditions.weights_streamed ? "some weights stay in memory" : "all weights stay in memory";
+}
+
+Why chunked_prefill(const PassSubject&, const PassConditions& conditions) {
+  if (conditions.prefill_chunk_tokens == 0 ||
+      conditions.prompt_tokens <= conditions.prefill_chunk_tokens)
+    return std::nullopt;
+  return fmt::format("a prompt of {} tokens goes through in chunks of {}", conditions.prompt_tokens,
+                     conditions.prefill_chunk_tokens);
+}
+
+Why prefix_reuse(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.prefix_reuse) return std::nullopt;
+  return "stored prefixes may be used again";
+}
+
+Why speculative_decoding(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.speculative) return std::nullopt;
+  return "a draft was asked for";
+}
+
+Why expert_cache(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.expert_cache) return std::nullopt;
+  return "experts are read from disk behind a cache";
+}
+
+constexpr PassTraits kDisk{.supports_disk_cache = true};
+constexpr PassTraits kCpu{.supports_cpu_offload = true};
+constexpr PassTraits kGpu{.supports_gpu_offload = true};
+constexpr bool kBuilt = true;
+constexpr bool kNotBuilt = false;
+
+// A pass is turned on here when its work exists.
+constexpr std::array kPasses{
+    Pass{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
+    Pass{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator", cpu_offload},
+    Pass{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
+    Pass{Id::mlp_chunking, kNotBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
+    Pass{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
+    Pass{
+        Id::attention_replacement, kNotBuilt, {}, "attention of the family", attention_replacement},
+    Pass{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
+    Pass{Id::gds_export_weights,
+         kNotBuilt,
+         {},
+         "weights from a validated export",
+         gds_export_weights},
+    Pass{Id::weight_streaming, kNotBuilt, {}, "weights read in each sweep", weight_streaming},
+    Pass{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
+    Pass{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
+    Pass{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
+    Pass{Id::speculative_decoding,
+         kNotBuilt,
+         {},
+         "draft tokens verified together",
+         speculative_decoding},
+    Pass{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
+};
+
+Error application_error(const RuntimePlan& plan, Id failed, std::span<const Id> applied,
+                        std::string_view reason) {
+  return fail(ErrorKind::unsupported,
+              fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: {}",
+                          plan.specialization_provider_id.value_or("no provider"),
+                          to_string(failed), comma_list(plan.specialization_pass_ids), reason,
+                          applied.empty() ? "none" : comma_list(applied)));
+}
+
+// What a pass asks for and did not get; nothing where its contract holds.
+Why broken_contract(Id id, const LoadedArtifacts& artifacts) {
+  switch (id) {
+    case Id::disk_cache:
+      if (artifacts.supports_disk_cache) return std::nullopt;
+      return "what was loaded keeps no keys and values on disk";
+    case Id::cpu_offload:
+      if (artifacts.supports_cpu_offload) return std::nullopt;
+      return "what was loaded cannot keep layers on the CPU";
+    case Id::gpu_offload:
+      if (artifacts.supports_gpu_offload) return std::nullopt;
+      return "what was loaded cannot keep layers on an accelerator";
+    case Id::multimodal_shell:
+      if (artifacts.multimodal && artifacts.has_processor) return std::nullopt;
+      return "there is no processor for images and audio";
+    default:
+      break;
+  }
+  const auto& provided = artifacts.provided_pass_ids;
+  if (std::find(provided.begin(), provided.end(), id) != provided.end()) return std::nullopt;
+  return "what was loaded does not provide it";
+}
+
+// The details of every native load; layers on the CPU come with accelerators.
+void add_load_details(Details& details) {
+  details.set("offload_cpu_applied_layers", "0");
+  details.set("offload_cpu_applied_indices", "");
+}
+
+void set_passes(RuntimePlan& plan, std::vector<Id> ids) {
+  const PassTraits traits = traits_of(ids);
+  plan.supports_disk_cache = traits.supports_disk_cache;
+  plan.supports_cpu_offload = traits.supports_cpu_offload;
+  plan.supports_gpu_offload = traits.supports_gpu_offload;
+  plan.specialization_pass_ids = std::move(ids);
+}
+
+}  // namespace
+
+std::span<const Pass> passes() { return kPasses; }
+
+const Pass& find_pass(SpecializationPassId id) {
+  for (const Pass& pass : kPasses)
+    if (pass.id == id) return pass;
+  OLLM_CHECK(false);
+  return kPasses.front();
+}
+
+std::vector<PlannedPass> plan_passes(const PassSubject& subject, const PassConditions& conditions) {
+  std::vector<PlannedPass> out;
+  for (const Pass& pass : kPasses) {
+    if (!pass.exists) continue;
+    if (auto because = pass.condition(subject, conditions))
+      out.push_back({pass.id, *std::move(because)});
+  }
+  return out;
+}
+
+PassTraits traits_of(std::span<const SpecializationPassId> ids) {
+  PassTraits out;
+  for (const Id id : ids) {
+    const PassTraits& traits = find_pass(id).traits;
+    out.supports_disk_cache |= traits.supports_disk_cache;
+    out.supports_cpu_offload |= traits.supports_cpu_offload;
+    out.supports_gpu_offload |= traits.supports_gpu_offload;
+  }
+  return out;
+}
+
+std::string comma_list(std::span<const SpecializationPassId> ids) {
+  std::string out;
+  for (const Id id : ids) {
+    if (!out.empty()) out += ',';
+    out += to_string(id);
+  }
+  return out;
+}
+
+Details pipeline_details(std::string_view provider_id, std::span<const PlannedPass> planned,
+                         const PassConditions& conditions) {
+  Details out;
+  out.set("provider_id", std::string(provider_id));
+  out.set("pass_count", fmt::format("{}", planned.size()));
+  const bool chunked = std::any_of(planned.begin(), planned.end(), [](const PlannedPass& pass) {
+    return pass.id == Id::mlp_chunking;
+  });
+  if (chunked) {
+    out.set("mlp_chunking_mode",
+            std::string(conditions.mlp_rows_explicit ? kExplicitMode : kAdaptiveMode));
+    out.set("mlp_chunking_max_rows", fmt::format("{}", conditions.mlp_chunk_rows));
+  }
+  return out;
+}
+
+RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions) {
+  if (plan.specialization_state != SpecializationState::planned) return plan;
+  const std::string provider = plan.specialization_provider_id.value_or("");
+  const std::vector<PlannedPass> planned =
+      plan_passes({provider, &plan.resolved_model, multimodal}, conditions);
+  std::vector<Id> ids;
+  for (const PlannedPass& pass : planned) ids.push_back(pass.id);
+
+  // Rebuilt rather than changed, so that the keys stand where a first plan puts them.
+  Details details;
+  for (const auto& [key, value] : plan.details) {
+    if (key == "specialization_pass_ids") {
+      details.set(key, comma_list(ids));
+    } else if (key == "provider_id") {
+      details.merge(pipeline_details(provider, planned, conditions));
+    } else if (key != "pass_count" && key != "mlp_chunking_mode" &&
+               key != "mlp_chunking_max_rows") {
+      details.set(key, value);
+    }
+  }
+  plan.details = std::move(details);
+  set_passes(plan, std::move(ids));
+  return plan;
+}
+
+std::string_view to_string(SpecializationErrorType type) {
+  return type == SpecializationErrorType::load_error ? "SpecializationLoadError"
+                                                     : "SpecializationApplicationError";
+}
+
+Result<AppliedSpecialization> check_contracts(const RuntimePlan& plan,
+                                              const LoadedArtifacts& artifacts) {
+  AppliedSpecialization out;
+  out.provider_id = plan.specialization_provider_id.value_or("");
+  out.planned_pass_ids = plan.specialization_pass_ids;
+  for (const Id id : plan.specialization_pass_ids) {
+    if (const Why reason = broken_contract(id, artifacts))
+      return application_error(plan, id, out.applied_pass_ids, *reason);
+    out.applied_pass_ids.push_back(id);
+  }
+  out.traits = traits_of(out.applied_pass_ids);
+  return out;
+}
+
+Result<RuntimePlan> finalize_applied(RuntimePlan plan, const LoadedArtifacts& artifacts) {
+  if (plan.specialization_state != SpecializationState::planned) {
+    plan.details.merge(artifacts.details);
+    return plan;
+  }
+  OLLM_TRY(AppliedSpecialization applied, check_contracts(plan, artifacts));
+  add_load_details(plan.details);
+  plan.details.merge(artifacts.details);
+  plan.details.set("applied_specialization_pass_ids", comma_list(applied.applied_pass_ids));
+  plan.details.set("planned_pass_count", fmt::format("{}", applied.planned_pass_ids.size()));
+  plan.details.set("applied_pass_count", fmt::format("{}", applied.applied_pass_ids.size()));
+  plan.specialization_applied = true;
+  plan.specialization_state = SpecializationState::applied;
+  plan.applied_specialization_pass_ids = std::move(applied.applied_pass_ids);
+  return plan;
+}
+
+std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explicit_backend,
+                                           std::int64_t offload_cpu_layers,
+                                           std::int64_t offload_gpu_layers) {
+  if (plan.backend_id != kOptimizedNative) return "only a provider's plan has a fallback";
+  if (explicit_backend) return "the settings name the backend";
+  if (!plan.generic_model_kind) return "the model is of no kind that the generic backend knows";
+  if (offload_cpu_layers > 0 || offload_gpu_layers > 0)
+    return "the generic backend cannot place layers as the settings ask";
+  return std::nullopt;
+}
+
+RuntimePlan to_fallback(RuntimePlan plan, SpecializationErrorType type, const std::string& error) {
+  const std::string provider = plan.specialization_provider_id.value_or("");
+  const std::string failed_backend = plan.backend_id.value_or(std::string(kOptimizedNative));
+  plan.backend_id = kNativeGeneric;
+  plan.support_level = SupportLevel::generic;
+  plan.supports_disk_cache = plan.supports_cpu_offload = plan.supports_gpu_offload = false;
+  plan.specialization_applied = false;
+  plan.specialization_state = SpecializationState::fallback;
+  plan.applied_specialization_pass_ids.clear();
+  plan.fallback_reason = error;
+  plan.reason = fmt::format("{} could not take the model, so {} runs it: {}", provider,
+                            kNativeGeneric, error);
+  plan.details.set("fallback_from_backend_id", failed_backend);
+  plan.details.set("fallback_error_type", std::string(to_string(type)));
+  plan.details.set("fallback_provider_id", provider);
+  return plan;
+}
+
+}  // namespace ollm::plan

@@ -1,0 +1,132 @@
+#include "ollm/plan/reference.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ollm/plan/environment.h"
+#include "ollm/plan/text_form.h"
+
+namespace ollm {
+namespace {
+
+using plan::lower;
+using plan::trimmed;
+
+constexpr std::size_t kMaxBytes = 4096;  // PATH_MAX of Linux
+
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+// "C:\models" and "C:/models": a path, though it has the form of a scheme.
+bool has_drive(std::string_view text) {
+  return text.size() >= 4 && is_letter(text[0]) && text[1] == ':' &&
+         (text[2] == '/' || text[2] == '\\');
+}
+
+bool looks_local(std::string_view text) {
+  return text.starts_with('/') || text.starts_with("./") || text.starts_with("../") ||
+         text.starts_with('~') || has_drive(text);
+}
+
+std::string with_dashes(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '/' || c == ':') {
+      out += "--";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+struct Split {
+  std::optional<std::string> scheme;
+  std::string_view rest;
+};
+
+Result<Split> split_scheme(std::string_view text) {
+  if (const std::size_t mark = text.find("://"); mark != std::string_view::npos) {
+    if (mark == 0) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("model reference '{}': there is no scheme before '://'", text));
+    }
+    return Split{lower(text.substr(0, mark)), text.substr(mark + 3)};
+  }
+  if (const std::size_t colon = text.find(':'); colon != std::string_view::npos) {
+    const std::string scheme = lower(text.substr(0, colon));
+    if ((scheme == "hf" || scheme == "path") && !has_drive(text))
+      return Split{scheme, text.substr(colon + 1)};
+  }
+  return Split{std::nullopt, text};
+}
+
+Result<ModelReference> as_path(ModelReference reference, std::string_view text,
+                               const plan::Environment& environment, io::SystemCalls& calls) {
+  if (text.empty()) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("model reference '{}': the path is empty", reference.raw));
+  }
+  reference.local_path = plan::resolve_links(plan::absolute_path(text, environment), calls);
+  reference.identifier = reference.local_path->string();
+  return reference;
+}
+
+}  // namespace
+
+bool ModelReference::is_huggingface_reference() const {
+  if (scheme) return *scheme == "hf";
+  return identifier.find('/') != std::string::npos && identifier.find(' ') == std::string::npos;
+}
+
+std::string ModelReference::materialization_name() const {
+  std::string name = with_dashes(identifier);
+  if (revision) name += "--" + with_dashes(*revision);
+  return name;
+}
+
+namespace plan {
+
+Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
+                                       io::SystemCalls& calls) {
+  const std::string_view trim = trimmed(text);
+  if (trim.empty()) return fail(ErrorKind::invalid_argument, "the model reference is blank");
+  if (trim.size() > kMaxBytes) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("the model reference has {} bytes; at most {} are taken", trim.size(),
+                            kMaxBytes));
+  }
+  // It goes into messages, paths and JSON; none of them wants a line break or a NUL.
+  if (std::any_of(trim.begin(), trim.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    return fail(ErrorKind::invalid_argument, "the model reference has control characters");
+  }
+  ModelReference reference;
+  reference.raw = trim;
+  OLLM_TRY(Split split, split_scheme(trim));
+  reference.scheme = std::move(split.scheme);
+  if (reference.scheme == "path") {
+    return as_path(std::move(reference), split.rest, environment, calls);
+  }
+  if (!reference.scheme &&
+      (looks_local(trim) || is_directory(absolute_path(trim, environment), calls))) {
+    return as_path(std::move(reference), trim, environment, calls);
+  }
+  reference.identifier = split.rest;
+  if (const std::size_t at = split.rest.find('@'); at != std::string_view::npos) {
+    reference.identifier = split.rest.substr(0, at);
+    reference.revision = std::string(split.rest.substr(at + 1));
+    if (reference.identifier.empty() || reference.revision->empty()) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("model reference '{}': expected <reference>@<revision>", trim));
+    }
+  }
+  if (reference.identifier.empty()) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("model reference '{}': there is no name behind the scheme", trim));
+  }
+  return reference;
+}
+
+}  // namespace plan
+}  // namespace ollm

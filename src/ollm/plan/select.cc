@@ -1,0 +1,374 @@
+#include "ollm/plan/select.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ollm/models/blueprint.h"
+#include "ollm/models/families.h"
+#include "ollm/models/generic.h"
+#include "ollm/models/inventory.h"
+
+namespace ollm::plan {
+namespace {
+
+constexpr std::string_view kLlama[] = {"LlamaForCausalLM"};
+constexpr std::string_view kGemma3[] = {"Gemma3ForConditionalGeneration", "Gemma3ForCausalLM"};
+constexpr std::string_view kQwen3Next[] = {"Qwen3NextForCausalLM"};
+constexpr std::string_view kGptOss[] = {"GptOssForCausalLM", "OpenAIGptOssForCausalLM"};
+constexpr std::string_view kVoxtral[] = {"VoxtralForConditionalGeneration",
+                                         "VoxtralForSpeechSeq2Seq"};
+constexpr std::array kProviders{
+    Provider{"llama-native", NativeFamily::llama, kLlama},
+    Provider{"gemma3-native", NativeFamily::gemma3, kGemma3},
+    Provider{"qwen3-next-native", NativeFamily::qwen3_next, kQwen3Next},
+    Provider{"gpt-oss-native", NativeFamily::gpt_oss, kGptOss},
+    Provider{"voxtral-native", NativeFamily::voxtral, kVoxtral},
+};
+
+// The family whose blocks a provider runs, or nullptr where they are not built.
+const models::Family* built_family(const Provider& provider) {
+  for (const models::Family* family : models::families())
+    if (family->provider_id == provider.id) return family;
+  return nullptr;
+}
+
+// A model that can be run, with its config.
+struct Composed {
+  models::ModelConfig config;
+  models::Composition composition;
+  bool assumed = false;
+};
+
+class Selector {
+ public:
+  Selector(const Resolution& resolution, const RuntimeConfig& config, const SelectOptions& options)
+      : resolution_(resolution), config_(config), options_(options), passes_(options.passes) {
+    passes_.accelerator = config.device_type() != "cpu";
+    RuntimePlan& plan = out_.plan;
+    plan.resolved_model = resolution.model;
+    if (resolution.materialized) plan.model_path = resolution.model.model_path;
+    plan.generic_model_kind = resolution.model.generic_model_kind;
+    plan.details.set("source_kind", std::string(to_string(resolution.model.source_kind)));
+  }
+
+  Result<Selection> select() {
+    OLLM_TRY(const Provider* provider, match());
+    if (!resolution_.materialized) return not_there(provider);
+    if (resolution_.inspection->problem) return refuse(provider, *resolution_.inspection->problem);
+    if (passes_.accelerator) {
+      return refuse(provider, fail(ErrorKind::unsupported,
+                                   fmt::format("device '{}' is not built; this build computes on "
+                                               "cpu",
+                                               config_.device)));
+    }
+    if (provider != nullptr) return specialized(*provider);
+    if (config_.backend == kOptimizedNative) return override_failure();
+    return generic();
+  }
+
+  Result<Selection> fall_back(const RuntimePlan& failed, SpecializationErrorType type,
+                              const Error& error) {
+    if (const auto why = why_no_fallback(failed, config_.backend.has_value(),
+                                         config_.offload_cpu_layers, config_.offload_gpu_layers)) {
+      return fail(error.kind, fmt::format("{}; no fallback: {}", error.message, *why));
+    }
+    auto composed = compose_generic();
+    if (!composed.ok()) {
+      return fail(error.kind, fmt::format("{}; no fallback: {}: {}", error.message, kNativeGeneric,
+                                          composed.error().message));
+    }
+    out_.plan = to_fallback(failed, type, error.message);
+    accept(*std::move(composed));
+    return std::move(out_);
+  }
+
+ private:
+  // The provider that takes the model; nullptr where none does, or none is to be asked. Of a model
+  // of the catalog that is not on disk the family alone is known.
+  Result<const Provider*> match() const {
+    const bool asked =
+        config_.backend ? *config_.backend == kOptimizedNative : config_.use_specialization;
+    const ResolvedModel& model = resolution_.model;
+    if (!asked || config_.adapter_dir || !model.native_family) return nullptr;
+    const Provider* found = nullptr;
+    std::vector<std::string_view> ids;
+    for (const Provider& provider : options_.providers.value_or(plan::providers())) {
+      if (provider.family != *model.native_family) continue;
+      if (resolution_.materialized) {
+        const auto& known = provider.architectures;
+        if (!model.architecture ||
+            std::find(known.begin(), known.end(), *model.architecture) == known.end())
+          continue;
+      } else if (model.catalog_entry == nullptr) {
+        continue;
+      }
+      found = &provider;
+      ids.push_back(provider.id);
+    }
+    if (ids.size() > 1) {
+      return fail(
+          ErrorKind::invalid_argument,
+          fmt::format("'{}' is ambiguous: {} take it", model.reference.raw, fmt::join(ids, ", ")));
+    }
+    return found;
+  }
+
+  void note_override() {
+    if (config_.backend) out_.plan.details.set("backend_override", *config_.backend);
+  }
+
+  void decide(std::string_view what, std::string_view chosen, std::string_view because) {
+    out_.decisions.push_back({std::string(what), std::string(chosen), std::string(because)});
+  }
+
+  // A plan that cannot execute, with its reason.
+  Selection refuse(const Provider* provider, Error error) {
+    RuntimePlan& plan = out_.plan;
+    if (provider != nullptr) plan.specialization_provider_id = provider->id;
+    plan.support_level = SupportLevel::unsupported;
+    plan.reason = error.message;
+    note_override();
+    decide("backend", "none", plan.reason);
+    out_.refusal = std::move(error);
+    return std::move(out_);
+  }
+
+  Selection not_there(const Provider* provider) {
+    const ResolvedModel& model = resolution_.model;
+    const CatalogEntry* entry = model.catalog_entry;
+    if (entry != nullptr) out_.plan.details.set("materialized", "false");
+    std::string message = model.resolution_message;
+    if (entry != nullptr) message += "; it is not on this machine";
+    if (entry != nullptr && provider != nullptr && built_family(*provider) == nullptr)
+      message += fmt::format("; {} is not built yet", provider->id);
+    Error error = fail(ErrorKind::not_found, message);
+    if (resolution_.problem) {
+      error = fail(resolution_.problem->kind,
+                   fmt::format("{}; {}", message, resolution_.problem->message));
+    }
+    Selection out = refuse(provider, error);
+    if (entry != nullptr && (provider == nullptr || built_family(*provider) != nullptr))
+      out.plan.support_level = model.capabilities.support_level;
+    // The plan has no paths that a person did not ask for; the error says where was looked.
+    if (const std::string_view nearest = nearest_alias(model.reference.identifier);
+        entry == nullptr && !nearest.empty())
+      error.message += fmt::format("; did you mean {}?", nearest);
+    std::vector<std::string> places;
+    for (const auto& place : resolution_.looked_in) places.push_back(place.string());
+    if (!places.empty()) error.message += fmt::format("; looked in {}", fmt::join(places, ", "));
+    out.refusal = std::move(error);
+    return out;
+  }
+
+  Selection override_failure() {
+    Error error = fail(ErrorKind::unsupported,
+                       fmt::format("override not available for '{}': no provider of "
+                                   "{} takes it",
+                                   resolution_.model.reference.raw, kOptimizedNative));
+    if (config_.adapter_dir) error.message += "; adapters run on the generic backend alone";
+    Selection out = refuse(nullptr, std::move(error));
+    out.plan.support_level = resolution_.model.capabilities.support_level;
+    return out;
+  }
+
+  Selection specialized(const Provider& provider) {
+    const models::Family* family = built_family(provider);
+    if (family == nullptr) {
+      return refuse(
+          &provider,
+          fail(ErrorKind::unsupported,
+               fmt::format("{} takes '{}' (family {}), and it is not built yet", provider.id,
+                           resolution_.model.reference.raw, to_string(provider.family))));
+    }
+    auto config = model_config();
+    if (!config.ok()) return refuse(&provider, std::move(config).error());
+    plan_specialization(provider);
+    auto composition = compose_native(*family, *config);
+    if (composition.ok()) {
+      note_override();
+      decide("backend", kOptimizedNative, out_.plan.reason);
+      accept({*std::move(config), *std::move(composition)});
+      return std::move(out_);
+    }
+    return after_mismatch(provider, composition.error());
+  }
+
+  // The provider's inventory does not match: the generic backend where it may and can.
+  Selection after_mismatch(const Provider& provider, const Error& mismatch) {
+    const RuntimePlan planned = out_.plan;
+    auto taken = fall_back(planned, SpecializationErrorType::load_error, mismatch);
+    if (taken.ok()) {
+      Selection selection = *std::move(taken);
+      decide_first(selection, "backend", kNativeGeneric, selection.plan.reason);
+      return selection;
+    }
+    RuntimePlan& plan = out_.plan;
+    plan.backend_id.reset();
+    plan.specialization_enabled = false;
+    plan.specialization_state = SpecializationState::not_planned;
+    plan.specialization_pass_ids.clear();
+    plan.supports_disk_cache = plan.supports_cpu_offload = plan.supports_gpu_offload = false;
+    plan.details = {};
+    plan.details.set("source_kind", std::string(to_string(resolution_.model.source_kind)));
+    out_.decisions.clear();
+    return refuse(&provider, composition_refusal(taken.error()));
+  }
+
+  Selection generic() {
+    const std::string why = why_generic();
+    const auto refused = [&](Error error) {
+      if (!why.empty()) error.message = fmt::format("{}; {}", why, error.message);
+      return refuse(nullptr, std::move(error));
+    };
+    if (config_.adapter_dir)
+      return refused(fail(ErrorKind::unsupported, "adapters are not built yet"));
+    auto composed = compose_generic();
+    if (!composed.ok()) return refused(composition_refusal(std::move(composed).error()));
+    RuntimePlan& plan = out_.plan;
+    plan.backend_id = kNativeGeneric;
+    plan.support_level = SupportLevel::generic;
+    plan.details.set("generic_model_kind", std::string(to_string(*plan.generic_model_kind)));
+    note_override();
+    plan.reason =
+        why.empty()
+            ? fmt::format("{} runs '{}'", kNativeGeneric, resolution_.model.reference.raw)
+            : fmt::format("{}; {} runs '{}'", why, kNativeGeneric, resolution_.model.reference.raw);
+    plan.reason += fmt::format(", a {} of architecture {} composed from its config and tensors",
+                               to_string(*plan.generic_model_kind),
+                               resolution_.model.architecture.value_or("unknown"));
+    decide("backend", kNativeGeneric, plan.reason);
+    accept(*std::move(composed));
+    return std::move(out_);
+  }
+
+  // Why no provider was asked; empty where none took the model.
+  std::string why_generic() const {
+    if (config_.backend) return fmt::format("{} was asked for", kNativeGeneric);
+    if (!config_.use_specialization) return "specialization is disabled";
+    return {};
+  }
+
+  void plan_specialization(const Provider& provider) {
+    RuntimePlan& plan = out_.plan;
+    const ResolvedModel& model = resolution_.model;
+    const std::vector<PlannedPass> planned =
+        plan_passes({provider.id, &model, config_.multimodal}, passes_);
+    for (const PlannedPass& pass : planned) {
+      plan.specialization_pass_ids.push_back(pass.id);
+      decide(fmt::format("pass.{}", to_string(pass.id)), "planned", pass.because);
+    }
+    const PassTraits traits = traits_of(plan.specialization_pass_ids);
+    plan.backend_id = kOptimizedNative;
+    plan.support_level = SupportLevel::optimized;
+    plan.supports_disk_cache = traits.supports_disk_cache;
+    plan.supports_cpu_offload = traits.supports_cpu_offload;
+    plan.supports_gpu_offload = traits.supports_gpu_offload;
+    plan.specialization_enabled = true;
+    plan.specialization_provider_id = provider.id;
+    plan.specialization_state = SpecializationState::planned;
+    plan.reason = fmt::format("{} runs '{}' as family {}", provider.id, model.reference.raw,
+                              to_string(provider.family));
+
+    // The order is that of the system we replace: selection, match, pipeline.
+    Details& details = plan.details;
+    const std::string_view device = config_.device_type();
+    details.set("specialization_provider_id", std::string(provider.id));
+    details.set("native_family", std::string(to_string(provider.family)));
+    details.set("specialization_pass_ids", comma_list(plan.specialization_pass_ids));
+    details.set("offload_cpu_requested_layers", fmt::format("{}", config_.offload_cpu_layers));
+    details.set("offload_cpu_policy", config_.offload_cpu_policy);
+    details.set("offload_gpu_layers", fmt::format("{}", config_.offload_gpu_layers));
+    details.set("execution_device_type", std::string(device));
+    details.set("specialization_device_profile", device == "cpu" ? "host" : "accelerator-resident");
+    details.merge(pipeline_details(provider.id, planned, passes_));
+    details.set("architecture", model.architecture.value_or(""));
+  }
+
+  // config.json with every key understood or vouched for.
+  Result<models::ModelConfig> model_config() const {
+    OLLM_TRY(models::ModelConfig config,
+             models::parse_model_config(resolution_.inspection->folder->config()));
+    OLLM_TRY_VOID(models::check_unknown_keys(config, options_.allow_config_keys));
+    return config;
+  }
+
+  Result<models::Composition> compose_native(const models::Family& family,
+                                             const models::ModelConfig& config) const {
+    OLLM_TRY(const models::Blueprint blueprint, family.blueprint(config));
+    models::Composition composition = models::compose(config, blueprint);
+    OLLM_TRY_VOID(models::check_inventory(resolution_.inspection->folder->tensors(), composition));
+    return composition;
+  }
+
+  Result<Composed> compose_generic() const {
+    const ResolvedModel& model = resolution_.model;
+    if (!model.generic_model_kind) {
+      const std::string* reason = resolution_.inspection->capabilities.reason();
+      return fail(ErrorKind::unsupported, reason != nullptr ? *reason : model.resolution_message);
+    }
+    if (*model.generic_model_kind != GenericModelKind::causal_lm) {
+      return fail(ErrorKind::unsupported,
+                  fmt::format("{} composes a {} alone; {} is a {}", kNativeGeneric,
+                              to_string(GenericModelKind::causal_lm),
+                              model.architecture.value_or("the model"),
+                              to_string(*model.generic_model_kind)));
+    }
+    OLLM_TRY(models::ModelConfig config, model_config());
+    OLLM_TRY(models::GenericModel found,
+             models::compose_generic(config, resolution_.inspection->folder->tensors()));
+    return Composed{std::move(config), std::move(found.composition), found.assumed};
+  }
+
+  // A tensor that is not there is no file that is not there.
+  static Error composition_refusal(Error error) {
+    if (error.kind == ErrorKind::not_found) error.kind = ErrorKind::unsupported;
+    return error;
+  }
+
+  static void decide_first(Selection& selection, std::string_view what, std::string_view chosen,
+                           std::string_view because) {
+    selection.decisions.insert(
+        selection.decisions.begin(),
+        Decision{std::string(what), std::string(chosen), std::string(because)});
+  }
+
+  void accept(Composed composed) {
+    for (const std::string& key : composed.config.unknown_keys)
+      decide("config.allow_key", key, "config.json has it, nobody knows it, and it was allowed");
+    if (composed.assumed) {
+      decide("semantics", "assumed",
+             fmt::format("model type '{}' is not known; its tensors are those of one that is",
+                         composed.config.model_type));
+    }
+    out_.config = std::move(composed.config);
+    out_.composition = std::move(composed.composition);
+  }
+
+  const Resolution& resolution_;
+  const RuntimeConfig& config_;
+  const SelectOptions& options_;
+  PassConditions passes_;
+  Selection out_;
+};
+
+}  // namespace
+
+std::span<const Provider> providers() { return kProviders; }
+
+Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+                                 const SelectOptions& options) {
+  return Selector(resolution, config, options).select();
+}
+
+Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
+                            const RuntimeConfig& config, const SelectOptions& options,
+                            SpecializationErrorType type, const Error& error) {
+  return Selector(resolution, config, options).fall_back(failed, type, error);
+}
+
+}  // namespace ollm::plan

@@ -1,0 +1,121 @@
+// The layer of environment variables. Leaves to others: the other layers (settings.cc).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "ollm/checkpoint/json_reader.h"
+#include "ollm/plan/settings_layers.h"
+#include "ollm/plan/text_form.h"
+
+namespace ollm::plan {
+namespace {
+
+using checkpoint::Json;
+
+constexpr std::string_view kPrefix = "ollm_";
+
+std::optional<SettingsValue> value_of(const Json& json) {
+  if (json.is_null()) return SettingsValue(std::monostate{});
+  if (json.is_boolean()) return SettingsValue(json.get<bool>());
+  if (json.is_number_unsigned() && json.get<std::uint64_t>() > INT64_MAX)
+    return SettingsValue(json.get<double>());
+  if (json.is_number_integer()) return SettingsValue(json.get<std::int64_t>());
+  if (json.is_number_float()) return SettingsValue(json.get<double>());
+  if (json.is_string()) return SettingsValue(json.get<std::string>());
+  if (!json.is_array()) return std::nullopt;
+  std::vector<std::string> texts;
+  for (const Json& item : json) {
+    if (!item.is_string()) return std::nullopt;
+    texts.push_back(item.get<std::string>());
+  }
+  return SettingsValue(std::move(texts));
+}
+
+// OLLM_RUNTIME='{"device": "cpu"}'
+void read_section(Layer& layer, std::string_view section, const std::string& variable,
+                  std::string_view text) {
+  auto parsed = checkpoint::parse_json(text, variable);
+  if (!parsed.ok()) {
+    layer.problems.push_back({variable, parsed.error().message});
+    return;
+  }
+  if (!parsed->is_object()) {
+    layer.problems.push_back({variable, "expected a JSON object of fields"});
+    return;
+  }
+  for (const auto& [name, json] : parsed->items()) {
+    if (auto value = value_of(json)) {
+      add_named(layer, section, name, *std::move(value), variable);
+    } else {
+      layer.problems.push_back({variable, fmt::format("{}.{}: a setting cannot be {}", section,
+                                                      name, checkpoint::describe(json))});
+    }
+  }
+}
+
+// A list may be written as JSON, as its texts may hold anything; else it is one text.
+SettingsValue variable_value(const SettingsField* field, std::string_view text) {
+  if (field != nullptr && field->type == FieldType::texts && text.starts_with('[')) {
+    const auto parsed = checkpoint::parse_json(text, "list");
+    if (parsed.ok())
+      if (auto value = value_of(*parsed)) return *std::move(value);
+  }
+  return std::string(text);
+}
+
+struct Variable {
+  std::string name;  // as it is spelt
+  std::string value;
+};
+
+}  // namespace
+
+Layer read_environment(const Environment& environment) {
+  Layer layer{.origin = Origin::env, .from_text = true};
+  // By name in lower case: names are taken in any case, and one given twice must not contradict.
+  std::map<std::string, Variable, std::less<>> variables;
+  for (const auto& [name, value] : environment.variables) {
+    std::string key = lower(name);
+    if (!key.starts_with(kPrefix)) continue;
+    for (const EnvironmentAlias& alias : environment_aliases())
+      if (name == alias.variable) key = lower(find_field(alias.field)->environment_name());
+    const auto [place, inserted] = variables.try_emplace(std::move(key), Variable{name, value});
+    if (!inserted && place->second.value != value) {
+      layer.problems.push_back(
+          {name,
+           fmt::format("says other than {}, which names the same setting", place->second.name)});
+    }
+  }
+  for (const std::string_view section : settings_sections()) {
+    const auto whole = variables.find(fmt::format("{}{}", kPrefix, section));
+    if (whole != variables.end())
+      read_section(layer, section, whole->second.name, whole->second.value);
+  }
+  for (const auto& [key, variable] : variables) {
+    const std::string_view rest = std::string_view(key).substr(kPrefix.size());
+    const std::size_t mark = rest.find("__");
+    if (mark == std::string_view::npos) continue;
+    const std::string_view section = rest.substr(0, mark);
+    const std::string_view name = rest.substr(mark + 2);
+    const auto sections = settings_sections();
+    if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
+      // Other programs may have variables of this form; a slip of the hand is not one of them.
+      const std::string_view nearest = nearest_name(section, sections);
+      if (!nearest.empty()) {
+        layer.problems.push_back(
+            {variable.name,
+             fmt::format("there is no section '{}'; did you mean {}?", section, nearest)});
+      }
+      continue;
+    }
+    const SettingsField* field = find_field(fmt::format("{}.{}", section, name));
+    add_named(layer, section, name, variable_value(field, variable.value), variable.name);
+  }
+  return layer;
+}
+
+}  // namespace ollm::plan
