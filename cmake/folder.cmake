@@ -31,13 +31,19 @@ function(ollm_folder name)
   endif()
 endfunction()
 
-# Registers every test of a program with ctest, with the data of others where it was found.
+# Registers every test of a program with ctest, with the data of others where it was found. Suites
+# whose name begins with Slow get the label `slow`: scripts/test-long runs them, scripts/test does not.
 function(ollm_discover_tests target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS")
-  set(properties ENVIRONMENT "OLLM_TEST_DATA=${OLLM_TEST_DATA};OLLM_BINARY=$<TARGET_FILE:ollm>")
+  # Two properties, as the discovery takes a list of two values apart.
+  set(properties ENVIRONMENT "OLLM_TEST_DATA=${OLLM_TEST_DATA}"
+                 ENVIRONMENT_MODIFICATION "OLLM_BINARY=set:$<TARGET_FILE:ollm>")
+  set(where DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set(labels ${properties})
   if(arg_LABELS)
-    list(APPEND properties LABELS "${arg_LABELS}")
+    list(APPEND labels LABELS "${arg_LABELS}")
   endif()
-  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
-                       WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} PROPERTIES ${properties})
+  gtest_discover_tests(${target} ${where} TEST_FILTER "-Slow*:*/Slow*" PROPERTIES ${labels})
+  gtest_discover_tests(${target} ${where} TEST_FILTER "Slow*:*/Slow*"
+                       PROPERTIES ${properties} LABELS slow)
 endfunction()
