@@ -1,0 +1,251 @@
+#include "ollm/plan/passes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace ollm::plan {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Id = SpecializationPassId;
+
+ResolvedModel llama_model() {
+  ResolvedModel model;
+  model.native_family = NativeFamily::llama;
+  return model;
+}
+
+bool applies(Id id, std::string_view provider, const ResolvedModel& model,
+             const PassConditions& conditions = {}, bool multimodal = false) {
+  return find_pass(id).condition({provider, &model, multimodal}, conditions).has_value();
+}
+
+RuntimePlan planned(std::vector<Id> ids) {
+  RuntimePlan plan;
+  plan.backend_id = kOptimizedNative;
+  plan.generic_model_kind = GenericModelKind::causal_lm;
+  plan.specialization_enabled = true;
+  plan.specialization_provider_id = "llama-native";
+  plan.specialization_state = SpecializationState::planned;
+  plan.specialization_pass_ids = std::move(ids);
+  plan.details.set("source_kind", "local-path");
+  return plan;
+}
+
+TEST(Passes, StandInTheOrderOfTheSeedThenOurs) {
+  std::vector<std::string_view> ids;
+  for (const Pass& pass : passes()) {
+    ids.push_back(to_string(pass.id));
+    EXPECT_FALSE(pass.summary.empty());
+  }
+  EXPECT_THAT(ids,
+              ElementsAre("disk-cache", "cpu-offload", "gpu-offload", "mlp-chunking", "moe-routing",
+                          "attention-replacement", "multimodal-shell", "gds-export-weights",
+                          "weight-streaming", "weight-pinning", "chunked-prefill", "prefix-reuse",
+                          "speculative-decoding", "expert-cache"));
+}
+
+TEST(Passes, ThatDoNotExistAreNeverPlanned) {
+  const ResolvedModel model = llama_model();
+  PassConditions everything;
+  everything.accelerator = everything.prefix_reuse = everything.speculative = true;
+  everything.expert_cache = everything.weights_streamed = true;
+  everything.mlp_chunk_rows = 16;
+  everything.prompt_tokens = 100;
+  everything.prefill_chunk_tokens = 10;
+  for (const PlannedPass& pass : plan_passes({"llama-native", &model, true}, everything)) {
+    EXPECT_TRUE(find_pass(pass.id).exists) << to_string(pass.id);
+    EXPECT_FALSE(pass.because.empty());
+  }
+}
+
+TEST(Passes, WeightsArePinnedUnlessAllAreStreamed) {
+  const ResolvedModel model = llama_model();
+  PassConditions conditions;
+  EXPECT_TRUE(applies(Id::weight_pinning, "llama-native", model, conditions));
+  EXPECT_FALSE(applies(Id::weight_streaming, "llama-native", model, conditions));
+  conditions.weights_streamed = true;
+  EXPECT_TRUE(applies(Id::weight_pinning, "llama-native", model, conditions));
+  EXPECT_TRUE(applies(Id::weight_streaming, "llama-native", model, conditions));
+  conditions.weights_pinned = false;
+  EXPECT_FALSE(applies(Id::weight_pinning, "llama-native", model, conditions));
+}
+
+TEST(Passes, PromptsThatExceedTheChunkAreChunked) {
+  const ResolvedModel model = llama_model();
+  PassConditions conditions;
+  conditions.prompt_tokens = 256;
+  EXPECT_FALSE(applies(Id::chunked_prefill, "llama-native", model, conditions));
+  conditions.prefill_chunk_tokens = 256;
+  EXPECT_FALSE(applies(Id::chunked_prefill, "llama-native", model, conditions));
+  conditions.prompt_tokens = 257;
+  EXPECT_TRUE(applies(Id::chunked_prefill, "llama-native", model, conditions));
+}
+
+TEST(Passes, OfTheSeedAreThoseOfTheirProviders) {
+  ResolvedModel model = llama_model();
+  PassConditions conditions;
+  EXPECT_TRUE(applies(Id::disk_cache, "llama-native", model));
+  EXPECT_FALSE(applies(Id::disk_cache, "gpt-oss-native", model));
+  model.catalog_entry = find_alias("gpt-oss-20B");
+  EXPECT_FALSE(applies(Id::disk_cache, "llama-native", model));
+  EXPECT_FALSE(applies(Id::cpu_offload, "llama-native", model));
+  EXPECT_FALSE(applies(Id::mlp_chunking, "llama-native", model));
+  conditions.accelerator = true;
+  conditions.mlp_chunk_rows = 64;
+  EXPECT_TRUE(applies(Id::cpu_offload, "llama-native", model, conditions));
+  EXPECT_FALSE(applies(Id::gpu_offload, "llama-native", model, conditions));
+  EXPECT_TRUE(applies(Id::gpu_offload, "qwen3-next-native", model, conditions));
+  EXPECT_TRUE(applies(Id::mlp_chunking, "voxtral-native", model, conditions));
+  EXPECT_FALSE(applies(Id::mlp_chunking, "gpt-oss-native", model, conditions));
+  EXPECT_TRUE(applies(Id::moe_routing, "gpt-oss-native", model));
+  EXPECT_TRUE(applies(Id::moe_routing, "qwen3-next-native", model));
+  EXPECT_FALSE(applies(Id::moe_routing, "gemma3-native", model));
+  EXPECT_TRUE(applies(Id::attention_replacement, "gpt-oss-native", model));
+  EXPECT_FALSE(applies(Id::gds_export_weights, "gpt-oss-native", model));
+}
+
+TEST(Passes, AShellForImagesAndAudioIsForThoseWhoAskAndTakeThem) {
+  ResolvedModel model;
+  model.capabilities.modalities = {ModelModality::text, ModelModality::image};
+  EXPECT_TRUE(applies(Id::multimodal_shell, "gemma3-native", model, {}, true));
+  EXPECT_FALSE(applies(Id::multimodal_shell, "gemma3-native", model, {}, false));
+  EXPECT_FALSE(applies(Id::multimodal_shell, "voxtral-native", model, {}, true));
+  model.capabilities.modalities = {ModelModality::text, ModelModality::audio};
+  EXPECT_TRUE(applies(Id::multimodal_shell, "voxtral-native", model, {}, true));
+}
+
+TEST(Passes, TraitsAreTheOrOfThoseOfThePasses) {
+  EXPECT_EQ(traits_of(std::vector<Id>{}), PassTraits{});
+  const std::vector<Id> both = {Id::disk_cache, Id::gpu_offload};
+  EXPECT_EQ(traits_of(both), (PassTraits{true, false, true}));
+}
+
+TEST(Passes, PiecesOfAFeedForwardTellTheirRows) {
+  const std::vector<PlannedPass> chunked = {{Id::mlp_chunking, "x"}};
+  PassConditions conditions;
+  conditions.mlp_chunk_rows = 128;
+  Details adaptive = pipeline_details("llama-native", chunked, conditions);
+  EXPECT_EQ(*adaptive.find("mlp_chunking_mode"), "adaptive-headroom");
+  EXPECT_EQ(*adaptive.find("mlp_chunking_max_rows"), "128");
+  conditions.mlp_rows_explicit = true;
+  EXPECT_EQ(*pipeline_details("llama-native", chunked, conditions).find("mlp_chunking_mode"),
+            "explicit-rows");
+  EXPECT_EQ(pipeline_details("llama-native", {}, conditions).find("mlp_chunking_mode"), nullptr);
+}
+
+TEST(Passes, ARefinedPlanIsThatOfAFirstPlan) {
+  RuntimePlan plan = planned({Id::weight_pinning});
+  plan.details.set("specialization_pass_ids", "weight-pinning");
+  plan.details.set("provider_id", "llama-native");
+  plan.details.set("pass_count", "1");
+  plan.details.set("architecture", "LlamaForCausalLM");
+  PassConditions conditions;
+  conditions.prompt_tokens = 100;
+  conditions.prefill_chunk_tokens = 10;
+  const RuntimePlan refined = refine_passes(plan, false, conditions);
+  EXPECT_THAT(refined.specialization_pass_ids,
+              ElementsAre(Id::weight_pinning, Id::chunked_prefill));
+  EXPECT_EQ(*refined.details.find("specialization_pass_ids"), "weight-pinning,chunked-prefill");
+  EXPECT_EQ(*refined.details.find("pass_count"), "2");
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : refined.details) keys.push_back(key);
+  EXPECT_THAT(keys, ElementsAre("source_kind", "specialization_pass_ids", "provider_id",
+                                "pass_count", "architecture"));
+  EXPECT_EQ(refine_passes(refined, false, conditions), refined);
+}
+
+TEST(Passes, OnlyAPlannedPlanIsRefined) {
+  RuntimePlan plan = planned({Id::weight_pinning});
+  plan.specialization_state = SpecializationState::fallback;
+  EXPECT_EQ(refine_passes(plan, false, {}), plan);
+}
+
+TEST(Passes, EveryContractIsHeld) {
+  for (const Pass& pass : passes()) {
+    const RuntimePlan plan = planned({pass.id});
+    const auto broken = check_contracts(plan, LoadedArtifacts{});
+    ASSERT_FALSE(broken.ok()) << to_string(pass.id);
+    EXPECT_EQ(broken.error().kind, ErrorKind::unsupported);
+    EXPECT_THAT(broken.error().message, HasSubstr("llama-native"));
+    EXPECT_THAT(broken.error().message, HasSubstr(to_string(pass.id)));
+    LoadedArtifacts artifacts;
+    artifacts.supports_disk_cache = artifacts.supports_cpu_offload = true;
+    artifacts.supports_gpu_offload = artifacts.multimodal = artifacts.has_processor = true;
+    artifacts.provided_pass_ids = {pass.id};
+    EXPECT_TRUE(check_contracts(plan, artifacts).ok()) << to_string(pass.id);
+  }
+}
+
+TEST(Passes, TheFirstBrokenContractTellsWhatWasAppliedBefore) {
+  LoadedArtifacts artifacts;
+  artifacts.provided_pass_ids = {Id::weight_pinning};
+  const auto applied =
+      check_contracts(planned({Id::weight_pinning, Id::chunked_prefill}), artifacts);
+  ASSERT_FALSE(applied.ok());
+  EXPECT_THAT(applied.error().message,
+              HasSubstr("pass chunked-prefill of weight-pinning,chunked-prefill"));
+  EXPECT_THAT(applied.error().message, HasSubstr("applied before it: weight-pinning"));
+}
+
+TEST(Passes, AGenericPlanTakesTheDetailsOfItsLoadAlone) {
+  RuntimePlan plan;
+  plan.backend_id = kNativeGeneric;
+  LoadedArtifacts artifacts;
+  artifacts.details.set("key", "value");
+  const auto finalized = finalize_applied(plan, artifacts);
+  ASSERT_TRUE(finalized.ok());
+  EXPECT_EQ(finalized->specialization_state, SpecializationState::not_planned);
+  EXPECT_FALSE(finalized->specialization_applied);
+  EXPECT_EQ(finalized->details.size(), 1u);
+}
+
+TEST(Passes, AFallbackHasItsConditions) {
+  const RuntimePlan plan = planned({});
+  EXPECT_EQ(why_no_fallback(plan, false, 0, 0), std::nullopt);
+  EXPECT_NE(why_no_fallback(plan, true, 0, 0), std::nullopt);
+  EXPECT_NE(why_no_fallback(plan, false, 1, 0), std::nullopt);
+  EXPECT_NE(why_no_fallback(plan, false, 0, 1), std::nullopt);
+  RuntimePlan unknown_kind = plan;
+  unknown_kind.generic_model_kind.reset();
+  EXPECT_NE(why_no_fallback(unknown_kind, false, 0, 0), std::nullopt);
+  RuntimePlan generic = plan;
+  generic.backend_id = kNativeGeneric;
+  EXPECT_NE(why_no_fallback(generic, false, 0, 0), std::nullopt);
+}
+
+template <typename Enum>
+void expect_round_trip() {
+  std::set<std::string_view> texts;
+  for (const Enum value : all_values<Enum>()) {
+    EXPECT_EQ(from_wire<Enum>(to_string(value)), value);
+    EXPECT_TRUE(texts.insert(to_string(value)).second);
+  }
+  EXPECT_EQ(from_wire<Enum>("nothing of the kind"), std::nullopt);
+}
+
+TEST(WireValues, GoBothWays) {
+  expect_round_trip<SupportLevel>();
+  expect_round_trip<SpecializationState>();
+  expect_round_trip<GenericModelKind>();
+  expect_round_trip<ModelSourceKind>();
+  expect_round_trip<NativeFamily>();
+  expect_round_trip<ModelModality>();
+  expect_round_trip<SpecializationPassId>();
+}
+
+TEST(Details, KeepTheirOrder) {
+  Details details;
+  details.set("b", "1");
+  details.set("a", "2");
+  details.set("b", "3");
+  std::vector<Details::Entry> entries(details.begin(), details.end());
+  EXPECT_THAT(entries, ElementsAre(Details::Entry("b", "3"), Details::Entry("a", "2")));
+  EXPECT_EQ(details.find("c"), nullptr);
+}
+
+}  // namespace
+}  // namespace ollm::plan

@@ -1,0 +1,149 @@
+#include "ollm/plan/reference.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ollm/plan/plan_world.h"
+
+namespace ollm::plan {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Reference : public ::testing::Test {
+ protected:
+  Result<ModelReference> parse(std::string_view text) {
+    return parse_reference(text, world_.environment(), io::posix());
+  }
+  ModelReference parsed(std::string_view text) {
+    auto reference = parse(text);
+    EXPECT_TRUE(reference.ok()) << text << ": " << reference.error().message;
+    return reference.ok() ? *reference : ModelReference{};
+  }
+  std::string refused(std::string_view text) {
+    const auto reference = parse(text);
+    EXPECT_FALSE(reference.ok()) << text;
+    if (reference.ok()) return "";
+    EXPECT_EQ(reference.error().kind, ErrorKind::invalid_argument);
+    return reference.error().message;
+  }
+  std::string work(const std::string& name) { return (world_.root() / "work" / name).string(); }
+
+  World world_;
+};
+
+TEST_F(Reference, ANameIsItsIdentifier) {
+  const ModelReference reference = parsed("  llama3-1B-chat\n");
+  EXPECT_EQ(reference.raw, "llama3-1B-chat");
+  EXPECT_EQ(reference.identifier, "llama3-1B-chat");
+  EXPECT_EQ(reference.scheme, std::nullopt);
+  EXPECT_EQ(reference.revision, std::nullopt);
+  EXPECT_EQ(reference.local_path, std::nullopt);
+  EXPECT_FALSE(reference.is_huggingface_reference());
+}
+
+TEST_F(Reference, ARevisionStandsBehindTheFirstAt) {
+  EXPECT_EQ(parsed("org/name@v1@2").identifier, "org/name");
+  EXPECT_EQ(parsed("org/name@v1@2").revision, "v1@2");
+}
+
+TEST_F(Reference, AnAtNeedsBothSides) {
+  EXPECT_THAT(refused("name@"), HasSubstr("<reference>@<revision>"));
+  EXPECT_THAT(refused("@v1"), HasSubstr("<reference>@<revision>"));
+  EXPECT_THAT(refused("hf://@v1"), HasSubstr("<reference>@<revision>"));
+}
+
+TEST_F(Reference, SchemesAreTakenInAnyCase) {
+  EXPECT_EQ(parsed("HF://org/name").scheme, "hf");
+  EXPECT_EQ(parsed("Hf:org/name").scheme, "hf");
+  EXPECT_EQ(parsed("Hf:org/name").identifier, "org/name");
+  EXPECT_EQ(parsed("S3://bucket/x").scheme, "s3");
+}
+
+TEST_F(Reference, OtherSchemesNeedTheirSlashes) {
+  EXPECT_EQ(parsed("s3:bucket").scheme, std::nullopt);
+  EXPECT_EQ(parsed("s3:bucket").identifier, "s3:bucket");
+}
+
+TEST_F(Reference, WhatIsBlankOrWithoutANameIsRefused) {
+  EXPECT_THAT(refused(" \t"), HasSubstr("blank"));
+  EXPECT_THAT(refused("://x"), HasSubstr("no scheme"));
+  EXPECT_THAT(refused("hf:"), HasSubstr("no name"));
+  EXPECT_THAT(refused("path:"), HasSubstr("path is empty"));
+}
+
+TEST_F(Reference, ControlCharactersAndEndlessTextsAreRefused) {
+  EXPECT_THAT(refused("a\nb"), HasSubstr("control"));
+  EXPECT_THAT(refused(std::string_view("a\0b", 3)), HasSubstr("control"));
+  EXPECT_THAT(refused(std::string(4097, 'a')), HasSubstr("4097 bytes"));
+}
+
+TEST_F(Reference, APathIsAbsoluteAndNeedNotExist) {
+  for (const char* text : {"./none/x", "path:none/x", "path://none/x", "../work/none/./x"}) {
+    const ModelReference reference = parsed(text);
+    EXPECT_EQ(reference.local_path, work("none/x")) << text;
+    EXPECT_EQ(reference.identifier, work("none/x"));
+  }
+  EXPECT_EQ(parsed("path:none").scheme, "path");
+  EXPECT_EQ(parsed("./none").scheme, std::nullopt);
+  EXPECT_EQ(parsed("/a/b/").local_path, "/a/b");
+  EXPECT_EQ(parsed("~/x").local_path, world_.root() / "home/x");
+  EXPECT_EQ(parsed("~").local_path, world_.root() / "home");
+}
+
+TEST_F(Reference, AnAtOfAPathIsAPartOfIt) {
+  EXPECT_EQ(parsed("./a@b").local_path, work("a@b"));
+  EXPECT_EQ(parsed("./a@b").revision, std::nullopt);
+}
+
+TEST_F(Reference, ADriveIsNoScheme) {
+  EXPECT_EQ(parsed("C:\\models").scheme, std::nullopt);
+  EXPECT_TRUE(parsed("C:\\models").local_path.has_value());
+}
+
+TEST_F(Reference, AFolderOfTheWorkingDirectoryIsAPath) {
+  std::filesystem::create_directories(work("llama3-1B-chat"));
+  std::filesystem::create_directories(work("org/name"));
+  EXPECT_EQ(parsed("llama3-1B-chat").local_path, work("llama3-1B-chat"));
+  EXPECT_EQ(parsed("org/name").local_path, work("org/name"));
+  EXPECT_EQ(parsed("hf://org/name").local_path, std::nullopt);
+}
+
+TEST_F(Reference, LinksOfAPathAreResolved) {
+  std::filesystem::create_directories(work("real"));
+  std::filesystem::create_directory_symlink(work("real"), work("link"));
+  EXPECT_EQ(parsed("./link/x").local_path, work("real/x"));
+}
+
+TEST_F(Reference, HuggingFaceIsWhatHasASlashAndNoSpace) {
+  EXPECT_TRUE(parsed("org/name").is_huggingface_reference());
+  EXPECT_TRUE(parsed("hf:name").is_huggingface_reference());
+  EXPECT_FALSE(parsed("org/my name").is_huggingface_reference());
+  EXPECT_FALSE(parsed("s3://org/name").is_huggingface_reference());
+}
+
+TEST_F(Reference, MaterializesUnderANameWithoutSlashes) {
+  EXPECT_EQ(parsed("org/name").materialization_name(), "org--name");
+  EXPECT_EQ(parsed("org/name@refs/pr/1").materialization_name(), "org--name--refs--pr--1");
+  EXPECT_EQ(parsed("a:b").materialization_name(), "a--b");
+}
+
+TEST(Environment, PathsAreMadeAbsoluteWithoutTheProcess) {
+  const Environment environment{{{"HOME", "/home/a"}}, "/work"};
+  EXPECT_EQ(absolute_path("x/../y", environment), "/work/y");
+  EXPECT_EQ(absolute_path("", environment), "/work");
+  EXPECT_EQ(absolute_path("/", environment), "/");
+  EXPECT_EQ(absolute_path("~x", environment), "/work/~x");
+  EXPECT_EQ(absolute_path("~/x/", environment), "/home/a/x");
+  EXPECT_EQ(absolute_path("~", Environment{{}, "/work"}), "/work/~");
+}
+
+TEST(Environment, OfTheProcessHasItsVariablesAndFolder) {
+  const Environment environment = Environment::of_process();
+  EXPECT_TRUE(environment.find_filled("PATH").has_value());
+  EXPECT_EQ(environment.find("OLLM_SURELY_NOT_SET"), std::nullopt);
+  EXPECT_EQ(environment.working_directory, std::filesystem::current_path());
+}
+
+}  // namespace
+}  // namespace ollm::plan
