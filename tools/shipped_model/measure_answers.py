@@ -109,8 +109,10 @@ def main():
 
     def count_tokens(texts):
         asked = "".join(json.dumps({"text": text, "add_special": False}) + "\n" for text in texts)
-        answered = run(["tokenize", args.model, "--jsonl"], asked).splitlines()
-        return [len(json.loads(line)["ids"]) for line in answered]
+        answered = [json.loads(line) for line in run(["tokenize", args.model, "--jsonl"], asked).splitlines()]
+        if len(answered) != len(texts) or not all("ids" in line for line in answered):
+            sys.exit(f"{args.ollm} tokenize: {len(texts)} texts in, but not as many lists of ids out")
+        return [len(line["ids"]) for line in answered]
 
     def answer(message):
         command = ["prompt", "--model", args.model, "--json", "--max-new-tokens", str(MAX_NEW_TOKENS), "-"]
