@@ -76,7 +76,7 @@ TEST(ParseJson, LimitsAreNamed) {
       {std::string(65, '[') + std::string(65, ']'), "byte 64: nested deeper than 64"},
       {std::string(1'000'000, '['), "nested deeper than 64"},
       {keys, "an object of more than 10000 keys"},
-      {std::string((2u << 20) + 1, ' '), "has 2.0 MiB, the limit is 2.0 MiB"},
+      {std::string((1u << 20) + 1, ' '), "has 1.0 MiB, the limit is 1.0 MiB"},
   };
   for (const Case& large : cases) {
     const auto json = parse_json(large.text, "config.json");

@@ -357,7 +357,7 @@ TEST_F(ModelFolderTest, AConfigOf100MegabytesIsRefusedUnread) {
   write("model.safetensors", weights({"a"}));
   std::filesystem::resize_file(folder_.path() / "config.json", 100'000'000);
   expect_refused(ErrorKind::unsupported,
-                 AllOf(HasSubstr("95.4 MiB"), HasSubstr("limit is 2.0 MiB")));
+                 AllOf(HasSubstr("95.4 MiB"), HasSubstr("limit is 1.0 MiB")));
   EXPECT_EQ(calls_.bytes_read(), 0u);
 }
 

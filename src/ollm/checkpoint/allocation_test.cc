@@ -1,12 +1,15 @@
-// How much memory a header takes at its peak, counted at operator new of this whole program.
+// How much memory parsing takes at its peak, counted at operator new of this whole program.
+// Leaves to others: what was parsed.
 #include <gtest/gtest.h>
 #include <malloc.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "ollm/checkpoint/json_reader.h"
 #include "ollm/checkpoint/safetensors.h"
 
 namespace {
@@ -101,6 +104,21 @@ TEST(SafetensorsAllocation, BrokenTextCostsNoMoreThanItself) {
   expect_bounded("{" + std::string(1'000'000, ' '), false);
   expect_bounded(std::string(1'000'000, '['), false);
   expect_bounded("{\"" + std::string(1'000'000, 'n') + "\":{}}", false);
+}
+
+// reliability D6: whatever a config.json of the allowed size holds, reading it stays below 64 MiB.
+TEST(JsonAllocation, AFullDocumentOfAnyShapeStaysBelow64MiB) {
+  for (const std::string item : {"[]", "{}", "0", "\"\"", "[0]", "{\"\":0}", "[[[[[[[[[[]]]]]]]]]]",
+                                 "{\"a\":{\"b\":[{}]}}"}) {
+    std::string text = "[" + item;
+    while (text.size() + item.size() + 2 <= JsonLimits().size_bytes) text += "," + item;
+    text += "]";
+    const std::size_t before = live_bytes;
+    peak_bytes = live_bytes.load();
+    const auto document = parse_json(text, "config.json");
+    ASSERT_TRUE(document.ok()) << document.error().message;
+    EXPECT_LE(peak_bytes - before, 56u << 20) << item;
+  }
 }
 
 }  // namespace
