@@ -10,8 +10,7 @@
 namespace ollm::text {
 
 DecodeStream::DecodeStream(std::span<const DecoderStep> steps, bool has_decoder) {
-  bool fused = false;     // all tokens are one from here on, which comes in pieces
-  bool fallback = false;  // the characters of a run of bytes come one by one
+  bool fused = false;  // all tokens are one from here on, which comes in pieces
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const DecoderKind kind = steps[i].kind;
     Stage stage{.kind = Kind::each, .steps = steps.subspan(i, 1), .held = {}, .tokens = {}};
@@ -19,17 +18,20 @@ DecodeStream::DecodeStream(std::span<const DecoderStep> steps, bool has_decoder)
       fused = true;
       continue;
     }
+    // What comes behind a run of bytes sees it whole, but Fuse sees all tokens alike.
+    const bool run_is_seen = kind == DecoderKind::byte_fallback && i + 1 < steps.size() &&
+                             steps[i + 1].kind != DecoderKind::fuse;
     if (kind == DecoderKind::strip && fused) {
       stage.kind = Kind::strip;
-    } else if (fused || fallback) {
+    } else if (fused || run_is_seen) {
       stage.kind = Kind::whole;
       stage.steps = steps.subspan(i);
+      stage.fused = fused;
     } else if (kind == DecoderKind::byte_level) {
       stage.kind = Kind::bytes;
       fused = true;
     } else if (kind == DecoderKind::byte_fallback) {
       stage.kind = Kind::fallback;
-      fallback = true;
     } else if (kind == DecoderKind::metaspace) {
       stage.kind = Kind::metaspace;
     } else if (kind == DecoderKind::wordpiece) {
@@ -100,7 +102,8 @@ Result<void> DecodeStream::run(std::size_t index, std::string_view token, std::s
       if (!first) OLLM_TRY_VOID(run(index + 1, " ", out));
       return run(index + 1, token, out);
     case Kind::whole:
-      stage.tokens.emplace_back(token);
+      if (first || !stage.fused) stage.tokens.emplace_back();
+      stage.tokens.back() += token;
       return {};
   }
   return {};

@@ -40,6 +40,7 @@ class DecodeStream {
     std::size_t stripped = 0;            // of `strip`: at the start
     std::string held;
     std::vector<std::string> tokens;  // of `whole`
+    bool fused = false;               // of `whole`: all is one token
   };
 
   Result<void> run(std::size_t index, std::string_view token, std::string& out);

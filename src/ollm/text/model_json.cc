@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <deque>
 #include <set>
 #include <utility>
 
@@ -188,37 +190,44 @@ std::string guess_type(const ModelFields& fields) {
 }
 
 Result<std::vector<Merge>> resolve_merges(const ModelFields& fields, std::size_t prefix_bytes) {
+  constexpr std::size_t kGroup = 256;
   std::vector<Merge> out;
   out.reserve(fields.merges.size());
   const std::string_view text = fields.merge_text;
-  std::string joined;
-  for (const RawMerge& merge : fields.merges) {
-    const std::string_view left = text.substr(merge.begin, merge.middle - merge.begin);
-    const std::string_view right = text.substr(merge.middle, merge.end - merge.middle);
-    const auto missing = [&](std::string_view token) {
-      return fail(ErrorKind::corrupt,
-                  fmt::format("model: merges: '{}' + '{}': token '{}' is not in the vocabulary",
-                              left, right, token));
-    };
-    const auto left_id = fields.vocabulary.find(left);
-    if (!left_id) return missing(left);
-    const auto right_id = fields.vocabulary.find(right);
-    if (!right_id) return missing(right);
-    if (right.size() < prefix_bytes) {
-      return fail(
-          ErrorKind::corrupt,
-          fmt::format("model: merges: '{}' is shorter than continuing_subword_prefix", right));
+  std::vector<std::string_view> tokens;  // left, right and result of each merge of a group
+  std::vector<TokenId> ids;
+  std::deque<std::string> joined;
+  for (std::size_t begin = 0; begin < fields.merges.size(); begin += kGroup) {
+    const std::size_t end = std::min(begin + kGroup, fields.merges.size());
+    tokens.clear();
+    joined.clear();
+    for (std::size_t i = begin; i < end; ++i) {
+      const RawMerge& merge = fields.merges[i];
+      const std::string_view left = text.substr(merge.begin, merge.middle - merge.begin);
+      const std::string_view right = text.substr(merge.middle, merge.end - merge.middle);
+      if (right.size() < prefix_bytes) {
+        return fail(
+            ErrorKind::corrupt,
+            fmt::format("model: merges: '{}' is shorter than continuing_subword_prefix", right));
+      }
+      // Without a prefix the two stand side by side already.
+      std::string_view whole = text.substr(merge.begin, merge.end - merge.begin);
+      if (prefix_bytes > 0) {
+        whole = joined.emplace_back(left).append(right.substr(prefix_bytes));
+      }
+      tokens.insert(tokens.end(), {left, right, whole});
     }
-    // Without a prefix the two stand side by side already.
-    std::string_view whole = text.substr(merge.begin, merge.end - merge.begin);
-    if (prefix_bytes > 0) {
-      joined.assign(left);
-      joined += right.substr(prefix_bytes);
-      whole = joined;
+    ids.resize(tokens.size());
+    fields.vocabulary.find_all(tokens, ids);
+    for (std::size_t i = 0; i < tokens.size(); i += 3) {
+      for (std::size_t part = 0; part < 3; ++part) {
+        if (ids[i + part] >= 0) continue;
+        return fail(ErrorKind::corrupt,
+                    fmt::format("model: merges: '{}' + '{}': token '{}' is not in the vocabulary",
+                                tokens[i], tokens[i + 1], tokens[i + part]));
+      }
+      out.push_back({ids[i], ids[i + 1], ids[i + 2]});
     }
-    const auto id = fields.vocabulary.find(whole);
-    if (!id) return missing(whole);
-    out.push_back({*left_id, *right_id, *id});
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ollm/text/byte_level.h"
 #include "ollm/text/tokenizer_config.h"
 #include "ollm/text/tokenizer_state.h"
 #include "ollm/text/utf8.h"
@@ -94,12 +95,8 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
 Result<Tokenizer> Tokenizer::make(const TokenizerFiles& files) {
-  OLLM_TRY(TokenizerParts parts, read_tokenizer_files(files));
-  auto added = AddedTokens::make(std::move(parts.added_tokens), parts.model->vocabulary(),
-                                 parts.normalizer.get());
-  if (!added.ok()) return std::move(added).error().within("tokenizer.json: added_tokens");
-  parts.added_tokens.clear();
-  return Tokenizer(std::make_unique<State>(std::move(parts), std::move(added).value()));
+  OLLM_TRY(TokenizerContent content, read_tokenizer_files(files));
+  return Tokenizer(std::make_unique<State>(std::move(content.parts), std::move(content.added)));
 }
 
 Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text,
@@ -115,16 +112,29 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text,
 }
 
 Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, bool skip_special) const {
+  const TokenizerParts& parts = state_->parts();
+  std::span<const DecoderStep> steps = parts.decoder;
+  // The most common decoder needs no list of all tokens, which takes more memory than the text.
+  const bool as_bytes = !steps.empty() && steps[0].kind == DecoderKind::byte_level;
+  std::string bytes;
   std::vector<std::string> tokens;
-  tokens.reserve(ids.size());
   for (const TokenId id : ids) {
     OLLM_TRY_VOID(state_->check_id(id));
     if (skip_special && state_->is_skipped(id)) continue;
-    if (const auto token = state_->decodable(id)) tokens.emplace_back(*token);
+    const auto token = state_->decodable(id);
+    if (!token) continue;
+    if (as_bytes) {
+      byte_level::append_decoded(bytes, *token);
+    } else {
+      tokens.emplace_back(*token);
+    }
   }
-  const TokenizerParts& parts = state_->parts();
+  if (as_bytes) {
+    unicode::append_lossy(tokens.emplace_back(), bytes);
+    steps = steps.subspan(1);
+  }
   RegexScratch scratch;
-  for (const DecoderStep& step : parts.decoder) {
+  for (const DecoderStep& step : steps) {
     if (auto done = apply(step, tokens, scratch); !done.ok()) {
       return std::move(done).error().within("decode");
     }

@@ -90,9 +90,10 @@ class Tokenizer {
 /// The text of a growing list of ids, piece by piece; one for each sequence, O(1) for each id.
 ///
 /// What it has brought out is the text of the ids so far without U+FFFD at its end: never half a
-/// character. All pieces and the end together are what `decode` makes of the ids, but for one case:
-/// byte fallback tokens that are no UTF-8 right behind such as were whole characters, sent already,
-/// read as U+FFFD by themselves, where `decode` would take the characters back.
+/// character. All pieces and the end together are what `decode` makes of the ids, except where that
+/// takes back what was shown: byte fallback tokens that are no UTF-8 right behind such as were
+/// whole characters then read as U+FFFD by themselves, and a BPEDecoder's suffix in the middle of a
+/// token stays as it was shown.
 class StreamingDetokenizer {
  public:
   /// The tokenizer must outlive it.

@@ -8,9 +8,15 @@
 
 namespace ollm::text {
 
+struct TokenizerContent {
+  TokenizerParts parts;  // its added_tokens stand in `added`
+  AddedTokens added;
+};
+
 /// Reads tokenizer.json, and what the other files add to it: added tokens that it lacks, and the
 /// tokens of add_bos_token and add_eos_token where its post-processor does not say.
+/// `add_prefix_space` is passed over, as the pre-tokenizer says that itself.
 /// Errors: as Tokenizer::make.
-Result<TokenizerParts> read_tokenizer_files(const TokenizerFiles& files);
+Result<TokenizerContent> read_tokenizer_files(const TokenizerFiles& files);
 
 }  // namespace ollm::text

@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <iterator>
+#include <string_view>
 #include <vector>
 
 #include "ollm/base/check.h"
+#include "ollm/text/unicode_newer.h"
 #include "ollm/text/utf8.h"
 
 namespace ollm::text::unicode {
@@ -22,6 +25,29 @@ const utf8proc_property_t& property(char32_t c) {
 }
 
 int category(char32_t c) { return property(c).category; }
+
+constexpr int kMark = 1;
+constexpr int kNonspacing = 2;
+constexpr int kOther = 4;
+constexpr int kPunctuation = 8;
+
+struct Exception {
+  char32_t first;
+  char32_t last;
+  int questions;
+};
+
+constexpr Exception kExceptions[] = {
+#include "ollm/text/unicode_exceptions_table.inc"
+};
+
+// Whether the answer to `question` is the other one.
+bool is_exception(char32_t c, int question) {
+  const auto* found =
+      std::lower_bound(std::begin(kExceptions), std::end(kExceptions), c,
+                       [](const Exception& range, char32_t wanted) { return range.last < wanted; });
+  return found != std::end(kExceptions) && found->first <= c && (found->questions & question) != 0;
+}
 
 constexpr std::uint16_t kNone = UINT16_MAX;
 
@@ -91,22 +117,28 @@ bool is_white_space(char32_t c) {
 bool is_numeric(char32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
   const int k = category(c);
-  return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
+  return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO ||
+         (k == UTF8PROC_CATEGORY_CN && newer_category(c).starts_with('N'));
 }
 
 bool is_mark(char32_t c) {
   if (c < 0x300) return false;
   const int k = category(c);
-  return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+  const bool mark =
+      k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+  return mark != is_exception(c, kMark);
 }
 
-bool is_nonspacing_mark(char32_t c) { return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN; }
+bool is_nonspacing_mark(char32_t c) {
+  return c >= 0x300 && (category(c) == UTF8PROC_CATEGORY_MN) != is_exception(c, kNonspacing);
+}
 
 bool is_other(char32_t c) {
   if (c < 0x80) return c < 0x20 || c == 0x7F;
   const int k = category(c);
-  return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CS ||
-         k == UTF8PROC_CATEGORY_CO;
+  const bool other = k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF ||
+                     k == UTF8PROC_CATEGORY_CS || k == UTF8PROC_CATEGORY_CO;
+  return other != is_exception(c, kOther);
 }
 
 bool is_punctuation(char32_t c) {
@@ -115,7 +147,8 @@ bool is_punctuation(char32_t c) {
            (c >= 0x7B && c <= 0x7E);
   }
   const int k = category(c);
-  return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+  const bool punctuation = k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+  return punctuation != is_exception(c, kPunctuation);
 }
 
 bool is_word(char32_t c) {
@@ -126,6 +159,10 @@ bool is_word(char32_t c) {
   if (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_ME) return true;  // L*, M*
   if (k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_PC) {
     return true;
+  }
+  if (k == UTF8PROC_CATEGORY_CN) {
+    const std::string_view newer = newer_category(c);
+    return newer.starts_with('L') || newer.starts_with('M') || newer == "Nd" || newer == "Pc";
   }
   // Join_Control, and the symbols that are Alphabetic: circled, squared and framed Latin letters.
   return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||

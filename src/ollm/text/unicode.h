@@ -1,8 +1,10 @@
 // What a code point is: white space, categories, word characters, lower case; and normalization
 // forms. Leaves UTF-8 itself to utf8.h and patterns to regex.h.
 //
-// Unicode 14.0, as utf8proc 2.8 has it. The Hugging Face library uses 15 and 16 for these questions
-// and 12 for NFKC and NFKD, so both agree on every code point assigned in Unicode 12.0.
+// Unicode 14.0 as utf8proc 2.8 has it, with two tables that make the answers those of the Hugging
+// Face library, whose parts know Unicode 8, 9 and 16 for these questions (unicode_exceptions_table,
+// unicode_newer.h). Normal forms and lower case are of 14.0; there the library knows 12 (NFKC,
+// NFKD) and 16: both agree on every code point assigned in Unicode 12.0.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +18,8 @@ namespace ollm::text::unicode {
 bool is_white_space(char32_t c);
 
 bool is_numeric(char32_t c);          // Nd, Nl, No
-bool is_mark(char32_t c);             // Mn, Mc, Me
-bool is_nonspacing_mark(char32_t c);  // Mn
+bool is_mark(char32_t c);             // Mn, Mc, Me, as StripAccents counts them
+bool is_nonspacing_mark(char32_t c);  // Mn, as BertNormalizer counts them
 bool is_other(char32_t c);            // Cc, Cf, Cs, Co: what BERT calls control characters
 bool is_punctuation(char32_t c);      // P*, and the ASCII symbols $ + < = > ^ ` | ~
 

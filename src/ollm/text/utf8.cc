@@ -59,6 +59,9 @@ std::size_t valid_utf8_prefix(std::string_view text) {
 }
 
 void append_lossy(std::string& out, std::string_view bytes) {
+  const std::size_t valid = valid_utf8_prefix(bytes);
+  out += bytes.substr(0, valid);
+  bytes.remove_prefix(valid);
   while (!bytes.empty()) {
     const Utf8Scan scan = scan_utf8(bytes);
     out += scan.start == Utf8Start::whole ? bytes.substr(0, scan.length) : kReplacementUtf8;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "ollm/text/hash.h"
@@ -77,6 +78,35 @@ std::optional<TokenId> Vocabulary::find(std::string_view token) const {
   const Slot& slot = slots_[slot_of(token, hash_bytes(token, hash_seed()))];
   if (slot.id < 0) return std::nullopt;
   return slot.id;
+}
+
+void Vocabulary::find_all(std::span<const std::string_view> tokens, std::span<TokenId> ids) const {
+  constexpr std::size_t kGroup = 32;
+  std::array<std::uint64_t, kGroup> hashes;
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t begin = 0; begin < tokens.size(); begin += kGroup) {
+    const std::size_t count = std::min(kGroup, tokens.size() - begin);
+    if (slots_.empty()) {
+      std::fill_n(ids.begin() + static_cast<std::ptrdiff_t>(begin), count, -1);
+      continue;
+    }
+    // A look-up waits for slot, entry and string, one behind the other.
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_bytes(tokens[begin + i], hash_seed());
+      __builtin_prefetch(&slots_[hashes[i] & mask]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Slot& slot = slots_[hashes[i] & mask];
+      if (slot.id >= 0) __builtin_prefetch(&entries_[static_cast<std::size_t>(slot.id)]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Slot& slot = slots_[hashes[i] & mask];
+      if (slot.id >= 0) __builtin_prefetch(text(slot.id).data());
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      ids[begin + i] = slots_[slot_of(tokens[begin + i], hashes[i])].id;
+    }
+  }
 }
 
 std::optional<std::string_view> Vocabulary::at(TokenId id) const {

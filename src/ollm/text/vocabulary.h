@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ class Vocabulary {
   Result<void> add_or_replace(std::string_view token, std::int64_t id);
 
   std::optional<TokenId> find(std::string_view token) const;
+
+  /// The same for many at once, several times faster as their memory is fetched side by side; -1
+  /// where a token is not there. Both spans have one length.
+  void find_all(std::span<const std::string_view> tokens, std::span<TokenId> ids) const;
 
   /// The string of an id; nothing in a hole or outside. Borrowed from the vocabulary.
   std::optional<std::string_view> at(TokenId id) const;

@@ -1,0 +1,319 @@
+// What Tokenizer and StreamingDetokenizer promise (tokenizer.h), on a small byte-level vocabulary.
+// Leaves agreement with the Hugging Face library to tokenizer_golden_test.cc.
+#include "ollm/text/tokenizer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "ollm/text/byte_level_sample.h"
+
+namespace ollm::text {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Ids = std::vector<TokenId>;
+
+Ids encode(const Tokenizer& tokenizer, std::string_view text, const EncodeOptions& options = {}) {
+  auto ids = tokenizer.encode(text, options);
+  EXPECT_TRUE(ids.ok()) << ids.error().message;
+  return ids.ok() ? *ids : Ids();
+}
+
+std::string random_text(std::mt19937& random) {
+  constexpr const char* kParts[] = {"hello", "he",  " ",      "\n",   "ß",       "漢",
+                                    "😀",    "<s>", "<|end",  "|>",   "e\u0301", "l",
+                                    "'s",    "123", "\u3000", "\t\t", "<think>"};
+  std::string text;
+  const auto parts = random() % 12;
+  for (unsigned i = 0; i < parts; ++i) text += kParts[random() % std::size(kParts)];
+  return text;
+}
+
+TEST(Tokenizer, MergesInTheOrderOfTheirRanks) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  EXPECT_THAT(encode(tokenizer, "hello hell"), ElementsAre(259, ' ', 258));
+  EXPECT_EQ(*tokenizer.decode(Ids{259, ' ', 258}, false), "hello hell");
+}
+
+TEST(Tokenizer, TheTextOfAControlTokenIsTextUnlessAsked) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  EXPECT_THAT(encode(tokenizer, "<s>"), ElementsAre('<', 's', '>'));
+  EXPECT_THAT(encode(tokenizer, "<s>", {.parse_special = true}), ElementsAre(260));
+}
+
+TEST(Tokenizer, AddedTokensThatAreNotSpecialAreVocabularyEitherWay) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  EXPECT_THAT(encode(tokenizer, "<think>a"), ElementsAre(262, 'a'));
+  EXPECT_THAT(encode(tokenizer, "<think>a", {.parse_special = true}), ElementsAre(262, 'a'));
+}
+
+TEST(Tokenizer, ControlTokensInsideLiteralSpansAreText) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  const std::string text = "<s>a<s>b<s>";
+  const TextSpan literal[] = {{3, 8}};  // a<s>b
+  EXPECT_THAT(encode(tokenizer, text, {.parse_special = true, .literal = literal}),
+              ElementsAre(260, 'a', '<', 's', '>', 'b', 260));
+}
+
+TEST(Tokenizer, AControlTokenThatOnlyTouchesALiteralSpanIsText) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  const TextSpan literal[] = {{2, 3}};  // the ">" comes from the user
+  EXPECT_THAT(encode(tokenizer, "<s>", {.parse_special = true, .literal = literal}),
+              ElementsAre('<', 's', '>'));
+}
+
+TEST(Tokenizer, LiteralSpansHoldForControlTokensThatAreNormalized) {
+  json sample = byte_level_sample();
+  sample["normalizer"] = {
+      {"type", "Sequence"},
+      {"normalizers",
+       {{{"type", "Replace"}, {"pattern", {{"String", "é"}}}, {"content", "ee"}},
+        {{"type", "Lowercase"}}}}};
+  sample["added_tokens"][0]["normalized"] = true;
+  const Tokenizer tokenizer = tokenizer_of(sample);
+  const std::string text = "é<S>é<s>é<S>";
+  const TextSpan literal[] = {{5, 10}};  // é<s>
+  EXPECT_THAT(encode(tokenizer, text, {.parse_special = true, .literal = literal}),
+              ElementsAre('e', 'e', 260, 'e', 'e', '<', 's', '>', 'e', 'e', 260));
+}
+
+TEST(Tokenizer, LiteralSpansWithoutControlTokensChangeNothing) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  std::mt19937 random(1);
+  for (int i = 0; i < 300; ++i) {
+    std::string text = random_text(random);
+    for (std::size_t at; (at = text.find('<')) != std::string::npos;) text.erase(at, 1);
+    const TextSpan literal[] = {{text.size() / 3, text.size()}};
+    EXPECT_EQ(encode(tokenizer, text, {.parse_special = true, .literal = literal}),
+              encode(tokenizer, text, {.parse_special = true}))
+        << text;
+  }
+}
+
+TEST(Tokenizer, LiteralSpansMustBeAscendingAndInside) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  for (const std::vector<TextSpan>& spans :
+       {std::vector<TextSpan>{{0, 5}}, {{2, 1}}, {{0, 2}, {1, 3}}}) {
+    auto ids = tokenizer.encode("abcd", {.parse_special = true, .literal = spans});
+    ASSERT_FALSE(ids.ok());
+    EXPECT_EQ(ids.error().kind, ErrorKind::invalid_argument);
+  }
+}
+
+TEST(Tokenizer, AddsWhatThePostProcessorSaysUnlessToldNotTo) {
+  json sample = byte_level_sample();
+  sample["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}},
+        {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+        {{"SpecialToken", {{"id", "<|end|>"}, {"type_id", 0}}}}}},
+      {"pair", json::array()},
+      {"special_tokens", {{"<s>", {{"ids", {260}}}}, {"<|end|>", {{"ids", {261}}}}}}};
+  const Tokenizer tokenizer = tokenizer_of(sample);
+  EXPECT_THAT(encode(tokenizer, "he"), ElementsAre(260, 256, 261));
+  EXPECT_THAT(encode(tokenizer, "he", {.add_special = false}), ElementsAre(256));
+  EXPECT_THAT(encode(tokenizer, ""), ElementsAre(260, 261));
+}
+
+TEST(Tokenizer, ConcatenationAtAControlTokenIsConcatenationOfIds) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  const EncodeOptions options{.parse_special = true};
+  std::mt19937 random(2);
+  for (int i = 0; i < 300; ++i) {
+    const std::string a = random_text(random);
+    const std::string b = random_text(random);
+    Ids expected = encode(tokenizer, a, options);
+    expected.push_back(261);
+    const Ids behind = encode(tokenizer, b, options);
+    expected.insert(expected.end(), behind.begin(), behind.end());
+    EXPECT_EQ(encode(tokenizer, a + "<|end|>" + b, options), expected) << a << " + " << b;
+  }
+}
+
+TEST(Tokenizer, ByteLevelDecodesToWhatWasEncoded) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  std::mt19937 random(3);
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = random_text(random);
+    EXPECT_EQ(*tokenizer.decode(encode(tokenizer, text), false), text);
+  }
+}
+
+TEST(Tokenizer, DecodeCanLeaveControlTokensOut) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  EXPECT_EQ(*tokenizer.decode(Ids{260, 'a', 262, 261}, true), "a<think>");
+  EXPECT_EQ(*tokenizer.decode(Ids{260, 'a', 262, 261}, false), "<s>a<think><|end|>");
+}
+
+TEST(Tokenizer, AnIdOutsideIsRefusedWithTheLimit) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  for (const TokenId id : {-1, 263, 1 << 30}) {
+    auto text = tokenizer.decode(Ids{'a', id}, false);
+    ASSERT_FALSE(text.ok());
+    EXPECT_EQ(text.error().kind, ErrorKind::invalid_argument);
+    EXPECT_THAT(text.error().message, HasSubstr(std::to_string(id)));
+    EXPECT_THAT(text.error().message, HasSubstr("263"));
+    StreamingDetokenizer stream(tokenizer, false);
+    EXPECT_EQ(stream.push(id).error().kind, ErrorKind::invalid_argument);
+  }
+}
+
+TEST(Tokenizer, TextThatIsNotUtf8IsRefusedWithTheByte) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  auto ids = tokenizer.encode("ab\xE9 cd", {});
+  ASSERT_FALSE(ids.ok());
+  EXPECT_EQ(ids.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(ids.error().message, HasSubstr("0xE9"));
+  EXPECT_THAT(ids.error().message, HasSubstr("offset 2"));
+}
+
+TEST(Tokenizer, TokensAreFoundByContentAndById) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  EXPECT_EQ(tokenizer.vocabulary_size(), 263u);
+  EXPECT_EQ(tokenizer.id_of("hello"), 259);
+  EXPECT_EQ(tokenizer.id_of("<s>"), 260);
+  EXPECT_EQ(tokenizer.id_of("nothing"), std::nullopt);
+  EXPECT_EQ(tokenizer.token_of(' '), "Ġ");
+  EXPECT_EQ(tokenizer.token_of(261), "<|end|>");
+  EXPECT_EQ(tokenizer.token_of(263), std::nullopt);
+  EXPECT_TRUE(tokenizer.is_special(260));
+  EXPECT_FALSE(tokenizer.is_special(262));
+  EXPECT_FALSE(tokenizer.is_special(-1));
+  EXPECT_GT(tokenizer.memory_bytes(), 10'000u);
+}
+
+TEST(Tokenizer, HolesInTheVocabularyReadAsNothing) {
+  json sample = byte_level_sample();
+  sample["model"]["vocab"]["far"] = 1000;
+  const Tokenizer tokenizer = tokenizer_of(sample);
+  EXPECT_EQ(tokenizer.vocabulary_size(), 1001u);
+  EXPECT_EQ(*tokenizer.decode(Ids{'a', 900, 'b'}, false), "ab");
+}
+
+TEST(Tokenizer, AddsTheFlaggedTokensWhereThePostProcessorDoesNotSay) {
+  const std::string bytes = byte_level_sample().dump();
+  TokenizerFiles files;
+  files.tokenizer_json = bytes;
+  files.tokenizer_config_json =
+      R"({"add_bos_token": true, "bos_token": {"content": "<s>"}, "add_eos_token": true,
+          "eos_token": "<|end|>", "model_max_length": 1000000000000000019884624838656})";
+  auto tokenizer = Tokenizer::make(files);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_THAT(encode(*tokenizer, "he"), ElementsAre(260, 256, 261));
+}
+
+TEST(Tokenizer, AFlagWithoutItsTokenIsCorrupt) {
+  const std::string bytes = byte_level_sample().dump();
+  TokenizerFiles files;
+  files.tokenizer_json = bytes;
+  for (const char* config :
+       {R"({"add_bos_token": true})", R"({"add_bos_token": true, "bos_token": null})"}) {
+    files.tokenizer_config_json = config;
+    auto tokenizer = Tokenizer::make(files);
+    ASSERT_FALSE(tokenizer.ok());
+    EXPECT_EQ(tokenizer.error().kind, ErrorKind::corrupt);
+    EXPECT_THAT(tokenizer.error().message, HasSubstr("add_bos_token"));
+  }
+}
+
+TEST(Tokenizer, TakesAddedTokensFromTheOtherFiles) {
+  const std::string bytes = byte_level_sample().dump();
+  TokenizerFiles files;
+  files.tokenizer_json = bytes;
+  files.added_tokens_json = R"({"<b>": 264, "<a>": 263})";
+  files.special_tokens_map_json = R"({"pad_token": "<pad>"})";
+  auto tokenizer = Tokenizer::make(files);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->id_of("<a>"), 263);
+  EXPECT_EQ(tokenizer->id_of("<b>"), 264);
+  EXPECT_EQ(tokenizer->id_of("<pad>"), 265);
+  EXPECT_TRUE(tokenizer->is_special(265));
+  EXPECT_FALSE(tokenizer->is_special(264));
+
+  files.tokenizer_config_json =
+      R"({"added_tokens_decoder": {"263": {"content": "<c>", "special": true}}})";
+  tokenizer = Tokenizer::make(files);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  EXPECT_EQ(tokenizer->id_of("<c>"), 263);
+  EXPECT_EQ(tokenizer->id_of("<a>"), std::nullopt) << "the older files no longer count";
+}
+
+TEST(Tokenizer, WithoutTokenizerJsonItSaysHowToGetOne) {
+  auto nothing = Tokenizer::make({});
+  ASSERT_FALSE(nothing.ok());
+  EXPECT_EQ(nothing.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(nothing.error().message, HasSubstr("save_pretrained"));
+}
+
+TEST(Tokenizer, ManyThreadsEncodeAlike) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  std::mt19937 random(4);
+  std::vector<std::string> texts;
+  std::vector<Ids> expected;
+  for (int i = 0; i < 200; ++i) {
+    texts.push_back(random_text(random));
+    expected.push_back(encode(tokenizer, texts.back()));
+  }
+  std::vector<Ids> found[4];
+  {
+    std::vector<std::jthread> threads;
+    for (auto& mine : found) {
+      threads.emplace_back([&] {
+        for (const std::string& text : texts) mine.push_back(*tokenizer.encode(text, {}));
+      });
+    }
+  }
+  for (const auto& mine : found) EXPECT_EQ(mine, expected);
+}
+
+TEST(StreamingDetokenizer, NeverShowsHalfACharacter) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  StreamingDetokenizer stream(tokenizer, false);
+  EXPECT_EQ(*stream.push('a'), "a");
+  EXPECT_EQ(*stream.push(0xE6), "");
+  EXPECT_EQ(*stream.push(0xBC), "");
+  EXPECT_EQ(*stream.push(0xA2), "漢");
+  EXPECT_EQ(*stream.push(0xF0), "");
+  EXPECT_EQ(stream.finish(), "\uFFFD");
+}
+
+TEST(StreamingDetokenizer, BrokenBytesWaitForWhatFollows) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  StreamingDetokenizer stream(tokenizer, false);
+  EXPECT_EQ(*stream.push(0xFF), "");
+  EXPECT_EQ(*stream.push(0xE6), "");
+  EXPECT_EQ(*stream.push('a'), "\uFFFD\uFFFDa");
+  EXPECT_EQ(stream.finish(), "");
+}
+
+TEST(StreamingDetokenizer, LeavesControlTokensOutWhenAsked) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  StreamingDetokenizer stream(tokenizer, true);
+  EXPECT_EQ(*stream.push(260), "");
+  EXPECT_EQ(*stream.push(259), "hello");
+  EXPECT_EQ(*stream.push(261), "");
+  EXPECT_EQ(stream.finish(), "");
+}
+
+TEST(StreamingDetokenizer, PiecesTogetherAreTheDecodedText) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  std::mt19937 random(5);
+  for (int i = 0; i < 1000; ++i) {
+    Ids ids(random() % 30);
+    for (TokenId& id : ids) id = static_cast<TokenId>(random() % 263);
+    StreamingDetokenizer stream(tokenizer, false);
+    std::string all;
+    for (const TokenId id : ids) all += *stream.push(id);
+    all += stream.finish();
+    EXPECT_EQ(all, *tokenizer.decode(ids, false));
+  }
+}
+
+}  // namespace
+}  // namespace ollm::text
