@@ -20,6 +20,9 @@ constexpr std::size_t kAlignment = 64;
 // 10 us, an awake one below 1 us.
 constexpr std::size_t kWorkWorthThreads = 20'000;
 
+// Weights of one part of a product of few rows: about 0.1 ms of a core's memory rate.
+constexpr std::size_t kPartBytes = std::size_t{4} << 20;
+
 // Rows of one part of attention: with a group of 4 heads of 64 its running sums (64 KiB) stay in
 // the second-level cache while tiles pass.
 constexpr std::size_t kAttentionRows = 64;
@@ -151,10 +154,12 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
     kernel(product, 0, w.rows, scratch_.get());
     return;
   }
-  // Parts are taken in order by whoever is free; each call of the body has its own scratch.
-  const std::size_t parts =
-      std::min(units, x.rows < kernels_.panel_rows ? threads * 4
-                                                   : divide_up(w.rows, kernels_.panel_outputs));
+  // Parts are taken in order by whoever is free; each call of the body has its own scratch. A few
+  // a thread, and none of many MiB: a thread that lost its core would keep the others waiting.
+  const std::size_t weight_bytes = w.rows * w.cols * (w.dtype == DType::f32 ? 4 : 2);
+  const std::size_t parts = std::min(units, x.rows < kernels_.panel_rows
+                                                ? std::max(threads * 4, weight_bytes / kPartBytes)
+                                                : divide_up(w.rows, kernels_.panel_outputs));
   std::atomic<std::size_t> next{0};
   on_pool(pool_, threads, [&](std::size_t thread) {
     std::byte* scratch = scratch_.get() + thread * scratch_bytes;
