@@ -14,19 +14,10 @@
 #include "ollm/kv/store.h"
 #include "ollm/memory/ledger.h"
 #include "ollm/plan/decision.h"
+#include "ollm/plan/workload.h"
 #include "ollm/weights/tape.h"
 
 namespace ollm::plan {
-
-/// What the run will be asked to do; what is not known is assumed and said so.
-struct Workload {
-  std::size_t prompt_tokens = 0;
-  std::size_t max_new_tokens = 0;
-  std::size_t sequences = 1;  // at once, each with that many tokens
-  bool all_logits = false;    // of every position (score), not of the last alone
-  /// Tokens that one sequence may come to hold; 0: prompt_tokens + max_new_tokens.
-  std::size_t context_tokens = 0;
-};
 
 /// What a run should take. Rates are of the whole machine; times in seconds.
 struct Estimate {

@@ -1,0 +1,11 @@
+#include "ollm/cli/command.h"
+
+namespace ollm::cli {
+
+std::span<const Command* const> commands() {
+  static constexpr const Command* kCommands[] = {&kPrompt,     &kPlan,   &kScore, &kTokenize,
+                                                 &kDetokenize, &kRender, &kConfig};
+  return kCommands;
+}
+
+}  // namespace ollm::cli

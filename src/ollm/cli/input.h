@@ -1,0 +1,27 @@
+// What commands read from outside: standard input, files, lists of token ids.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+
+/// All of standard input. Errors: io; unsupported above 1 GiB.
+Result<std::string> read_stdin();
+
+/// A text file, whole. Errors: not_found, io; unsupported above 1 GiB.
+Result<std::string> read_text_file(const std::filesystem::path& path);
+
+/// "1,2,3" as ids; spaces around commas are fine.
+/// Errors: invalid_argument for what is no number, an empty list, or above 2^31.
+Result<std::vector<TokenId>> parse_ids(std::string_view text);
+
+/// Rows `{"id": ..., "ids": [...]}`, one a line; blank lines are passed over. An id may be a text
+/// or a whole number. Errors: invalid_argument, naming the line.
+Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text);
+
+}  // namespace ollm::cli

@@ -1,0 +1,11 @@
+// Ctrl-C as a wish to stop: the first asks, the second ends the process at once.
+#pragma once
+
+#include "ollm/base/cancel.h"
+
+namespace ollm::cli {
+
+/// The token that SIGINT and SIGTERM set from now on.
+const CancellationToken& cancel_on_interrupt();
+
+}  // namespace ollm::cli

@@ -1,0 +1,72 @@
+// ollm plan: what would run, why, in how much memory and how fast. Loads nothing.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ollm/base/text_size.h"
+#include "ollm/cli/command.h"
+#include "ollm/cli/settings_flags.h"
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+namespace {
+
+// What `plan` assumes where nobody says how long prompt and answer are (contracts.md).
+constexpr std::size_t kDefaultContext = 4096;
+
+class PlanCommand {
+ public:
+  explicit PlanCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, true) {
+    app.add_option("--prompt-tokens", prompt_tokens_, "Tokens of the prompt: 20000, 32k")
+        ->type_name("tokens");
+    app.add_option("--sequences", sequences_, "Sequences at once")
+        ->type_name("count")
+        ->check(CLI::Range(1, 1 << 16));
+    app.add_option("--allow-config-key", allowed_keys_,
+                   "Plan although this key of config.json is not understood")
+        ->type_name("name")
+        ->expected(1)
+        ->take_all();
+    app.add_flag("--explain", explain_, "Print the plan in sentences (the default)");
+    app.add_flag("--json", json_, "Print the plan as JSON");
+  }
+
+  Outcome run() {
+    OLLM_TRY(const Settings settings, settings_flags_.load());
+    if (explain_ && json_)
+      return fail(ErrorKind::invalid_argument,
+                  "--explain prints sentences, --json does not: give one");
+    Workload workload;
+    workload.sequences = sequences_;
+    if (!prompt_tokens_.empty()) {
+      OLLM_TRY(workload.prompt_tokens, parse_tokens(prompt_tokens_));
+    }
+    const bool new_tokens = settings.given("generation.max_new_tokens");
+    if (new_tokens)
+      workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
+    if (prompt_tokens_.empty() && !new_tokens) workload.context_tokens = kDefaultContext;
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+    std::printf("%s", json_ ? (plan.json() + "\n").c_str() : plan.explain().c_str());
+    return 0;
+  }
+
+ private:
+  SettingsFlags settings_flags_;
+  std::string prompt_tokens_;
+  std::size_t sequences_ = 1;
+  std::vector<std::string> allowed_keys_;
+  bool explain_ = false, json_ = false;
+};
+
+std::function<Outcome()> set_up(CLI::App& app) {
+  auto command = std::make_shared<PlanCommand>(app);  // shared: std::function is copied
+  return [command] { return command->run(); };
+}
+
+}  // namespace
+
+const Command kPlan{
+    .name = "plan", .summary = "Say what would run, without loading it", .set_up = set_up};
+
+}  // namespace ollm::cli

@@ -1,0 +1,259 @@
+// ollm prompt: one prompt, its answer as it is made.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ollm/cli/command.h"
+#include "ollm/cli/exit_code.h"
+#include "ollm/cli/input.h"
+#include "ollm/cli/interrupt.h"
+#include "ollm/cli/settings_flags.h"
+#include "ollm/cli/terminal.h"
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std::move(message)); }
+
+class PromptCommand {
+ public:
+  explicit PromptCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, false) {
+    prompt_ = app.add_option("PROMPT", prompt_text_, "The prompt; - reads standard input");
+    ids_ = app.add_option("--ids", ids_text_, "Token ids as the prompt: 1,2,3")->type_name("ids");
+    file_ = app.add_option("--file", file_path_, "A document that goes before the prompt")
+                ->type_name("path");
+    system_ = app.add_option("--system", system_text_, "A system message")->type_name("text");
+    app.add_flag("--raw", raw_, "The text as it is, without the model's chat template");
+    app.add_flag("--parse-special", parse_special_,
+                 "Control tokens written in the prompt are control tokens");
+    app.add_option("--chat-template", template_name_,
+                   "A template of the folder by name, or a file with one")
+        ->type_name("name|path");
+    app.add_option("--template-var", template_vars_,
+                   "A variable of the chat template: NAME=VALUE, VALUE as JSON or text")
+        ->type_name("name=value")
+        ->expected(1)
+        ->take_all();
+    app.add_option("--logit-bias", biases_, "Adds BIAS to the logit of a token: ID=BIAS")
+        ->type_name("id=bias")
+        ->expected(1)
+        ->take_all();
+    app.add_flag("--model-defaults", model_defaults_,
+                 "Sample as the model's generation_config.json says");
+    app.add_option("--allow-config-key", allowed_keys_,
+                   "Run although this key of config.json is not understood")
+        ->type_name("name")
+        ->expected(1)
+        ->take_all();
+    app.add_flag("--show-prompt", show_prompt_, "Print the rendered prompt on stderr");
+    app.add_flag("--json", json_, "Print one JSON object instead of the text");
+    app.add_flag("--plan-json", plan_json_, "Print the plan as JSON and stop");
+  }
+
+  Outcome run() {
+    OLLM_TRY(const Settings settings, settings_flags_.load());
+    OLLM_TRY_VOID(check_flags());
+    OLLM_TRY(Prompt prompt, read_prompt());
+    OLLM_TRY(GenerateOptions options, generate_options(settings));
+
+    // A folder without a tokenizer can still be planned, and run on ids.
+    std::optional<Text> text;
+    std::size_t prompt_tokens = prompt.ids.size();
+    if (prompt.ids.empty()) {
+      Result<Text> opened = Text::open(settings);
+      if (opened.ok()) {
+        text = std::move(opened).value();
+        OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, options.chat_template));
+        prompt_tokens = encoded.ids.size();
+        if (show_prompt_) std::fprintf(stderr, "%s\n", encoded.rendered.c_str());
+        prompt = Prompt::tokens(std::move(encoded.ids));
+        if (prompt_tokens == 0)
+          return usage("the prompt is empty: there is no token to go on from");
+      } else if (!plan_json_) {
+        return std::move(opened).error();
+      }
+    }
+    Workload workload;
+    workload.prompt_tokens = prompt_tokens;
+    workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+    if (plan_json_) {
+      std::printf("%s\n", plan.json().c_str());
+      return 0;
+    }
+    return generate(settings, plan, std::move(text), prompt, options);
+  }
+
+ private:
+  Result<void> check_flags() const {
+    const bool has_text = prompt_->count() > 0 || file_->count() > 0;
+    if (ids_->count() > 0 && has_text)
+      return usage("--ids stands for the whole prompt: give either");
+    if (ids_->count() > 0 && system_->count() > 0)
+      return usage("--system goes through the chat template, --ids passes it by");
+    if (raw_ && system_->count() > 0)
+      return usage("--system goes through the chat template, --raw passes it by");
+    if (json_ && plan_json_) return usage("--json runs the prompt, --plan-json does not: give one");
+    return {};
+  }
+
+  Result<Prompt> read_prompt() const {
+    if (ids_->count() > 0) {
+      OLLM_TRY(std::vector<TokenId> ids, parse_ids(ids_text_));
+      return Prompt::tokens(std::move(ids));
+    }
+    std::string text = prompt_text_;
+    const bool from_stdin =
+        prompt_text_ == "-" || (prompt_->count() == 0 && file_->count() == 0 && !plan_json_);
+    if (from_stdin) {
+      if (prompt_->count() == 0 && ::isatty(STDIN_FILENO) != 0)
+        return usage("no prompt: give PROMPT, --file, --ids, or - for standard input");
+      OLLM_TRY(text, read_stdin());
+      if (text.ends_with('\n')) text.pop_back();
+    }
+    if (file_->count() > 0) {
+      OLLM_TRY(std::string document, read_text_file(file_path_));
+      if (prompt_->count() == 0) {
+        text = std::move(document);
+      } else {
+        while (document.ends_with('\n')) document.pop_back();
+        text = document + "\n\n" + text;
+      }
+    }
+    if (raw_) return Prompt::raw(std::move(text));
+    std::vector<Message> messages;
+    if (system_->count() > 0) messages.push_back({"system", system_text_});
+    messages.push_back({"user", std::move(text)});
+    return Prompt::chat(std::move(messages));
+  }
+
+  Result<GenerateOptions> generate_options(const Settings& settings) const {
+    const plan::GenerationConfig& config = settings.generation;
+    GenerateOptions options;
+    options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
+    engine::SamplingOptions& sampling = options.sampling;
+    sampling.temperature = config.temperature;
+    // A filter without a temperature asks for sampling as the model is.
+    const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
+    if (filtered && !settings.given("generation.temperature")) sampling.temperature = 1;
+    if (config.top_k) sampling.top_k = static_cast<std::size_t>(*config.top_k);
+    sampling.top_p = config.top_p;
+    sampling.min_p = config.min_p;
+    sampling.typical_p = config.typical_p;
+    sampling.repetition_penalty = config.repetition_penalty.value_or(1);
+    sampling.presence_penalty = config.presence_penalty.value_or(0);
+    sampling.frequency_penalty = config.frequency_penalty.value_or(0);
+    sampling.seed = static_cast<std::uint64_t>(config.seed.value_or(0));
+    for (const std::string& bias : biases_) {
+      TokenId id = 0;
+      float value = 0;
+      char rest = 0;
+      if (std::sscanf(bias.c_str(), "%d=%f%c", &id, &value, &rest) != 2)
+        return usage(fmt::format("--logit-bias: expected ID=BIAS as in 42=-1.5, found '{}'", bias));
+      sampling.logit_bias.emplace_back(id, value);
+    }
+    options.model_defaults = model_defaults_;
+    options.ignore_eos = config.ignore_eos;
+    options.stop = config.stop;
+    OLLM_TRY(options.chat_template, template_options());
+    return options;
+  }
+
+  Result<TemplateOptions> template_options() const {
+    TemplateOptions options;
+    options.parse_special = parse_special_;
+    if (!template_name_.empty()) {
+      std::error_code error;
+      if (std::filesystem::is_regular_file(template_name_, error)) {
+        OLLM_TRY(options.source, read_text_file(template_name_));
+      } else {
+        options.name = template_name_;
+      }
+    }
+    Json variables = Json::object();
+    for (const std::string& assignment : template_vars_) {
+      const std::size_t equals = assignment.find('=');
+      if (equals == std::string::npos || equals == 0) {
+        return usage(fmt::format("--template-var: expected NAME=VALUE, found '{}'", assignment));
+      }
+      const std::string value = assignment.substr(equals + 1);
+      Json parsed = Json::parse(value, nullptr, false);
+      variables[assignment.substr(0, equals)] = parsed.is_discarded() ? Json(value) : parsed;
+    }
+    if (!variables.empty()) options.variables = variables.dump();
+    return options;
+  }
+
+  Outcome generate(const Settings& settings, const Plan& plan, std::optional<Text> text,
+                   const Prompt& prompt, GenerateOptions options) const {
+    const CancellationToken& cancel = cancel_on_interrupt();
+    const Verbosity words = verbosity(settings);
+    if (words == Verbosity::verbose) std::fprintf(stderr, "%s", plan.explain().c_str());
+    ProgressLine progress(words);
+    OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::move(text), progress, &cancel));
+    OLLM_TRY(Session session, runtime.new_session());
+    options.max_new_tokens = plan.workload().max_new_tokens;
+    const bool streams = settings.generation.stream && !json_;
+    bool line_open = false;
+    const auto on_text = [&](std::string_view piece) {
+      progress.clear();
+      if (!streams) return;
+      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      std::fflush(stdout);
+      line_open = true;
+    };
+    Result<Generation> made = session.generate(prompt, options, on_text, progress, &cancel);
+    progress.clear();
+    if (!made.ok()) {
+      if (line_open) std::printf("\n");
+      return std::move(made).error();
+    }
+    if (json_) {
+      print_json(*made, runtime, plan);
+    } else {
+      std::printf("%s\n", streams ? "" : made->text.c_str());
+    }
+    std::fflush(stdout);
+    if (words != Verbosity::quiet) std::fprintf(stderr, "%s\n", report_line(made->report).c_str());
+    return made->finish_reason == FinishReason::cancelled ? kExitInterrupted : 0;
+  }
+
+  static void print_json(const Generation& made, const Runtime& runtime, const Plan& plan) {
+    const Json out = {{"text", made.text},
+                      {"ids", made.ids},
+                      {"prompt_tokens", made.report.prompt_tokens},
+                      {"cached_tokens", made.report.cached_tokens},
+                      {"finish_reason", to_string(made.finish_reason)},
+                      {"runtime_plan", Json::parse(runtime.runtime_plan_json())},
+                      {"execution_plan", Json::parse(plan.execution_plan_json())},
+                      {"report", Json::parse(made.report.json())}};
+    std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  }
+
+  SettingsFlags settings_flags_;
+  CLI::Option *prompt_, *ids_, *file_, *system_;
+  std::string prompt_text_, ids_text_, file_path_, system_text_, template_name_;
+  std::vector<std::string> template_vars_, biases_, allowed_keys_;
+  bool raw_ = false, parse_special_ = false, model_defaults_ = false;
+  bool show_prompt_ = false, json_ = false, plan_json_ = false;
+};
+
+std::function<Outcome()> set_up(CLI::App& app) {
+  auto command = std::make_shared<PromptCommand>(app);  // shared: std::function is copied
+  return [command] { return command->run(); };
+}
+
+}  // namespace
+
+const Command kPrompt{.name = "prompt", .summary = "Answer one prompt", .set_up = set_up};
+
+}  // namespace ollm::cli

@@ -1,0 +1,135 @@
+// ollm score: how likely a model finds given tokens, and its logits.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ollm/cli/command.h"
+#include "ollm/cli/exit_code.h"
+#include "ollm/cli/input.h"
+#include "ollm/cli/interrupt.h"
+#include "ollm/cli/settings_flags.h"
+#include "ollm/cli/terminal.h"
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class ScoreCommand {
+ public:
+  explicit ScoreCommand(CLI::App& app) : settings_flags_(app, {"runtime"}, true) {
+    ids_ = app.add_option("--ids", ids_text_, "Token ids: 1,2,3")->type_name("ids");
+    ids_file_ = app.add_option("--ids-file", ids_path_, "Rows {\"id\", \"ids\"}, one a line")
+                    ->type_name("path");
+    text_ = app.add_option("--text", text_text_, "A text, as it is")->type_name("text");
+    file_ = app.add_option("--file", file_path_, "A text file, as it is")->type_name("path");
+    app.add_option("--logits", options_.logits_path, "Where logits go, as safetensors")
+        ->type_name("path");
+    app.add_option("--batch", options_.batch, "Rows in one sweep")
+        ->type_name("count")
+        ->check(CLI::Range(1, 1 << 16));
+    app.add_flag("--last", options_.last_only, "Logits of the last position only");
+    app.add_option("--allow-config-key", allowed_keys_,
+                   "Run although this key of config.json is not understood")
+        ->type_name("name")
+        ->expected(1)
+        ->take_all();
+    app.add_flag("--json", json_, "Print one JSON object");
+  }
+
+  Outcome run() {
+    OLLM_TRY(const Settings settings, settings_flags_.load());
+    std::optional<Text> text;
+    OLLM_TRY(const std::vector<ScoreRow> rows, read_rows(settings, text));
+    if (rows.empty()) return fail(ErrorKind::invalid_argument, "there are no rows to score");
+    Workload workload;
+    for (const ScoreRow& row : rows)
+      workload.prompt_tokens = std::max(workload.prompt_tokens, row.ids.size());
+    ScoreOptions options = options_;
+    options.batch = std::min(options.batch, rows.size());
+    workload.sequences = options.batch;
+    workload.all_logits = !options.last_only;
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+
+    const CancellationToken& cancel = cancel_on_interrupt();
+    const Verbosity words = verbosity(settings);
+    ProgressLine progress(words);
+    OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::move(text), progress, &cancel));
+    OLLM_TRY(const ScoreResult result, runtime.score(rows, options, progress, &cancel));
+    progress.clear();
+    if (json_) {
+      print_json(result);
+    } else {
+      for (const ScoredRow& row : result.rows) {
+        std::printf("%s\t%zu tokens\tperplexity %s\n", row.id.c_str(), row.tokens,
+                    row.perplexity ? fmt::format("{:.4f}", *row.perplexity).c_str() : "-");
+      }
+    }
+    std::fflush(stdout);
+    if (words != Verbosity::quiet) std::fprintf(stderr, "%s\n", report_line(result.report).c_str());
+    return 0;
+  }
+
+ private:
+  Result<std::vector<ScoreRow>> read_rows(const Settings& settings,
+                                          std::optional<Text>& opened) const {
+    const std::size_t sources =
+        ids_->count() + ids_file_->count() + text_->count() + file_->count();
+    if (sources != 1) {
+      return fail(ErrorKind::invalid_argument, "give one of --ids, --ids-file, --text and --file");
+    }
+    if (ids_->count() > 0) {
+      OLLM_TRY(std::vector<TokenId> ids, parse_ids(ids_text_));
+      return std::vector<ScoreRow>{{"0", std::move(ids)}};
+    }
+    if (ids_file_->count() > 0) {
+      OLLM_TRY(const std::string text, read_text_file(ids_path_));
+      Result<std::vector<ScoreRow>> rows = parse_id_rows(text);
+      if (!rows.ok()) return std::move(rows).error().within(ids_path_);
+      return rows;
+    }
+    std::string text = text_text_;
+    if (file_->count() > 0) {
+      OLLM_TRY(text, read_text_file(file_path_));
+    }
+    OLLM_TRY(opened, Text::open(settings));
+    OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
+    return std::vector<ScoreRow>{{"0", std::move(ids)}};
+  }
+
+  static void print_json(const ScoreResult& result) {
+    Json rows = Json::array();
+    for (const ScoredRow& row : result.rows) {
+      rows.push_back({{"id", row.id},
+                      {"tokens", row.tokens},
+                      {"log_probs", row.log_probs},
+                      {"perplexity", row.perplexity ? Json(*row.perplexity) : Json()}});
+    }
+    const Json out = {{"rows", std::move(rows)}, {"report", Json::parse(result.report.json())}};
+    std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  }
+
+  SettingsFlags settings_flags_;
+  CLI::Option *ids_, *ids_file_, *text_, *file_;
+  std::string ids_text_, ids_path_, text_text_, file_path_;
+  ScoreOptions options_;
+  std::vector<std::string> allowed_keys_;
+  bool json_ = false;
+};
+
+std::function<Outcome()> set_up(CLI::App& app) {
+  auto command = std::make_shared<ScoreCommand>(app);  // shared: std::function is copied
+  return [command] { return command->run(); };
+}
+
+}  // namespace
+
+const Command kScore{.name = "score", .summary = "Score tokens, write logits", .set_up = set_up};
+
+}  // namespace ollm::cli

@@ -1,0 +1,63 @@
+#include "ollm/cli/settings_flags.h"
+
+#include <algorithm>
+
+namespace ollm::cli {
+
+SettingsFlags::SettingsFlags(CLI::App& app, std::initializer_list<std::string_view> sections,
+                             bool positional_model) {
+  for (const SettingsField& field : settings_fields()) {
+    if (std::find(sections.begin(), sections.end(), field.section) == sections.end()) continue;
+    if (field.flag == "--model" && positional_model) {
+      model_ = app.add_option("MODEL", model_text_, "Model: a folder, an alias or a repository");
+      continue;
+    }
+    auto flag = std::make_unique<Flag>();
+    flag->field = &field;
+    const std::string summary(field.summary);
+    if (field.type == plan::FieldType::boolean) {
+      std::string names(field.flag);
+      if (!field.off_flag.empty()) names += ",!" + std::string(field.off_flag);
+      flag->option = app.add_flag(names, flag->on, summary);
+    } else if (field.type == plan::FieldType::texts) {
+      flag->option = app.add_option(std::string(field.flag), flag->texts, summary)
+                         ->type_name(std::string(to_string(field.type)))
+                         ->expected(1)
+                         ->take_all();
+    } else {
+      flag->option = app.add_option(std::string(field.flag), flag->text, summary)
+                         ->type_name(std::string(to_string(field.type)))
+                         ->take_last();
+    }
+    flag->option->group("Settings: " + std::string(field.section));
+    flags_.push_back(std::move(flag));
+  }
+  app.add_option("--config", config_file_, "Settings file, instead of ./ollm.toml")
+      ->type_name("path")
+      ->group("Settings: files");
+}
+
+Result<Settings> SettingsFlags::load() const {
+  SettingsSources sources;
+  sources.environment = Environment::of_process();
+  if (!config_file_.empty()) sources.config_file = config_file_;
+  if (model_ != nullptr && model_->count() > 0)
+    sources.overrides.push_back({"runtime.model_reference", model_text_, "MODEL"});
+  for (const auto& flag : flags_) {
+    if (flag->option->count() == 0) continue;
+    SettingsOverride value;
+    value.field = flag->field->qualified_name();
+    value.place = flag->field->flag;
+    if (flag->field->type == plan::FieldType::boolean) {
+      value.value = flag->on;
+    } else if (flag->field->type == plan::FieldType::texts) {
+      value.value = flag->texts;
+    } else {
+      value.value = flag->text;
+    }
+    sources.overrides.push_back(std::move(value));
+  }
+  return load_settings(sources);
+}
+
+}  // namespace ollm::cli

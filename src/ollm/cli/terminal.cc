@@ -1,0 +1,110 @@
+#include "ollm/cli/terminal.h"
+
+#include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "ollm/base/text_size.h"
+
+namespace ollm::cli {
+namespace {
+
+constexpr double kRedrawSeconds = 0.1;
+constexpr double kPlainSeconds = 5;
+constexpr double kSilentSeconds = 1;
+
+double now_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::string_view name_of(Stage stage) {
+  switch (stage) {
+    case Stage::load:
+      return "load";
+    case Stage::prefill:
+      return "prefill";
+    case Stage::decode:
+      return "decode";
+    case Stage::score:
+      return "score";
+  }
+  return "";
+}
+
+std::string progress_text(const Progress& progress, double elapsed) {
+  const double done = static_cast<double>(progress.done);
+  const double rate = elapsed > 0 ? done / elapsed : 0;
+  const double left = rate > 0 ? static_cast<double>(progress.total - progress.done) / rate : 0;
+  if (progress.stage == Stage::load) {
+    return fmt::format("load {} of {}, {:.2f} GB/s, {} left", format_bytes(progress.done),
+                       format_bytes(progress.total), rate / 1e9, format_seconds(left));
+  }
+  return fmt::format("{} {} of {} tokens, {:.1f} tok/s, {} left", name_of(progress.stage),
+                     progress.done, progress.total, rate, format_seconds(left));
+}
+
+}  // namespace
+
+Verbosity verbosity(const Settings& settings) {
+  if (settings.runtime.quiet) return Verbosity::quiet;
+  return settings.runtime.verbose ? Verbosity::verbose : Verbosity::normal;
+}
+
+std::string format_seconds(double seconds) {
+  if (seconds < 60) return fmt::format("{:.2f} s", seconds);
+  const auto whole = static_cast<long long>(seconds);
+  if (seconds < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+ProgressLine::ProgressLine(Verbosity verbosity)
+    : verbosity_(verbosity), terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+ProgressLine::~ProgressLine() { clear(); }
+
+void ProgressLine::operator()(const Progress& progress) {
+  // While text is streamed, the text itself is the progress.
+  if (verbosity_ == Verbosity::quiet || progress.stage == Stage::decode) return;
+  const double now = now_seconds();
+  if (!started_ || progress.stage != stage_) {
+    clear();
+    started_ = true;
+    stage_ = progress.stage;
+    begin_s_ = last_s_ = now;
+    return;
+  }
+  if (now - begin_s_ < kSilentSeconds) return;
+  if (now - last_s_ < (terminal_ ? kRedrawSeconds : kPlainSeconds)) return;
+  last_s_ = now;
+  const std::string text = progress_text(progress, now - begin_s_);
+  if (terminal_) {
+    std::fprintf(stderr, "\r%s\033[K", text.c_str());
+    drawn_ = true;
+  } else {
+    std::fprintf(stderr, "%s\n", text.c_str());
+  }
+}
+
+void ProgressLine::clear() {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+  drawn_ = false;
+}
+
+std::string report_line(const Report& report) {
+  std::string line = fmt::format(
+      "prefill {} tokens ({} cached) at {:.1f} tok/s | first token {} | decode {:.1f} tok/s",
+      report.prompt_tokens, report.cached_tokens, report.prefill_tokens_per_second,
+      format_seconds(report.time_to_first_token_s), report.decode_tokens_per_second);
+  const double read_rate =
+      report.load_s > 0 ? static_cast<double>(report.bytes_read) / report.load_s : 0;
+  line += fmt::format(" | read {} at {:.2f} GB/s | peak {} of {} planned",
+                      format_bytes(report.bytes_read), read_rate / 1e9,
+                      format_bytes(report.peak_bytes), format_bytes(report.planned_peak_bytes));
+  return line;
+}
+
+}  // namespace ollm::cli

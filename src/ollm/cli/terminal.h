@@ -1,0 +1,42 @@
+// What a person sees on stderr while a command works: progress, and one line afterwards.
+#pragma once
+
+#include <string>
+
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+
+enum class Verbosity { quiet, normal, verbose };
+Verbosity verbosity(const Settings& settings);
+
+/// Progress with speed and time left: one line that is redrawn on a terminal, a plain line every
+/// few seconds otherwise. Nothing when quiet, and nothing for what is done within a second.
+class ProgressLine {
+ public:
+  explicit ProgressLine(Verbosity verbosity);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void operator()(const Progress& progress);
+  /// Wipes the line, before something else is printed.
+  void clear();
+
+ private:
+  const Verbosity verbosity_;
+  const bool terminal_;
+  Stage stage_ = Stage::load;
+  bool started_ = false;
+  bool drawn_ = false;
+  double begin_s_ = 0;
+  double last_s_ = 0;
+};
+
+/// "prefill 33 tokens (0 cached) at 310.2 tok/s | first token 0.11 s | decode 25.1 tok/s | ..."
+std::string report_line(const Report& report);
+
+/// Decimal seconds for people: "0.85 s", "3 min 20 s", "2 h 05 min".
+std::string format_seconds(double seconds);
+
+}  // namespace ollm::cli

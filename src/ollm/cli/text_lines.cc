@@ -1,0 +1,80 @@
+#include "ollm/cli/text_lines.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "ollm/cli/settings_flags.h"
+
+namespace ollm::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A line of standard input without its end, or false at the end of input.
+bool next_line(std::string& line) {
+  line.clear();
+  for (int c = std::getc(stdin); c != EOF; c = std::getc(stdin)) {
+    if (c == '\n') return true;
+    line.push_back(static_cast<char>(c));
+  }
+  return !line.empty();
+}
+
+class LinesCommand {
+ public:
+  LinesCommand(CLI::App& app, AnswerLine answer)
+      : settings_flags_(app, {"runtime"}, true), answer_(std::move(answer)) {
+    app.add_flag("--jsonl", jsonl_, "Read and write one JSON object a line (the only form)");
+  }
+
+  Outcome run() {
+    OLLM_TRY(const Settings settings, settings_flags_.load());
+    if (!jsonl_) {
+      return fail(ErrorKind::invalid_argument,
+                  "give --jsonl: lines of JSON come from standard input");
+    }
+    OLLM_TRY(const Text text, Text::open(settings));
+    std::string line;
+    while (next_line(line)) {
+      const Json parsed = Json::parse(line, nullptr, false);
+      const Json answer = parsed.is_object()
+                              ? answer_(text, parsed)
+                              : error_line("invalid_argument", "expected a JSON object");
+      const std::string out = answer.dump(-1, ' ', false, Json::error_handler_t::replace);
+      std::fwrite(out.data(), 1, out.size(), stdout);
+      std::fputc('\n', stdout);
+      std::fflush(stdout);
+    }
+    return 0;
+  }
+
+ private:
+  SettingsFlags settings_flags_;
+  AnswerLine answer_;
+  bool jsonl_ = false;
+};
+
+}  // namespace
+
+Json error_line(std::string_view kind, std::string_view message) {
+  return {{"error", {{"kind", kind}, {"message", message}}}};
+}
+
+std::function<Outcome()> set_up_lines(CLI::App& app, AnswerLine answer) {
+  // Shared: std::function is copied.
+  auto command = std::make_shared<LinesCommand>(app, std::move(answer));
+  return [command] { return command->run(); };
+}
+
+bool line_flag(const Json& line, const char* name, bool otherwise, std::string& problem) {
+  const auto found = line.find(name);
+  if (found == line.end() || found->is_null()) return otherwise;
+  if (found->is_boolean()) return found->get<bool>();
+  problem = fmt::format("{}: expected true or false, found {}", name, found->dump());
+  return otherwise;
+}
+
+}  // namespace ollm::cli

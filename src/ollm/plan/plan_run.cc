@@ -1,0 +1,119 @@
+#include "ollm/plan/plan_run.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ollm/backend/backend.h"
+#include "ollm/base/text_size.h"
+#include "ollm/plan/choose.h"
+#include "ollm/plan/passes.h"
+#include "ollm/plan/payloads.h"
+
+namespace ollm::plan {
+namespace {
+
+template <typename T>
+std::optional<T> as(const std::optional<std::int64_t>& value) {
+  if (!value) return std::nullopt;
+  return static_cast<T>(*value);
+}
+
+Result<Wishes> wishes_of(const RuntimeConfig& config) {
+  Wishes wishes;
+  wishes.memory_bytes = as<std::uint64_t>(config.memory);
+  wishes.threads = as<std::size_t>(config.threads);
+  wishes.prefill_chunk = as<std::size_t>(config.prefill_chunk);
+  wishes.context_tokens = as<std::size_t>(config.context);
+  if (config.compute) {
+    wishes.compute =
+        *config.compute == "bf16" ? backend::ComputeMode::bf16 : backend::ComputeMode::f32;
+  }
+  if (config.isa) {
+    OLLM_TRY(wishes.isa, backend::parse_isa(*config.isa));
+  }
+  return wishes;
+}
+
+// The size of tokenizer.json, without reading it: planning reads headers and nothing else.
+std::uint64_t tokenizer_bytes(const checkpoint::ModelFolder& folder, io::SystemCalls& calls) {
+  struct stat status{};
+  const std::filesystem::path path = folder.canonical_path() / "tokenizer.json";
+  return calls.stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+}  // namespace
+
+const checkpoint::ModelFolder* PlannedRun::folder() const {
+  const auto& inspection = reference.resolution.inspection;
+  return inspection && inspection->folder ? &*inspection->folder : nullptr;
+}
+
+const models::Composition* PlannedRun::composition() const {
+  return reference.selection.composition ? &*reference.selection.composition : nullptr;
+}
+
+Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
+  const RuntimeConfig& config = inputs.settings.runtime;
+  OLLM_TRY(const Wishes wishes, wishes_of(config));
+  PlannedRun plan;
+  plan.config = config;
+  plan.environment = inputs.environment;
+  SelectorMachine machine;
+  machine.host_memory_bytes = inputs.machine.total_bytes;
+  SelectOptions options;
+  options.allow_config_keys = inputs.allow_config_keys;
+  OLLM_TRY(plan.reference, plan_reference(config, inputs.environment, machine, options, calls));
+  if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
+    return plan;
+
+  TextFiles text;
+  text.tokenizer_bytes = tokenizer_bytes(*plan.folder(), calls);
+  OLLM_TRY(ExecutionPlan execution, choose(*plan.composition(), plan.folder()->tensors(), text,
+                                           inputs.machine, wishes, inputs.workload));
+  // The selection's choices come first: they were made first.
+  std::vector<Decision> decisions = plan.reference.selection.decisions;
+  for (const Decision& decision : plan.reference.kv.decisions) decisions.push_back(decision);
+  for (Decision& decision : execution.decisions) decisions.push_back(std::move(decision));
+  execution.decisions = std::move(decisions);
+
+  PassConditions conditions;
+  conditions.prompt_tokens = execution.workload.prompt_tokens;
+  conditions.prefill_chunk_tokens = execution.engine.max_rows;
+  plan.reference.selection.plan =
+      refine_passes(std::move(plan.reference.selection.plan), config.multimodal, conditions);
+  plan.execution = std::move(execution);
+  return plan;
+}
+
+Result<void> check_can_run(const PlannedRun& plan) {
+  if (plan.reference.selection.refusal) return *plan.reference.selection.refusal;
+  if (!plan.runtime().is_executable() || !plan.execution)
+    return fail(ErrorKind::unsupported, plan.runtime().reason);
+  const ExecutionPlan& execution = *plan.execution;
+  if (execution.fits) return {};
+  std::string message = fmt::format(
+      "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
+      format_bytes(execution.budget_bytes), execution.minimum_bytes >> 20,
+      execution.minimum_bytes >> 20);
+  for (const memory::LedgerLine& line : execution.memory.lines()) {
+    message += fmt::format("\n  {:<14} {:>12}  {}", line.owner, format_bytes(line.bytes),
+                           to_string(line.phase));
+  }
+  const std::uint64_t kv = kv::block_bytes(execution.kv) * execution.kv.max_blocks;
+  message += fmt::format("\n  --context would lower kv ({} for {} tokens)", format_bytes(kv),
+                         execution.context_tokens);
+  return fail(ErrorKind::out_of_budget, message);
+}
+
+nlohmann::ordered_json plan_payload(const PlannedRun& plan) {
+  nlohmann::ordered_json payload;
+  payload["runtime_config"] = runtime_config_payload(plan.config, plan.environment);
+  payload["resolved_model"] = resolved_model_payload(plan.runtime().resolved_model);
+  payload["runtime_plan"] = as_dict(plan.runtime());
+  payload["execution_plan"] = plan.execution ? to_json(*plan.execution) : nullptr;
+  return payload;
+}
+
+}  // namespace ollm::plan

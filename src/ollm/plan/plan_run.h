@@ -1,0 +1,54 @@
+// Both plans of a run in one: which backend and why, and where every byte will live. Nothing is
+// loaded. Leaves to others: the parts (plan_reference.h, choose.h) and loading (runtime/).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/model_folder.h"
+#include "ollm/io/system_calls.h"
+#include "ollm/plan/environment.h"
+#include "ollm/plan/execution_plan.h"
+#include "ollm/plan/machine.h"
+#include "ollm/plan/plan_reference.h"
+#include "ollm/plan/settings.h"
+#include "ollm/plan/workload.h"
+
+namespace ollm::plan {
+
+struct PlannedRun {
+  RuntimeConfig config;  // as asked for
+  Environment environment;
+  PlannedReference reference;
+  /// Nothing where no backend runs the model.
+  std::optional<ExecutionPlan> execution;
+
+  const RuntimePlan& runtime() const { return reference.selection.plan; }
+  /// The folder that was inspected, nothing where there is none.
+  const checkpoint::ModelFolder* folder() const;
+  const models::Composition* composition() const;
+};
+
+struct RunInputs {
+  Settings settings;
+  Workload workload;
+  Machine machine;
+  Environment environment;
+  std::vector<std::string> allow_config_keys;
+};
+
+/// Equal inputs give equal plans, byte for byte in JSON.
+/// Errors: those of plan_reference and choose.
+Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls = io::posix());
+
+/// Whether the plan can run. Errors: why not: not_found, unsupported, corrupt; out_of_budget with
+/// the ledger, the smallest budget that would do, and what would lower it.
+Result<void> check_can_run(const PlannedRun& plan);
+
+/// {runtime_config, resolved_model, runtime_plan, execution_plan}; the last is null where there is
+/// no backend. Schema: docs/formats/plan.schema.json.
+nlohmann::ordered_json plan_payload(const PlannedRun& plan);
+
+}  // namespace ollm::plan

@@ -1,0 +1,52 @@
+// The report of a run: what the plan estimated, measured.
+#include <nlohmann/json.hpp>
+
+#include "ollm/runtime/process.h"
+#include "ollm/runtime/state.h"
+
+namespace ollm {
+
+std::string Report::json() const {
+  const nlohmann::ordered_json report = {{"bytes_per_sweep", bytes_per_sweep},
+                                         {"seconds_per_sweep", seconds_per_sweep},
+                                         {"bound_by", bound_by},
+                                         {"prefill_tokens_per_second", prefill_tokens_per_second},
+                                         {"decode_tokens_per_second", decode_tokens_per_second},
+                                         {"time_to_first_token_s", time_to_first_token_s},
+                                         {"total_s", total_s},
+                                         {"peak_bytes", peak_bytes},
+                                         {"bytes_read", bytes_read},
+                                         {"prompt_tokens", prompt_tokens},
+                                         {"cached_tokens", cached_tokens},
+                                         {"new_tokens", new_tokens},
+                                         {"load_s", load_s}};
+  return report.dump();
+}
+
+namespace runtime {
+namespace {
+
+double rate(std::size_t count, double seconds) {
+  return seconds > 0 ? static_cast<double>(count) / seconds : 0;
+}
+
+}  // namespace
+
+Report make_report(const Runtime::State& state, const Timing& timing) {
+  Report report;
+  report.seconds_per_sweep =
+      timing.decoded == 0 ? 0 : timing.decode_s / static_cast<double>(timing.decoded);
+  report.bound_by = state.execution().estimate.bound_by;
+  report.prefill_tokens_per_second = rate(timing.prefilled, timing.prefill_s);
+  report.decode_tokens_per_second = rate(timing.decoded, timing.decode_s);
+  report.time_to_first_token_s = timing.first_token_s;
+  report.total_s = process_seconds();
+  report.peak_bytes = peak_resident_bytes();
+  report.planned_peak_bytes = state.execution().memory.peak_bytes();
+  report.bytes_read = state.tape->loaded_bytes();
+  report.load_s = state.load_s;
+  return report;
+}
+
+}  // namespace runtime
+}  // namespace ollm

@@ -1,0 +1,89 @@
+// Loading what was planned, and nothing else: the loader decides nothing.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ollm/models/inventory.h"
+#include "ollm/plan/passes.h"
+#include "ollm/runtime/process.h"
+#include "ollm/runtime/state.h"
+
+namespace ollm {
+namespace {
+
+// End tokens of generation_config.json, else of config.json; those outside the vocabulary never
+// come out.
+std::vector<TokenId> end_tokens(const plan::PlannedRun& run,
+                                const checkpoint::GenerationConfig& generation) {
+  if (!generation.eos_token_ids.empty()) return generation.eos_token_ids;
+  std::vector<TokenId> ids;
+  for (const std::int64_t id : run.reference.selection.config->eos_token_ids)
+    if (id >= 0) ids.push_back(static_cast<TokenId>(id));
+  return ids;
+}
+
+Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& folder,
+                          OnProgress on_progress, const CancellationToken& cancel) {
+  const auto progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (on_progress) on_progress({Stage::load, done, total});
+  };
+  OLLM_TRY(state.tape,
+           weights::Tape::load(folder, state.composition().tape, state.execution().weights,
+                               state.budget, progress, cancel));
+  if (const auto* head = models::stored_tied_head(folder.tensors(), state.composition()))
+    OLLM_TRY_VOID(state.tape->check_same_bytes(folder, *head, state.composition().embedding));
+  return {};
+}
+
+// Which passes the loaded model really does: the tape holds every segment, the engine sweeps
+// chunks.
+plan::LoadedArtifacts artifacts(const Runtime::State& state) {
+  plan::LoadedArtifacts loaded;
+  if (state.tape->loaded_bytes() > 0)
+    loaded.provided_pass_ids.push_back(SpecializationPassId::weight_pinning);
+  if (state.engine->options().max_rows > 0)
+    loaded.provided_pass_ids.push_back(SpecializationPassId::chunked_prefill);
+  return loaded;
+}
+
+}  // namespace
+
+Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
+                              const CancellationToken* cancel) {
+  static const CancellationToken kNever;
+  const double begin = runtime::monotonic_seconds();
+  OLLM_TRY_VOID(plan.check());
+  auto state = std::make_shared<State>(plan.state_);
+  const plan::PlannedRun& run = plan.state_->run;
+  const checkpoint::ModelFolder& folder = *run.folder();
+  const auto in_load = [&](Error error) {
+    return std::move(error).within(fmt::format("load {}", run.config.model_reference));
+  };
+
+  state->generation = folder.generation_config();
+  state->end_tokens = end_tokens(run, state->generation);
+  state->pool = std::make_unique<ThreadPool>(state->execution().threads);
+  OLLM_TRY(state->backend, backend::make_backend(state->execution().backend, *state->pool));
+  Result<void> weights = load_weights(*state, folder, on_progress, cancel ? *cancel : kNever);
+  if (!weights.ok()) return in_load(std::move(weights).error());
+  OLLM_TRY(state->kv, kv::Store::make(state->execution().kv, state->budget));
+  OLLM_TRY(state->engine, engine::Engine::make(state->composition(), *state->tape, *state->backend,
+                                               state->execution().engine, state->budget));
+  OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
+  if (text) {
+    state->text = std::move(text);
+  } else if (folder.has_file("tokenizer.json") || folder.has_file("tokenizer.model")) {
+    OLLM_TRY(state->text, Text::open_folder(folder));
+  }
+  state->load_s = runtime::monotonic_seconds() - begin;
+  return Runtime(std::move(state));
+}
+
+const RuntimePlan& Runtime::runtime_plan() const { return state_->runtime_plan; }
+std::string Runtime::runtime_plan_json() const { return state_->runtime_plan.as_dict_json(); }
+const std::optional<Text>& Runtime::text() const { return state_->text; }
+
+}  // namespace ollm

@@ -1,0 +1,163 @@
+// How likely a model finds given tokens: rows of several sequences in the same sweeps.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "ollm/runtime/logits_file.h"
+#include "ollm/runtime/process.h"
+#include "ollm/runtime/state.h"
+
+namespace ollm {
+namespace {
+
+// log of the softmax of one logit, in double.
+double log_probability(std::span<const float> logits, TokenId id) {
+  const float largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
+  return static_cast<double>(logits[static_cast<std::size_t>(id)]) - largest - std::log(sum);
+}
+
+class Scorer {
+ public:
+  Scorer(Runtime::State& runtime, std::span<const ScoreRow> rows, const ScoreOptions& options,
+         OnProgress on_progress, const CancellationToken& cancel)
+      : runtime_(runtime),
+        rows_(rows),
+        options_(options),
+        on_progress_(on_progress),
+        cancel_(cancel) {}
+
+  Result<ScoreResult> run() {
+    const double begin = runtime::monotonic_seconds();
+    OLLM_TRY_VOID(check_rows());
+    if (!options_.logits_path.empty()) {
+      std::vector<runtime::LogitsFile::Row> lines;
+      for (const ScoreRow& row : rows_)
+        lines.push_back({row.id, options_.last_only ? 1 : row.ids.size()});
+      OLLM_TRY(file_, runtime::LogitsFile::create(options_.logits_path, lines,
+                                                  runtime_.composition().head.out));
+    }
+    out_.rows.resize(rows_.size());
+    for (std::size_t first = 0; first < rows_.size(); first += options_.batch)
+      OLLM_TRY_VOID(score_batch(first, std::min(options_.batch, rows_.size() - first)));
+    if (file_) OLLM_TRY_VOID(file_->finish());
+    finish_rows();
+
+    runtime::Timing timing;
+    timing.prefilled = total_;
+    timing.prefill_s = runtime::monotonic_seconds() - begin;
+    out_.report = runtime::make_report(runtime_, timing);
+    out_.report.prompt_tokens = total_;
+    return std::move(out_);
+  }
+
+ private:
+  Result<void> check_rows() {
+    const std::size_t vocab = runtime_.composition().vocab_size;
+    if (options_.batch == 0) return fail(ErrorKind::invalid_argument, "a batch of 0 rows");
+    for (const ScoreRow& row : rows_) {
+      const auto in_row = [&](std::string message) {
+        return fail(ErrorKind::invalid_argument, fmt::format("row '{}': {}", row.id, message));
+      };
+      if (row.ids.empty()) return in_row("there are no token ids");
+      if (row.ids.size() > runtime_.execution().context_tokens) {
+        return in_row(fmt::format("{} tokens, but {} were planned for", row.ids.size(),
+                                  runtime_.execution().context_tokens));
+      }
+      for (const TokenId id : row.ids) {
+        if (id < 0 || static_cast<std::size_t>(id) >= vocab)
+          return in_row(fmt::format("token id {}: the model has ids 0 to {}", id, vocab - 1));
+      }
+      total_ += row.ids.size();
+    }
+    return {};
+  }
+
+  // Sweeps over the rows [first, first + count) until each is done; rows of a sweep are shared out
+  // evenly, what a short one leaves goes to the others.
+  Result<void> score_batch(std::size_t first, std::size_t count) {
+    std::vector<kv::Sequence> sequences;
+    for (std::size_t i = 0; i < count; ++i) {
+      sequences.emplace_back(*runtime_.kv);
+      OLLM_TRY_VOID(sequences[i].reserve(rows_[first + i].ids.size()));
+    }
+    std::vector<engine::Work> work;
+    std::vector<std::size_t> row_of_work;
+    for (;;) {
+      work.clear();
+      row_of_work.clear();
+      std::size_t room = runtime_.engine->options().max_rows;
+      std::size_t open = 0;
+      for (std::size_t i = 0; i < count; ++i)
+        if (sequences[i].tokens() < rows_[first + i].ids.size()) ++open;
+      if (open == 0) return {};
+      for (std::size_t i = 0; i < count && room > 0; ++i) {
+        const std::span<const TokenId> ids(rows_[first + i].ids);
+        const std::size_t done = sequences[i].tokens();
+        if (done == ids.size()) continue;
+        const std::size_t share = std::max<std::size_t>(1, room / open--);
+        const std::size_t tokens = std::min(share, ids.size() - done);
+        const bool ends = done + tokens == ids.size();
+        const std::size_t first_logit = !options_.last_only ? 0 : ends ? tokens - 1 : tokens;
+        work.push_back({&sequences[i], ids.subspan(done, tokens), first_logit});
+        row_of_work.push_back(first + i);
+        room -= tokens;
+      }
+      Result<void> written;
+      OLLM_TRY_VOID(runtime_.engine->sweep(
+          work,
+          [&](std::size_t item, std::size_t token, std::span<float> logits) {
+            if (!written.ok()) return;
+            written = take(row_of_work[item], work[item].kv->tokens() + token, logits);
+          },
+          cancel_));
+      OLLM_TRY_VOID(std::move(written));
+      for (const engine::Work& item : work) done_ += item.tokens.size();
+      if (on_progress_) on_progress_({Stage::score, done_, total_});
+    }
+  }
+
+  Result<void> take(std::size_t row, std::size_t token, std::span<const float> logits) {
+    const std::vector<TokenId>& ids = rows_[row].ids;
+    if (!options_.last_only && token + 1 < ids.size())
+      out_.rows[row].log_probs.push_back(log_probability(logits, ids[token + 1]));
+    if (!file_) return {};
+    return file_->write(row, options_.last_only ? 0 : token, logits);
+  }
+
+  void finish_rows() {
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      ScoredRow& row = out_.rows[i];
+      row.id = rows_[i].id;
+      row.tokens = rows_[i].ids.size();
+      if (row.log_probs.empty()) continue;
+      double sum = 0;
+      for (const double log_prob : row.log_probs) sum += log_prob;
+      row.perplexity = std::exp(-sum / static_cast<double>(row.log_probs.size()));
+    }
+  }
+
+  Runtime::State& runtime_;
+  std::span<const ScoreRow> rows_;
+  const ScoreOptions& options_;
+  OnProgress on_progress_;
+  const CancellationToken& cancel_;
+
+  std::optional<runtime::LogitsFile> file_;
+  ScoreResult out_;
+  std::size_t total_ = 0;
+  std::size_t done_ = 0;
+};
+
+}  // namespace
+
+Result<ScoreResult> Runtime::score(std::span<const ScoreRow> rows, const ScoreOptions& options,
+                                   OnProgress on_progress, const CancellationToken* cancel) const {
+  static const CancellationToken kNever;
+  return Scorer(*state_, rows, options, on_progress, cancel ? *cancel : kNever).run();
+}
+
+}  // namespace ollm

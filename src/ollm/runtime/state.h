@@ -1,0 +1,74 @@
+// What stands behind the handles of ollm.h: the loaded model and everything that its sessions
+// share.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "ollm/backend/backend.h"
+#include "ollm/base/thread_pool.h"
+#include "ollm/checkpoint/generation_config.h"
+#include "ollm/engine/engine.h"
+#include "ollm/engine/sampling.h"
+#include "ollm/kv/store.h"
+#include "ollm/memory/budget.h"
+#include "ollm/ollm.h"
+#include "ollm/plan/plan_run.h"
+#include "ollm/text/template/chat_template.h"
+#include "ollm/text/template/template_source.h"
+#include "ollm/text/tokenizer.h"
+#include "ollm/weights/tape.h"
+
+namespace ollm {
+
+struct Plan::State {
+  plan::PlannedRun run;
+};
+
+struct Text::State {
+  text::Tokenizer tokenizer;
+  text::ChatTemplateSources templates;    // by name
+  nlohmann::ordered_json special_tokens;  // bos_token, eos_token, ...
+};
+
+struct Runtime::State {
+  explicit State(std::shared_ptr<const Plan::State> planned)
+      : plan(std::move(planned)), budget(plan->run.execution->budget_bytes) {}
+
+  const plan::ExecutionPlan& execution() const { return *plan->run.execution; }
+  const models::Composition& composition() const { return *plan->run.composition(); }
+
+  // constant after load
+  std::shared_ptr<const Plan::State> plan;  // shared: the composition lives there
+  RuntimePlan runtime_plan;
+  std::optional<Text> text;
+  checkpoint::GenerationConfig generation;
+  std::vector<TokenId> end_tokens;
+  double load_s = 0;
+
+  // used by one thread at a time
+  memory::Budget budget;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<backend::Backend> backend;
+  std::unique_ptr<weights::Tape> tape;
+  std::unique_ptr<kv::Store> kv;
+  std::unique_ptr<engine::Engine> engine;
+};
+
+namespace runtime {
+
+/// The report of a run that took `prefill_s` for `prefilled` tokens and `decode_s` for `decoded`
+/// sweeps of one token.
+struct Timing {
+  double prefill_s = 0;
+  double decode_s = 0;
+  double first_token_s = 0;
+  std::size_t prefilled = 0;
+  std::size_t decoded = 0;
+};
+Report make_report(const Runtime::State& state, const Timing& timing);
+
+}  // namespace runtime
+}  // namespace ollm

@@ -1,0 +1,230 @@
+// Tokenizer and chat template of a model folder behind their handle.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <variant>
+
+#include "ollm/io/system_calls.h"
+#include "ollm/plan/environment.h"
+#include "ollm/plan/resolve.h"
+#include "ollm/runtime/state.h"
+#include "ollm/text/template/template_source.h"
+
+namespace ollm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The clock that templates see: OLLM_NOW, or now.
+Result<text::RenderClock> render_clock() {
+  const plan::Environment environment = plan::Environment::of_process();
+  const auto fixed = environment.find_filled("OLLM_NOW");
+  if (!fixed) return text::RenderClock::now();
+  Result<text::RenderClock> clock = text::RenderClock::parse(*fixed);
+  if (!clock.ok()) return std::move(clock).error().within("OLLM_NOW");
+  return clock;
+}
+
+Result<Json> parse_object(std::string_view source, std::string_view what) {
+  Json value = Json::parse(source, nullptr, false);
+  if (value.is_object()) return value;
+  return fail(ErrorKind::invalid_argument, fmt::format("{}: expected a JSON object", what));
+}
+
+RenderError render_error(text::TemplateError error) {
+  return {std::move(error.error), std::move(error.kind), error.line, error.column};
+}
+
+RenderError render_error(Error error) { return {std::move(error), "runtime", 0, 0}; }
+
+// The compiled template of the options, or why there is none.
+std::variant<text::ChatTemplate, RenderError> compile(const Text::State& state,
+                                                      const TemplateOptions& options,
+                                                      bool has_tools) {
+  std::string source = options.source;
+  if (source.empty()) {
+    Result<std::string> chosen = text::choose_chat_template(
+        state.templates,
+        options.name.empty() ? std::nullopt : std::optional<std::string_view>(options.name),
+        has_tools);
+    if (!chosen.ok()) return render_error(std::move(chosen).error());
+    source = std::move(chosen).value();
+  }
+  auto compiled = text::ChatTemplate::compile(source);
+  if (auto* error = std::get_if<text::TemplateError>(&compiled))
+    return render_error(std::move(*error));
+  return std::get<text::ChatTemplate>(std::move(compiled));
+}
+
+std::variant<text::RenderedPrompt, RenderError> render_with(const Text::State& state,
+                                                            Json variables,
+                                                            const TemplateOptions& options) {
+  const auto tools = variables.find("tools");
+  const bool has_tools = tools != variables.end() && !tools->is_null();
+  auto compiled = compile(state, options, has_tools);
+  if (auto* error = std::get_if<RenderError>(&compiled)) return std::move(*error);
+  for (const auto& [name, token] : state.special_tokens.items())
+    if (!variables.contains(name)) variables[name] = token;
+  Result<text::RenderClock> clock = render_clock();
+  if (!clock.ok()) return render_error(std::move(clock).error());
+  auto rendered = std::get<text::ChatTemplate>(compiled).render(variables, *clock);
+  if (auto* error = std::get_if<text::TemplateError>(&rendered))
+    return render_error(std::move(*error));
+  return std::get<text::RenderedPrompt>(std::move(rendered));
+}
+
+Result<Json> conversation(const Prompt& prompt, const TemplateOptions& options) {
+  Json variables = Json::object();
+  Json messages = Json::array();
+  for (const Message& message : prompt.messages)
+    messages.push_back({{"role", message.role}, {"content", message.content}});
+  variables["messages"] = std::move(messages);
+  // Transformers defines both for every template, and null where the caller has none.
+  variables["tools"] = nullptr;
+  variables["documents"] = nullptr;
+  variables["add_generation_prompt"] = true;
+  if (!options.variables.empty()) {
+    OLLM_TRY(const Json more, parse_object(options.variables, "template variables"));
+    for (const auto& [name, value] : more.items()) variables[name] = value;
+  }
+  return variables;
+}
+
+}  // namespace
+
+Prompt Prompt::raw(std::string text) {
+  return {.text = std::move(text), .messages = {}, .ids = {}};
+}
+
+Prompt Prompt::chat(std::vector<Message> messages) {
+  return {.text = std::nullopt, .messages = std::move(messages), .ids = {}};
+}
+
+Prompt Prompt::tokens(std::vector<TokenId> ids) {
+  return {.text = std::nullopt, .messages = {}, .ids = std::move(ids)};
+}
+
+Text::Text(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
+  const auto read = [&](std::string_view name) -> Result<std::string> {
+    OLLM_TRY(std::optional<std::string> content, folder.read_optional_text(name));
+    return std::move(content).value_or(std::string());
+  };
+  OLLM_TRY(const std::string tokenizer_json, read("tokenizer.json"));
+  OLLM_TRY(const std::string config_json, read("tokenizer_config.json"));
+  OLLM_TRY(const std::string special_json, read("special_tokens_map.json"));
+  OLLM_TRY(const std::string added_json, read("added_tokens.json"));
+  OLLM_TRY(const std::string sentencepiece, read("tokenizer.model"));
+  OLLM_TRY(const std::optional<std::string> template_source,
+           folder.read_optional_text("chat_template.jinja"));
+  OLLM_TRY(text::Tokenizer tokenizer,
+           text::Tokenizer::make({.tokenizer_json = tokenizer_json,
+                                  .tokenizer_config_json = config_json,
+                                  .special_tokens_map_json = special_json,
+                                  .added_tokens_json = added_json,
+                                  .sentencepiece_model = sentencepiece}));
+  OLLM_TRY(text::ChatTemplateSources templates,
+           text::chat_templates_of(config_json, template_source));
+  OLLM_TRY(Json special_tokens, text::special_token_variables(config_json));
+  return Text(std::make_shared<const State>(
+      State{std::move(tokenizer), std::move(templates), std::move(special_tokens)}));
+}
+
+Result<Text> Text::open(const Settings& settings) {
+  const plan::Environment environment = plan::Environment::of_process();
+  OLLM_TRY(const ModelReference reference,
+           plan::parse_reference(settings.runtime.model_reference, environment, io::posix()));
+  const plan::ResolveOptions options =
+      plan::resolve_options(settings.runtime.models_dir, environment);
+  const plan::Resolution resolution = plan::resolve(reference, options);
+  if (!resolution.materialized) {
+    std::string places;
+    for (const auto& place : resolution.looked_in) places += "\n  " + place.string();
+    return fail(ErrorKind::not_found,
+                fmt::format("model '{}' is not there; looked in:{}", reference.raw, places));
+  }
+  OLLM_TRY(const checkpoint::ModelFolder folder,
+           checkpoint::ModelFolder::open_without_weights(*resolution.model.model_path));
+  return open_folder(folder);
+}
+
+Result<std::vector<TokenId>> Text::encode(std::string_view text,
+                                          const EncodeOptions& options) const {
+  return state_->tokenizer.encode(
+      text, {.add_special = options.add_special, .parse_special = options.parse_special});
+}
+
+Result<std::string> Text::decode(std::span<const TokenId> ids, bool skip_special) const {
+  return state_->tokenizer.decode(ids, skip_special);
+}
+
+bool Text::has_chat_template() const { return !state_->templates.empty(); }
+
+std::optional<RenderError> Text::render(std::string_view variables_json,
+                                        const TemplateOptions& options, std::string& out) const {
+  Result<Json> variables = parse_object(variables_json, "variables");
+  if (!variables.ok()) return render_error(std::move(variables).error());
+  auto rendered = render_with(*state_, std::move(variables).value(), options);
+  if (auto* error = std::get_if<RenderError>(&rendered)) return std::move(*error);
+  out = std::move(std::get<text::RenderedPrompt>(rendered).text);
+  return std::nullopt;
+}
+
+Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
+                                          const TemplateOptions& options) const {
+  if (prompt.messages.empty()) {
+    if (!prompt.text) return EncodedPrompt{prompt.ids, {}};
+    EncodedPrompt encoded;
+    encoded.rendered = *prompt.text;
+    OLLM_TRY(encoded.ids,
+             state_->tokenizer.encode(
+                 encoded.rendered, {.add_special = true, .parse_special = options.parse_special}));
+    return encoded;
+  }
+  if (!has_chat_template() && options.source.empty()) {
+    if (prompt.messages.size() == 1 && prompt.messages[0].role == "user")
+      return encode_prompt(Prompt::raw(prompt.messages[0].content), options);
+    return fail(ErrorKind::invalid_argument,
+                "the model has no chat template: it takes one text, without system message or "
+                "turns");
+  }
+  OLLM_TRY(Json variables, conversation(prompt, options));
+  auto rendered = render_with(*state_, std::move(variables), options);
+  if (auto* error = std::get_if<RenderError>(&rendered))
+    return std::move(error->error).within("chat template");
+  text::RenderedPrompt& whole = std::get<text::RenderedPrompt>(rendered);
+  // What users write is text (docs/decisions/chat-templates.md). The template writes the first
+  // token of a conversation itself, so that nothing is put around it.
+  EncodedPrompt encoded;
+  OLLM_TRY(encoded.ids,
+           state_->tokenizer.encode(
+               whole.text, {.add_special = false,
+                            .parse_special = true,
+                            .literal = options.parse_special ? std::span<const text::TextSpan>()
+                                                             : whole.literal}));
+  encoded.rendered = std::move(whole.text);
+  return encoded;
+}
+
+struct Text::Stream::Decoder {
+  std::shared_ptr<const Text::State> text;  // shared: the detokenizer borrows the tokenizer
+  text::StreamingDetokenizer detokenizer;
+};
+
+Text::Stream::Stream(const Text& text, bool skip_special)
+    : decoder_(new Decoder{text.state_,
+                           text::StreamingDetokenizer(text.state_->tokenizer, skip_special)}) {}
+Text::Stream::Stream(Stream&&) noexcept = default;
+Text::Stream& Text::Stream::operator=(Stream&&) noexcept = default;
+Text::Stream::~Stream() = default;
+
+Result<std::string> Text::Stream::push(TokenId id) { return decoder_->detokenizer.push(id); }
+std::string Text::Stream::finish() { return decoder_->detokenizer.finish(); }
+
+std::string_view version() { return OLLM_VERSION; }
+
+}  // namespace ollm

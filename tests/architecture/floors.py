@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Holds every #include of src/ollm to the floors of docs/architecture.md: a folder includes itself
+and lower floors, never its own floor, never above. Usage: floors.py SOURCE_ROOT"""
+import pathlib
+import re
+import sys
+
+FLOORS = [
+    ["base"],
+    ["tensor", "io", "memory", "text"],
+    ["backend", "checkpoint"],
+    ["weights", "kv", "hub"],
+    ["models"],
+    ["engine"],
+    ["plan"],
+    ["runtime"],
+    ["cli", "server", "python"],
+]
+FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
+TOP = len(FLOORS) - 1
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
+
+
+def problem(path, folder, included):
+    """What is wrong with this include, or None."""
+    if not included.startswith("ollm/"):
+        # ISA files take their bodies from beside them; nothing else is included by a short name.
+        return None if included.endswith((".inc", "kernels.h")) or included.startswith("tests/") \
+            else "not from ollm/"
+    parts = included.split("/")
+    if parts[1] == "ollm.h":
+        return None if FLOOR_OF[folder] >= FLOOR_OF["runtime"] else "the front door is above"
+    target = parts[1]
+    if target not in FLOOR_OF:
+        return "unknown folder"
+    if target == folder:
+        return None
+    if FLOOR_OF[folder] == TOP and target != "base":
+        return f"floor {TOP} includes only ollm.h, base/ and its own folder"
+    if FLOOR_OF[target] >= FLOOR_OF[folder]:
+        return f"floor {FLOOR_OF[target]} from floor {FLOOR_OF[folder]}"
+    return None
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) / "src" / "ollm"
+    wrong, seen = [], 0
+    for path in sorted(root.rglob("*")):
+        if path.suffix not in {".cc", ".h", ".inc", ".cu"}:
+            continue
+        parts = path.relative_to(root).parts
+        if len(parts) == 1:
+            continue  # ollm.h itself
+        folder = parts[0]
+        if folder not in FLOOR_OF:
+            wrong.append(f"{path.relative_to(root)}: folder without a floor")
+            continue
+        is_test = path.name.endswith("_test.cc")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            seen += 1
+            included = match.group(1)
+            if included.startswith("tests/") and is_test:
+                continue
+            reason = problem(path, folder, included)
+            if included.startswith("tests/") and not is_test:
+                reason = "tests/ from a source that is no test"
+            if reason:
+                wrong.append(f"{path.relative_to(root)}:{number}: {included}: {reason}")
+    print("\n".join(wrong) or f"{seen} includes keep the floors")
+    return 1 if wrong or seen == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
