@@ -213,11 +213,11 @@ using OnProgress = FunctionRef<void(const Progress&)>;
 
 struct GenerateOptions {
   std::size_t max_new_tokens = 500;
-  engine::SamplingOptions sampling;
+  engine::SamplingOptions sampling = {};
   bool model_defaults = false;  // sampling as generation_config.json has it
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
   bool ignore_eos = false;
-  TemplateOptions chat_template;
+  TemplateOptions chat_template = {};
 };
 
 enum class FinishReason { stop, length, cancelled };

@@ -207,8 +207,10 @@ class Chooser {
     OLLM_TRY(const std::unique_ptr<backend::Backend> backend,
              backend::make_backend(plan_.backend, pool));
 
-    const std::size_t rows_at_most =
-        std::max<std::size_t>(1, plan_.workload.prompt_tokens * plan_.workload.sequences);
+    // A prompt of unknown length may fill the context.
+    const std::size_t prompt =
+        plan_.workload.prompt_tokens != 0 ? plan_.workload.prompt_tokens : plan_.context_tokens;
+    const std::size_t rows_at_most = std::max<std::size_t>(1, prompt * plan_.workload.sequences);
     std::size_t chunk = std::min(wishes_.prefill_chunk.value_or(kPreferredChunk), rows_at_most);
     std::string because = wishes_.prefill_chunk   ? "asked for"
                           : chunk == rows_at_most ? "the whole prompt is one sweep"

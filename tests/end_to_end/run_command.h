@@ -1,0 +1,20 @@
+// Runs the built `ollm` as a user would: arguments and standard input in, output and exit code out.
+#pragma once
+
+#include <string>
+
+namespace ollm::testing {
+
+struct CommandResult {
+  int exit_code = -1;
+  std::string out;  // stdout
+  std::string err;  // stderr
+};
+
+/// `arguments` as typed in a shell; `input` on standard input.
+CommandResult run_ollm(const std::string& arguments, const std::string& input = "");
+
+/// The shipped model's folder.
+inline const std::string kShippedModel = "examples/models/clerk";
+
+}  // namespace ollm::testing
