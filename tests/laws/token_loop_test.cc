@@ -1,0 +1,44 @@
+// The token loop allocates nothing: counted over 200 tokens of the stories.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/allocation_count.h"
+#include "tests/loaded_model.h"
+#include "tests/test_data.h"
+
+namespace ollm::testing {
+namespace {
+
+TEST(TokenLoop, AllocatesNothingAfterTheFirstToken) {
+  OLLM_NEED_TEST_DATA(data);
+  for (const backend::ComputeMode mode : {backend::ComputeMode::f32, backend::ComputeMode::bf16}) {
+    LoadOptions options;
+    options.isa = backend::best_isa(mode);
+    options.compute = mode;
+    options.threads = 2;
+    options.max_rows = 8;
+    options.max_logit_rows = 1;
+    const bool bf16 = mode == backend::ComputeMode::bf16;
+    auto loaded =
+        LoadedModel::load(data / "models" / (bf16 ? "stories260k-bf16" : "stories260k"), options);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+    LoadedModel& model = **loaded;
+    const CancellationToken never;
+    kv::Sequence sequence = model.new_sequence();
+    ASSERT_TRUE(sequence.reserve(210).ok());
+    std::vector<std::int32_t> line = {1, 403, 407, 261, 378};  // "<s> Once upon a time"
+    line.reserve(256);
+    const auto take = [&](std::span<float> logits) { line.push_back(argmax(logits)); };
+    ASSERT_TRUE(model.engine().prefill(sequence, line, nullptr, take, never).ok());
+    const std::size_t before = allocation_count();
+    for (int token = 0; token < 200; ++token) {
+      const std::int32_t last = line.back();
+      ASSERT_TRUE(model.engine().prefill(sequence, {&last, 1}, nullptr, take, never).ok());
+    }
+    EXPECT_EQ(allocation_count() - before, 0u);
+  }
+}
+
+}  // namespace
+}  // namespace ollm::testing
