@@ -434,6 +434,13 @@ class Translator {
       case '7':
       case '8':
       case '9':
+        // Several digits are a character in octal; no published pattern has ten groups.
+        if (at_ + 2 < in_.size() && std::isdigit(static_cast<unsigned char>(in_[at_ + 2]))) {
+          Set set;
+          OLLM_TRY_VOID(set_escape(set));
+          out_ += write_set(set, false);
+          return {};
+        }
         out_ += fmt::format("\\g{{{}}}", c);
         at_ += 2;
         return {};
@@ -608,6 +615,9 @@ class Translator {
     }
     if (std::find(kCategories.begin(), kCategories.end(), plain) != kCategories.end() ||
         std::find(std::begin(kBinary), std::end(kBinary), plain) != std::end(kBinary)) {
+      if (plain.size() <= 2) {
+        plain[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(plain[0])));
+      }
       return with_newer(fmt::format("\\p{{{}}}", plain));
     }
     return with_newer(
