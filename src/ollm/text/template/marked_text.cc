@@ -6,6 +6,12 @@
 #include "ollm/text/template/limits.h"
 
 namespace ollm::text::jinja {
+namespace {
+
+// Spans may take as much memory as the bytes may, and these many in any case.
+constexpr std::size_t kSpansAtLeast = 1'024;
+
+}  // namespace
 
 MarkedText literal_text(std::string bytes) {
   MarkedText text{std::move(bytes), {}};
@@ -28,6 +34,8 @@ void TextBuilder::mark(std::size_t begin, std::size_t end) {
   if (begin >= end) return;
   if (!text_.literal.empty() && text_.literal.back().end == begin) {
     text_.literal.back().end = end;
+  } else if (text_.literal.size() >= kSpansAtLeast + max_bytes_ / sizeof(TextSpan)) {
+    overflow();
   } else {
     text_.literal.push_back({begin, end});
   }

@@ -28,8 +28,9 @@ MarkedText literal_text(std::string bytes);
 
 /// Puts a MarkedText together from pieces; marks come along with the bytes they belong to.
 ///
-/// Holds at most `max_bytes`: what comes after is dropped, `overflowed` tells, and the budget, if
-/// there is one, has run out of memory, so that no shortened text goes anywhere.
+/// Holds at most `max_bytes`, and about as many bytes of spans: what comes after is dropped,
+/// `overflowed` tells, and the budget, if there is one, has run out of memory, so that no shortened
+/// text goes anywhere.
 class TextBuilder {
  public:
   explicit TextBuilder(std::size_t max_bytes, Budget* budget = nullptr)
