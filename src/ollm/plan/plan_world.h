@@ -142,9 +142,9 @@ class World {
     fill(dir / "snapshots" / commit);
   }
 
-  Result<PlannedReference> plan(std::string_view reference) {
+  Result<PlannedReference> plan(std::string_view reference, io::SystemCalls& calls = io::posix()) {
     config_.model_reference = reference;
-    return plan_reference(config_, environment_, machine_, options_);
+    return plan_reference(config_, environment_, machine_, options_, calls);
   }
 
   /// Text with the root's path as $ROOT, as goldens have it.

@@ -129,13 +129,13 @@ TEST_F(Reference, MaterializesUnderANameWithoutSlashes) {
 }
 
 TEST(Environment, PathsAreMadeAbsoluteWithoutTheProcess) {
-  const Environment environment{{{"HOME", "/home/a"}}, "/work"};
-  EXPECT_EQ(absolute_path("x/../y", environment), "/work/y");
-  EXPECT_EQ(absolute_path("", environment), "/work");
+  const Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
+  EXPECT_EQ(absolute_path("x/../y", environment), "/somewhere/y");
+  EXPECT_EQ(absolute_path("", environment), "/somewhere");
   EXPECT_EQ(absolute_path("/", environment), "/");
-  EXPECT_EQ(absolute_path("~x", environment), "/work/~x");
+  EXPECT_EQ(absolute_path("~x", environment), "/somewhere/~x");
   EXPECT_EQ(absolute_path("~/x/", environment), "/home/a/x");
-  EXPECT_EQ(absolute_path("~", Environment{{}, "/work"}), "/work/~");
+  EXPECT_EQ(absolute_path("~", Environment{{}, "/somewhere"}), "/somewhere/~");
 }
 
 TEST(Environment, OfTheProcessHasItsVariablesAndFolder) {

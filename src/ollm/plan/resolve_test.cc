@@ -197,30 +197,6 @@ TEST(Select, AMissingTensorIsNoMissingFile) {
   EXPECT_EQ(refusal(world, "./tiny").kind, ErrorKind::unsupported);
 }
 
-TEST(PlanReference, HoldsTheSettingsItIsGiven) {
-  World world;
-  world.llama("work/tiny");
-  world.config().verbose = world.config().quiet = true;
-  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::invalid_argument);
-}
-
-TEST(PlanReference, AStrategyThatCannotBeHadIsAnError) {
-  World world;
-  world.llama("work/tiny");
-  world.config().kv_cache_strategy = "paged";
-  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::unsupported);
-}
-
-TEST(PlanReference, TheEffectiveSettingsHaveWhatWasApplied) {
-  World world;
-  world.llama("work/tiny");
-  world.config().kv_cache_lifecycle = "persistent";
-  const auto planned = world.plan("./tiny");
-  ASSERT_TRUE(planned.ok());
-  EXPECT_EQ(planned->effective.kv_cache_strategy, "resident");
-  EXPECT_EQ(planned->effective.kv_cache_lifecycle, "runtime-scoped");
-}
-
 TEST(Payloads, TextThatIsNotUtf8IsReplaced) {
   RuntimePlan plan;
   plan.reason = "a\xFF\xC3\x28\xED\xA0\x80\xE2\x82\xAC";

@@ -347,6 +347,9 @@ TEST(Settings, AFieldOutsideOfItsTableIsToldWhereItBelongs) {
 TEST(Settings, WhatIsNotTomlIsToldWithItsLine) {
   EXPECT_THAT(Sources().toml("[runtime]\ndevice = \n").refused(),
               HasSubstr("ollm.toml:2: not TOML"));
+  // These broke an assertion and an assumption of the library.
+  EXPECT_THAT(Sources().toml("\uFEFB = 1\n").refused(), HasSubstr("ollm.toml:1: not TOML"));
+  EXPECT_THAT(Sources().toml("[#untime\n").refused(), HasSubstr("ollm.toml:1: not TOML"));
 }
 
 TEST(Settings, ProblemsOfAllLayersAreToldTogether) {
@@ -462,13 +465,13 @@ TEST(Settings, TheWindowIsResolvedWhereItApplies) {
 }
 
 TEST(SettingsPayload, OfARuntimeHasTheSeedsKeysInOrderThenOurs) {
-  const Environment environment{{{"HOME", "/home/a"}}, "/work"};
+  const Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
   RuntimeConfig config;
   config.models_dir = "~/models";
   EXPECT_EQ(runtime_config_payload(config, environment).dump(),
             R"({"model_reference":"llama3-1B-chat","models_dir":"/home/a/models","device":"cpu",)"
             R"("backend":null,"adapter_dir":null,"multimodal":false,"use_specialization":true,)"
-            R"("cache_dir":"/work/kv_cache","use_cache":true,"kv_cache_strategy":"auto",)"
+            R"("cache_dir":"/somewhere/kv_cache","use_cache":true,"kv_cache_strategy":"auto",)"
             R"("strategy_selector_profile":"balanced","kv_cache_lifecycle":"runtime-scoped",)"
             R"("kv_cache_adaptation_mode":"observe-only","kv_cache_window_tokens":null,)"
             R"("dense_projection_chunk_rows":null,"offload_cpu_layers":0,)"

@@ -1,0 +1,42 @@
+// Any bytes as a TOML file, and as values of the environment: settings or an error, never else; and
+// what was taken is within the limits that its table states.
+// links: ollm_plan nlohmann_json::nlohmann_json fmt::fmt
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "ollm/base/check.h"
+#include "ollm/plan/payloads.h"
+#include "ollm/plan/settings_layers.h"
+
+namespace {
+
+void hold(const ollm::Result<ollm::plan::Settings>& settings) {
+  if (!settings.ok()) {
+    OLLM_CHECK(settings.error().kind == ollm::ErrorKind::invalid_argument);
+    OLLM_CHECK(!settings.error().message.empty());
+    return;
+  }
+  OLLM_CHECK(ollm::plan::check_settings(*settings).ok());
+  OLLM_CHECK(!ollm::plan::config_show_payload(*settings).dump().empty());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  hold(ollm::plan::merge_layers({ollm::plan::read_toml(text, "ollm.toml")}));
+
+  // The first byte picks a field, the rest is its value; then a whole section.
+  const auto fields = ollm::plan::settings_fields();
+  ollm::plan::Environment environment;
+  environment.working_directory = "/";
+  const std::string value(text.substr(size == 0 ? 0 : 1));
+  const std::size_t index = size == 0 ? 0 : data[0] % fields.size();
+  environment.variables[fields[index].environment_name()] = value;
+  environment.variables["OLLM_RUNTIME"] = value;
+  hold(ollm::plan::merge_layers({ollm::plan::read_environment(environment)}));
+  return 0;
+}

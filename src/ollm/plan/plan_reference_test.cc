@@ -1,0 +1,181 @@
+// Planning as a whole: how little it reads, what it does on a disk that fails, and what becomes of
+// real models of every kind.
+#include "ollm/plan/plan_reference.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ollm/io/faulty_system_calls.h"
+#include "ollm/plan/plan_world.h"
+#include "tests/test_data.h"
+
+namespace ollm::plan {
+namespace {
+
+using ::testing::HasSubstr;
+using Call = io::FaultySystemCalls::Call;
+
+TEST(PlanReference, HoldsTheSettingsItIsGiven) {
+  World world;
+  world.llama("work/tiny");
+  world.config().verbose = world.config().quiet = true;
+  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::invalid_argument);
+}
+
+TEST(PlanReference, AStrategyThatCannotBeHadIsAnError) {
+  World world;
+  world.llama("work/tiny");
+  world.config().kv_cache_strategy = "paged";
+  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::unsupported);
+}
+
+TEST(PlanReference, TheEffectiveSettingsHaveWhatWasApplied) {
+  World world;
+  world.llama("work/tiny");
+  world.config().kv_cache_lifecycle = "persistent";
+  const auto planned = world.plan("./tiny");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_EQ(planned->effective.kv_cache_strategy, "resident");
+  EXPECT_EQ(planned->effective.kv_cache_lifecycle, "runtime-scoped");
+}
+
+TEST(PlanReference, ReadsHeadersAlone) {
+  World world;
+  Json config = tiny_config("llama", "LlamaForCausalLM");
+  config["vocab_size"] = 1 << 18;  // 16 MiB of embedding and head
+  auto tensors = tiny_tensors();
+  tensors.front().shape[0] = tensors.back().shape[0] = 1 << 18;
+  world.model("work/tiny", config, tensors);
+  io::FaultySystemCalls calls;
+  const auto planned = world.plan("./tiny", calls);
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
+  EXPECT_GT(calls.bytes_read(), 0u);
+  EXPECT_LT(calls.bytes_read(), 64u << 10);
+  EXPECT_EQ(calls.bytes_written(), 0u);
+}
+
+TEST(PlanReference, ADiskThatFailsAtAnyCallGivesAPlanOrAnError) {
+  World world;
+  const std::string commit = "0123456789abcdef0123456789abcdef01234567";
+  world.snapshot("models--org--name", "main", commit, [&](const auto& dir) { world.llama(dir); });
+  for (const Call call :
+       {Call::open, Call::pread, Call::fstat, Call::stat, Call::lstat, Call::realpath}) {
+    for (std::uint64_t k = 0;; ++k) {
+      io::FaultySystemCalls calls;
+      calls.fail(call, k, EIO, io::FaultySystemCalls::Repeat::sticky);
+      {
+        const auto planned = world.plan("org/name", calls);
+        ASSERT_TRUE(planned.ok()) << planned.error().message;
+        const Selection& selection = planned->selection;
+        EXPECT_EQ(selection.plan.is_executable(), !selection.refusal.has_value());
+      }
+      EXPECT_EQ(calls.open_files(), 0u);
+      if (calls.count(call) <= k) break;
+      ASSERT_LT(k, 1000u);
+    }
+  }
+}
+
+TEST(PlanReference, ACacheThatCannotBeReadIsAnIoError) {
+  World world;
+  world.write("hub/models--org--name/refs/main", "0123456789abcdef0123456789abcdef01234567");
+  io::FaultySystemCalls calls;
+  calls.restrict_to("refs/main");
+  calls.fail(Call::pread, 0, EIO, io::FaultySystemCalls::Repeat::sticky);
+  const auto planned = world.plan("org/name", calls);
+  ASSERT_TRUE(planned.ok());
+  ASSERT_TRUE(planned->selection.refusal.has_value());
+  EXPECT_EQ(planned->selection.refusal->kind, ErrorKind::io);
+}
+
+// What becomes of a model of another implementation; `why` is a part of the reason of those that
+// cannot run.
+struct GoldenModel {
+  const char* name;
+  const char* backend;   // nullptr: none
+  const char* provider;  // nullptr: none
+  const char* why;
+};
+
+const GoldenModel kGoldenModels[] = {
+    {"llama", "optimized-native", "llama-native", ""},
+    {"llama-bf16", "optimized-native", "llama-native", ""},
+    {"llama-bias-mha", "optimized-native", "llama-native", ""},
+    {"llama-f16", "optimized-native", "llama-native", ""},
+    {"llama-linear-rope", "optimized-native", "llama-native", ""},
+    {"llama-shards", "optimized-native", "llama-native", ""},
+    {"llama-yarn", "optimized-native", "llama-native", ""},
+    {"llama3-rope", "optimized-native", "llama-native", ""},
+    {"qwen2", "native-generic", nullptr, ""},
+    {"qwen3", "native-generic", nullptr, ""},
+    {"qwen3-bf16", "native-generic", nullptr, ""},
+    {"phi3", "native-generic", nullptr, ""},
+    {"mistral", "native-generic", nullptr, ""},
+    {"smollm3", "native-generic", nullptr, ""},
+    {"olmo2", "native-generic", nullptr, ""},
+    {"granite", "native-generic", nullptr, ""},
+    {"starcoder2", "native-generic", nullptr, ""},
+    {"gemma3-text", nullptr, "gemma3-native", "not built yet"},
+    {"gemma3-text-bf16", nullptr, "gemma3-native", "not built yet"},
+    {"gpt-oss", nullptr, "gpt-oss-native", "not built yet"},
+    {"gpt-oss-bf16", nullptr, "gpt-oss-native", "not built yet"},
+    {"gpt-oss-mxfp4", nullptr, "gpt-oss-native", ""},
+    {"qwen3-next", nullptr, "qwen3-next-native", "not built yet"},
+    {"qwen3-next-bf16", nullptr, "qwen3-next-native", "not built yet"},
+    {"qwen3-moe", nullptr, nullptr, ""},
+    {"mixtral", nullptr, nullptr, ""},
+    {"deepseek-v3", nullptr, nullptr, ""},
+    {"cohere2", nullptr, nullptr, ""},
+    {"gemma2", nullptr, nullptr, ""},
+    {"glm4", nullptr, nullptr, ""},
+    {"gpt2", nullptr, nullptr, "architecture GPT2LMHeadModel is not executable"},
+    {"t5", nullptr, nullptr, "composes a causal-lm alone"},
+};
+
+class GoldenModels : public ::testing::TestWithParam<GoldenModel> {
+ protected:
+  void expect_plan(World& world) {
+    const auto planned = world.plan("./model");
+    ASSERT_TRUE(planned.ok()) << planned.error().message;
+    const RuntimePlan& plan = planned->selection.plan;
+    const GoldenModel& expected = GetParam();
+    EXPECT_EQ(plan.backend_id.value_or("none"), expected.backend ? expected.backend : "none")
+        << plan.reason;
+    EXPECT_EQ(plan.specialization_provider_id.value_or("none"),
+              expected.provider ? expected.provider : "none");
+    EXPECT_EQ(plan.is_executable(), plan.support_level != SupportLevel::unsupported);
+    EXPECT_THAT(plan.reason, HasSubstr(expected.why));
+    RecordProperty("reason", plan.reason);
+  }
+};
+
+TEST_P(GoldenModels, PlanAsTheirFamilyOrTheirStructure) {
+  OLLM_NEED_TEST_DATA(data);
+  World world;
+  std::filesystem::copy(data / "golden/models" / GetParam().name, world.root() / "work/model");
+  expect_plan(world);
+}
+
+TEST_P(GoldenModels, PlanAlikeInTheNewFormOfTheirConfig) {
+  OLLM_NEED_TEST_DATA(data);
+  World world;
+  const std::filesystem::path dir = world.root() / "work/model";
+  std::filesystem::copy(data / "golden/models" / GetParam().name, dir);
+  std::filesystem::rename(dir / "config.v5.json", dir / "config.json");
+  expect_plan(world);
+}
+
+std::string model_name(const ::testing::TestParamInfo<GoldenModel>& model) {
+  std::string name = model.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenModels, ::testing::ValuesIn(kGoldenModels), model_name);
+
+}  // namespace
+}  // namespace ollm::plan
