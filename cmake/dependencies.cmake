@@ -6,6 +6,7 @@ find_package(nlohmann_json 3.11 REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 find_package(fmt REQUIRED)
+find_package(Protobuf 3.21 REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3)  # its headers alone, so that fuzzing sees it
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)

@@ -45,7 +45,8 @@ def make_text(rnd, code_points, specials):
 def ask(ollm, command, folder, lines):
     done = subprocess.run([ollm, command, folder, "--jsonl"], input="".join(json.dumps(line) + "\n" for line in lines),
                           capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    # Not splitlines: a string may hold U+2028.
+    return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
 
 
 def compare(ollm, folder, texts, rnd, code_points):

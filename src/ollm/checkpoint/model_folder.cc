@@ -26,13 +26,14 @@ constexpr std::string_view kShardIndex = "model.safetensors.index.json";
 constexpr std::uint64_t kTokenizerBytes = 256u << 20;
 constexpr std::uint64_t kTextBytes = 64u << 20;
 
-constexpr std::array<std::string_view, 10> kTokenizerFiles{
+constexpr std::array<std::string_view, 11> kTokenizerFiles{
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
     "tokenizer.model",
+    "spiece.model",
     "vocab.json",
     "merges.txt",
     "tekken.json",

@@ -69,8 +69,8 @@ class ModelFolder {
   Result<void> check_unchanged() const;
 
   /// The tokenizer's files that are there, of: tokenizer.json, tokenizer_config.json,
-  /// special_tokens_map.json, added_tokens.json, chat_template.jinja, tokenizer.model, vocab.json,
-  /// merges.txt, tekken.json, tiktoken.model.
+  /// special_tokens_map.json, added_tokens.json, chat_template.jinja, tokenizer.model,
+  /// spiece.model, vocab.json, merges.txt, tekken.json, tiktoken.model.
   const std::vector<std::string>& tokenizer_files() const;
   /// Whether a file of that name is there; any plain name.
   bool has_file(std::string_view name) const;

@@ -75,7 +75,8 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
   OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
   if (text) {
     state->text = std::move(text);
-  } else if (folder.has_file("tokenizer.json") || folder.has_file("tokenizer.model")) {
+  } else if (folder.has_file("tokenizer.json") || folder.has_file("tokenizer.model") ||
+             folder.has_file("spiece.model")) {
     OLLM_TRY(state->text, Text::open_folder(folder));
   }
   state->load_s = runtime::monotonic_seconds() - begin;

@@ -118,7 +118,12 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
   OLLM_TRY(const std::string config_json, read("tokenizer_config.json"));
   OLLM_TRY(const std::string special_json, read("special_tokens_map.json"));
   OLLM_TRY(const std::string added_json, read("added_tokens.json"));
-  OLLM_TRY(const std::string sentencepiece, read("tokenizer.model"));
+  // T5 has its own name for it.
+  OLLM_TRY(const std::string sentencepiece,
+           read(folder.has_file("tokenizer.model") ? "tokenizer.model" : "spiece.model"));
+  std::string_view other_form;
+  for (const std::string_view name : {"tiktoken.model", "tekken.json", "vocab.json"})
+    if (other_form.empty() && folder.has_file(name)) other_form = name;
   OLLM_TRY(const std::optional<std::string> template_source,
            folder.read_optional_text("chat_template.jinja"));
   OLLM_TRY(text::Tokenizer tokenizer,
@@ -126,7 +131,8 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
                                   .tokenizer_config_json = config_json,
                                   .special_tokens_map_json = special_json,
                                   .added_tokens_json = added_json,
-                                  .sentencepiece_model = sentencepiece}));
+                                  .sentencepiece_model = sentencepiece,
+                                  .other_form = other_form}));
   OLLM_TRY(text::ChatTemplateSources templates,
            text::chat_templates_of(config_json, template_source));
   OLLM_TRY(Json special_tokens, text::special_token_variables(config_json));

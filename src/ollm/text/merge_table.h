@@ -43,6 +43,24 @@ class MergeTable {
     return slots_[index];
   }
 
+  /// Whether `keep(slot)` is true of every merge.
+  template <typename Keep>
+  bool all_of(const Keep& keep) const {
+    return std::all_of(slots_.begin(), slots_.end(),
+                       [&](const Slot& slot) { return slot.pair == kEmpty || keep(slot); });
+  }
+  /// The merges of which `keep(slot)` is true.
+  template <typename Keep>
+  MergeTable copy_if(const Keep& keep) const {
+    MergeTable out(slots_.size() * 2 / 3);
+    for (const Slot& slot : slots_) {
+      if (slot.pair == kEmpty || !keep(slot)) continue;
+      out.set(static_cast<TokenId>(slot.pair >> 32), static_cast<TokenId>(slot.pair & UINT32_MAX),
+              slot.rank, slot.result);
+    }
+    return out;
+  }
+
   std::size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
 
  private:

@@ -18,10 +18,23 @@
 
 namespace ollm::text {
 
+/// Which ids no text may spell, by id: control tokens, in text of users.
+using ClosedIds = std::vector<bool>;
+
 /// Working memory of a model: one per thread that encodes, handed in with every word.
 class ModelScratch {
  public:
+  explicit ModelScratch(const ClosedIds* closed) : closed_(closed) {}
   virtual ~ModelScratch() = default;
+
+  /// Whether the token counts as not in the vocabulary. It may still be the unknown token.
+  bool is_closed(TokenId id) const {
+    return closed_ != nullptr && static_cast<std::size_t>(id) < closed_->size() &&
+           (*closed_)[static_cast<std::size_t>(id)];
+  }
+
+ private:
+  const ClosedIds* closed_;
 };
 
 /// Constant once made; any number of threads may call it at once, each with its own scratch.
@@ -29,7 +42,8 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  virtual std::unique_ptr<ModelScratch> make_scratch() const = 0;
+  /// `closed` must outlive the scratch; null where text may spell every token.
+  virtual std::unique_ptr<ModelScratch> make_scratch(const ClosedIds* closed) const = 0;
 
   /// Appends the ids of one word (valid UTF-8, not empty) to `out`.
   /// Errors: unsupported where a character is not in the vocabulary and the unknown token is
@@ -76,6 +90,7 @@ struct UnigramOptions {
   std::vector<double> scores;  // by id
   std::optional<TokenId> unk_id;
   bool byte_fallback = false;
+  ClosedIds closed;  // tokens that no text spells, for whoever encodes; the unknown one may be
 };
 ModelPtr make_unigram_model(Vocabulary vocabulary, UnigramOptions options);
 

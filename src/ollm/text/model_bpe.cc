@@ -22,6 +22,19 @@ constexpr std::size_t kShortWord = 48;
 
 class BpeScratch final : public ModelScratch {
  public:
+  BpeScratch(const MergeTable& all_merges, const ClosedIds* closed)
+      : ModelScratch(closed), merges_(&all_merges) {
+    if (closed == nullptr) return;
+    const auto is_open = [this](const MergeTable::Slot& slot) { return !is_closed(slot.result); };
+    if (all_merges.all_of(is_open)) return;
+    open_merges_.emplace(all_merges.copy_if(is_open));
+    merges_ = &*open_merges_;
+  }
+  BpeScratch(const BpeScratch&) = delete;
+  BpeScratch& operator=(const BpeScratch&) = delete;
+
+  const MergeTable& merges() const { return *merges_; }
+
   WordCache cache;
   std::vector<TokenId> symbols;
   std::string piece;
@@ -29,6 +42,10 @@ class BpeScratch final : public ModelScratch {
   std::vector<std::uint32_t> previous;
   std::vector<std::uint32_t> next;
   std::vector<std::uint64_t> queue;
+
+ private:
+  const MergeTable* merges_;               // the model's, or open_merges_
+  std::optional<MergeTable> open_merges_;  // where some merge ends in a closed id
 };
 
 // The pairs of characters at which two tokens meet in some merge. Between any other two, no merge
@@ -81,8 +98,8 @@ class BpeModel final : public Model {
     find_joints(merges);
   }
 
-  std::unique_ptr<ModelScratch> make_scratch() const override {
-    return std::make_unique<BpeScratch>();
+  std::unique_ptr<ModelScratch> make_scratch(const ClosedIds* closed) const override {
+    return std::make_unique<BpeScratch>(merges_, closed);
   }
 
   Result<void> tokenize(std::string_view word, ModelScratch& scratch_base,
@@ -119,7 +136,9 @@ class BpeModel final : public Model {
       if (options_.ignore_merges) {
         scratch.piece.clear();
         byte_level::append_encoded(scratch.piece, word);
-        if (const auto id = vocabulary_.find(scratch.piece)) scratch.symbols.assign(1, *id);
+        if (const auto id = vocabulary_.find(scratch.piece); id && !scratch.is_closed(*id)) {
+          scratch.symbols.assign(1, *id);
+        }
       }
       merge(scratch, out);
     }
@@ -181,7 +200,7 @@ class BpeModel final : public Model {
   Result<void> make_ids(std::string_view word, BpeScratch& scratch,
                         std::vector<TokenId>& out) const {
     if (options_.ignore_merges) {
-      if (const auto id = vocabulary_.find(word)) {
+      if (const auto id = vocabulary_.find(word); id && !scratch.is_closed(*id)) {
         out.push_back(*id);
         return {};
       }
@@ -257,20 +276,21 @@ class BpeModel final : public Model {
     return true;
   }
 
-  void merge(BpeScratch& scratch, std::vector<TokenId>& out) const {
+  static void merge(BpeScratch& scratch, std::vector<TokenId>& out) {
     if (scratch.symbols.size() <= kShortWord) {
-      merge_short(scratch.symbols, out);
+      merge_short(scratch.merges(), scratch.symbols, out);
     } else {
       merge_long(scratch, out);
     }
   }
 
-  void merge_short(std::vector<TokenId>& symbols, std::vector<TokenId>& out) const {
+  static void merge_short(const MergeTable& merges, std::vector<TokenId>& symbols,
+                          std::vector<TokenId>& out) {
     std::array<std::uint32_t, kShortWord> ranks;
     std::array<TokenId, kShortWord> results;
     std::size_t count = symbols.size();
     const auto look_up = [&](std::size_t i) {
-      const MergeTable::Slot& slot = merges_.find(symbols[i], symbols[i + 1]);
+      const MergeTable::Slot& slot = merges.find(symbols[i], symbols[i + 1]);
       ranks[i] = slot.rank;
       results[i] = slot.result;
     };
@@ -296,8 +316,9 @@ class BpeModel final : public Model {
 
   // O(n log n): a queue of (rank, position), and links to the neighbours that are left. An entry
   // whose pair has changed since is passed over.
-  void merge_long(BpeScratch& scratch, std::vector<TokenId>& out) const {
+  static void merge_long(BpeScratch& scratch, std::vector<TokenId>& out) {
     constexpr std::uint32_t kEnd = UINT32_MAX;
+    const MergeTable& merges = scratch.merges();
     std::vector<TokenId>& symbols = scratch.symbols;
     const auto count = static_cast<std::uint32_t>(symbols.size());
     auto& previous = scratch.previous;
@@ -307,7 +328,7 @@ class BpeModel final : public Model {
     next.resize(count);
     queue.clear();
     const auto entry_of = [&](std::uint32_t at) -> std::uint64_t {
-      return std::uint64_t{merges_.find(symbols[at], symbols[next[at]]).rank} << 32 | at;
+      return std::uint64_t{merges.find(symbols[at], symbols[next[at]]).rank} << 32 | at;
     };
     const auto is_merge = [](std::uint64_t entry) { return entry >> 32 != MergeTable::kNoRank; };
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -332,7 +353,7 @@ class BpeModel final : public Model {
       const auto at = static_cast<std::uint32_t>(entry);
       if (symbols[at] < 0 || next[at] == kEnd) continue;
       const std::uint32_t right = next[at];
-      const MergeTable::Slot& slot = merges_.find(symbols[at], symbols[right]);
+      const MergeTable::Slot& slot = merges.find(symbols[at], symbols[right]);
       if (slot.rank != entry >> 32) continue;
       symbols[at] = slot.result;
       symbols[right] = -1;

@@ -9,6 +9,8 @@
 #include <set>
 #include <utility>
 
+#include "ollm/text/serde_number.h"
+
 namespace ollm::text {
 namespace {
 
@@ -102,7 +104,7 @@ Result<void> read_vocab_list(const dom::array& array, ModelFields& out) {
     if (auto added = out.vocabulary.add_or_replace(token, id); !added.ok()) {
       return std::move(added).error().within("model: vocab");
     }
-    out.scores.push_back(score);
+    out.scores.push_back(serde_number(score));
   }
   out.is_list = true;
   return {};

@@ -26,6 +26,7 @@ struct Arrival {
 
 class UnigramScratch final : public ModelScratch {
  public:
+  using ModelScratch::ModelScratch;
   WordCache cache;
   std::vector<Arrival> best;
   std::vector<TextSpan> pieces;
@@ -41,6 +42,7 @@ class UnigramModel final : public Model {
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < options_.scores.size(); ++i) {
       const auto id = static_cast<TokenId>(i);
+      if (is_closed(id)) continue;
       const std::string_view token = *vocabulary_.at(id);
       if (vocabulary_.find(token) == id) strings.emplace_back(token, id);
       least = std::min(least, options_.scores[i]);
@@ -52,8 +54,8 @@ class UnigramModel final : public Model {
     }
   }
 
-  std::unique_ptr<ModelScratch> make_scratch() const override {
-    return std::make_unique<UnigramScratch>();
+  std::unique_ptr<ModelScratch> make_scratch(const ClosedIds* closed) const override {
+    return std::make_unique<UnigramScratch>(closed);
   }
 
   Result<void> tokenize(std::string_view word, ModelScratch& scratch_base,
@@ -62,7 +64,7 @@ class UnigramModel final : public Model {
     const bool cached = word.size() <= WordCache::kMaxBytes;
     if (cached && scratch.cache.find(word, out)) return {};
     const std::size_t before = out.size();
-    OLLM_TRY_VOID(find_best(word, scratch.best));
+    OLLM_TRY_VOID(find_best(word, scratch));
     append_best(word, scratch, out);
     if (cached) scratch.cache.put(word, std::span(out).subspan(before));
     return {};
@@ -74,7 +76,8 @@ class UnigramModel final : public Model {
   }
 
  private:
-  Result<void> find_best(std::string_view word, std::vector<Arrival>& best) const {
+  Result<void> find_best(std::string_view word, UnigramScratch& scratch) const {
+    std::vector<Arrival>& best = scratch.best;
     best.assign(word.size() + 1, Arrival());
     for (std::size_t at = 0; at < word.size();) {
       const double here = best[at].score;
@@ -89,6 +92,7 @@ class UnigramModel final : public Model {
         }
       };
       trie_.match(word, at, [&](std::int32_t id, std::size_t length) {
+        if (scratch.is_closed(id)) return;
         arrive(length, options_.scores[static_cast<std::size_t>(id)], id);
         has_single = has_single || length == character;
       });
@@ -135,12 +139,13 @@ class UnigramModel final : public Model {
         continue;
       }
       const TextSpan span = scratch.pieces[i];
-      append_unknown(word.substr(span.begin, span.end - span.begin), out);
+      append_unknown(word.substr(span.begin, span.end - span.begin), scratch, out);
     }
   }
 
-  void append_unknown(std::string_view piece, std::vector<TokenId>& out) const {
-    if (const auto id = vocabulary_.find(piece)) {
+  void append_unknown(std::string_view piece, const UnigramScratch& scratch,
+                      std::vector<TokenId>& out) const {
+    if (const auto id = vocabulary_.find(piece); id && !scratch.is_closed(*id) && !is_closed(*id)) {
       out.push_back(*id);
       return;
     }
@@ -152,6 +157,11 @@ class UnigramModel final : public Model {
       return;
     }
     out.push_back(*options_.unk_id);
+  }
+
+  bool is_closed(TokenId id) const {
+    const auto index = static_cast<std::size_t>(id);
+    return index < options_.closed.size() && options_.closed[index];
   }
 
   Vocabulary vocabulary_;

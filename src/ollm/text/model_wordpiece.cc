@@ -11,7 +11,10 @@
 namespace ollm::text {
 namespace {
 
-class NoScratch final : public ModelScratch {};
+class NoScratch final : public ModelScratch {
+ public:
+  using ModelScratch::ModelScratch;
+};
 
 Error no_unknown(std::string_view word, std::string_view unk_token) {
   return fail(ErrorKind::unsupported,
@@ -38,11 +41,11 @@ class WordPieceModel final : public Model {
     unk_ = vocabulary_.find(options_.unk_token);
   }
 
-  std::unique_ptr<ModelScratch> make_scratch() const override {
-    return std::make_unique<NoScratch>();
+  std::unique_ptr<ModelScratch> make_scratch(const ClosedIds* closed) const override {
+    return std::make_unique<NoScratch>(closed);
   }
 
-  Result<void> tokenize(std::string_view word, ModelScratch&,
+  Result<void> tokenize(std::string_view word, ModelScratch& scratch,
                         std::vector<TokenId>& out) const override {
     std::size_t characters = 0;
     for (const char byte : word) characters += unicode::is_utf8_continuation(byte) ? 0 : 1;
@@ -52,6 +55,7 @@ class WordPieceModel final : public Model {
       TokenId longest = -1;
       std::size_t length = 0;
       (at == 0 ? first_ : continuing_).match(word, at, [&](std::int32_t id, std::size_t bytes) {
+        if (scratch.is_closed(id)) return;
         longest = id;
         length = bytes;
       });
@@ -86,14 +90,14 @@ class WordLevelModel final : public Model {
         unk_token_(std::move(unk_token)),
         unk_(vocabulary_.find(unk_token_)) {}
 
-  std::unique_ptr<ModelScratch> make_scratch() const override {
-    return std::make_unique<NoScratch>();
+  std::unique_ptr<ModelScratch> make_scratch(const ClosedIds* closed) const override {
+    return std::make_unique<NoScratch>(closed);
   }
 
-  Result<void> tokenize(std::string_view word, ModelScratch&,
+  Result<void> tokenize(std::string_view word, ModelScratch& scratch,
                         std::vector<TokenId>& out) const override {
     auto id = vocabulary_.find(word);
-    if (!id) id = unk_;
+    if (!id || scratch.is_closed(*id)) id = unk_;
     if (!id) return no_unknown(word, unk_token_);
     out.push_back(*id);
     return {};

@@ -41,25 +41,44 @@ Result<void> check_text(std::string_view text, const EncodeOptions& options) {
   return {};
 }
 
+// Control tokens that stand in the vocabulary too, where a model might find them (Unigram does).
+// One of a single character stays: there is no other way to write that character.
+ClosedIds closed_ids(const AddedTokens& added, const Vocabulary& vocabulary) {
+  ClosedIds closed;
+  for (const AddedToken& token : added.all()) {
+    const bool is_character =
+        !token.content.empty() && unicode::utf8_length(token.content[0]) == token.content.size();
+    if (!token.special || is_character || vocabulary.find(token.content) != token.id) continue;
+    const auto index = static_cast<std::size_t>(token.id);
+    if (index >= closed.size()) closed.resize(index + 1);
+    closed[index] = true;
+  }
+  return closed;
+}
+
 }  // namespace
 
 Tokenizer::State::State(TokenizerParts parts, AddedTokens added)
     : parts_(std::move(parts)),
       added_(std::move(added)),
       vocabulary_size_(std::max(parts_.model->vocabulary().size(), added_.size())),
+      closed_(closed_ids(added_, parts_.model->vocabulary())),
       needs_origin_(parts_.pre_tokenizer && parts_.pre_tokenizer->needs_origin()) {}
 
-std::unique_ptr<EncodeScratch> Tokenizer::State::take_scratch() const {
+std::unique_ptr<EncodeScratch> Tokenizer::State::take_scratch(bool closed) const {
+  std::unique_ptr<EncodeScratch> scratch;
   {
     const std::lock_guard lock(mutex_);
     if (!free_.empty()) {
-      std::unique_ptr<EncodeScratch> scratch = std::move(free_.back());
+      scratch = std::move(free_.back());
       free_.pop_back();
-      return scratch;
     }
   }
-  auto scratch = std::make_unique<EncodeScratch>();
-  scratch->model = parts_.model->make_scratch();
+  if (!scratch) scratch = std::make_unique<EncodeScratch>();
+  closed = closed && !closed_.empty();
+  auto& model = closed ? scratch->closed_model : scratch->open_model;
+  if (!model) model = parts_.model->make_scratch(closed ? &closed_ : nullptr);
+  scratch->model = model.get();
   return scratch;
 }
 
@@ -104,7 +123,8 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text,
   OLLM_TRY_VOID(check_text(text, options));
   std::vector<TokenId> ids;
   ids.reserve(text.size() / 4 + 8);
-  std::unique_ptr<EncodeScratch> scratch = state_->take_scratch();
+  std::unique_ptr<EncodeScratch> scratch =
+      state_->take_scratch(!options.parse_special || !options.literal.empty());
   auto done = state_->encode(text, options, *scratch, ids);
   if (text.size() <= kKeptScratchTextBytes) state_->give_back(std::move(scratch));
   if (!done.ok()) return std::move(done).error().within("encode");

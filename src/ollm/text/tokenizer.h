@@ -23,6 +23,7 @@ struct TokenizerFiles {
   std::string_view special_tokens_map_json = {};
   std::string_view added_tokens_json = {};
   std::string_view sentencepiece_model = {};  // bytes of tokenizer.model
+  std::string_view other_form = {};           // name of a file of another form, for the error
 };
 
 struct EncodeOptions {
@@ -30,8 +31,9 @@ struct EncodeOptions {
   bool add_special = true;
 
   /// Whether the text of a control token (an added token marked special) means that token. If not,
-  /// it is text like any other: what a user writes cannot speak for the system. Added tokens that
-  /// are not special are ordinary vocabulary, and are found either way.
+  /// it is text like any other: what a user writes cannot speak for the system. A model that has
+  /// the token in its own vocabulary does not find it there either (but one of a single character).
+  /// Added tokens that are not special are ordinary vocabulary, and are found either way.
   bool parse_special = false;
 
   /// With parse_special, spans in bytes of the text in which control tokens are text all the same,
@@ -45,6 +47,7 @@ class Tokenizer {
  public:
   /// Reads a tokenizer. tokenizer.json decides; tokenizer_config.json counts for added tokens that
   /// it lacks and, where its post-processor adds nothing, for add_bos_token and add_eos_token.
+  /// Without it a SentencePiece model does, as the tokenizer_class of the config reads it.
   /// `clean_up_tokenization_spaces` is never applied.
   /// Errors: not_found without any file that defines a tokenizer; corrupt and unsupported, naming
   /// file, field and value.
@@ -76,7 +79,8 @@ class Tokenizer {
   bool is_special(TokenId id) const;
 
   /// Bytes held while nothing is encoded, for the memory ledger; an estimate within some percent.
-  /// Each thread that encodes at the same time adds about 1.2 MiB.
+  /// Each thread that encodes at the same time adds about 1.2 MiB, and as much
+  /// again where it encodes texts with and without `parse_special`.
   std::size_t memory_bytes() const;
 
  private:

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ollm/text/json_fields.h"
+#include "ollm/text/sentencepiece_config.h"
 #include "ollm/text/tokenizer_blocks.h"
 
 namespace ollm::text {
@@ -27,12 +28,14 @@ std::optional<std::string> token_content(const Fields& config, std::string_view 
 }
 
 // add_bos_token and add_eos_token, for a file whose post-processor adds nothing.
-Result<void> add_flagged(const Fields& config, bool at_the_end, TokenizerContent& content) {
+Result<void> add_flagged(const Fields& config, bool at_the_end, const AddedByDefault& by_default,
+                         TokenizerContent& content) {
   const std::string_view flag = at_the_end ? "add_eos_token" : "add_bos_token";
   const std::string_view name = at_the_end ? "eos_token" : "bos_token";
-  OLLM_TRY(const bool add, config.boolean(flag, false));
+  OLLM_TRY(const bool add, config.boolean(flag, at_the_end ? by_default.eos : by_default.bos));
   if (!add) return {};
-  const auto token = token_content(config, name);
+  auto token = token_content(config, name);
+  if (!token) token = at_the_end ? by_default.eos_token : by_default.bos_token;
   if (!token) {
     return fail(ErrorKind::corrupt,
                 fmt::format("{}: {} is true and there is no {}", config.where(), flag, name));
@@ -148,31 +151,45 @@ Result<void> add_from_other_files(const TokenizerFiles& files, const Fields& con
 }  // namespace
 
 Result<TokenizerContent> read_tokenizer_files(const TokenizerFiles& files) {
-  if (files.tokenizer_json.empty()) {
-    if (!files.sentencepiece_model.empty()) {
-      return fail(ErrorKind::unsupported,
-                  "tokenizer.model: SentencePiece models are not built; in Transformers, "
-                  "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes a "
-                  "tokenizer.json from it");
-    }
-    return fail(ErrorKind::not_found,
-                "no tokenizer.json; in Transformers, "
-                "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes one from the "
-                "other forms of a tokenizer");
-  }
-  TokenizerContent content;
-  OLLM_TRY(content.parts, read_tokenizer_json(files.tokenizer_json));
   OLLM_TRY(const Json config_json, parse(files.tokenizer_config_json, "tokenizer_config.json"));
   const Fields config(config_json, "tokenizer_config.json");
+  TokenizerContent content;
+  AddedByDefault by_default;
+  std::string_view source = "tokenizer.json";
+  if (!files.tokenizer_json.empty()) {
+    OLLM_TRY(content.parts, read_tokenizer_json(files.tokenizer_json));
+  } else if (!files.sentencepiece_model.empty()) {
+    source = "tokenizer.model";
+    OLLM_TRY(SentencePieceTokenizer read,
+             read_sentencepiece_tokenizer(files.sentencepiece_model, config));
+    content.parts = std::move(read.parts);
+    by_default = std::move(read.by_default);
+    // The flags that the config gives to a token go before those of its kind of piece.
+    std::vector<AddedToken> pieces;
+    std::swap(pieces, content.parts.added_tokens);
+    OLLM_TRY_VOID(add_from_decoder(config, content.parts));
+    for (AddedToken& token : pieces) add_missing(std::move(token), content.parts);
+  } else {
+    return fail(files.other_form.empty() ? ErrorKind::not_found : ErrorKind::unsupported,
+                fmt::format("{}; {}",
+                            files.other_form.empty()
+                                ? "no tokenizer.json and no tokenizer.model"
+                                : fmt::format("{}: this form of a tokenizer is not built, and "
+                                              "there is no tokenizer.json",
+                                              files.other_form),
+                            kHowToGetTokenizerJson));
+  }
   OLLM_TRY_VOID(add_from_other_files(files, config, content.parts));
   auto added = AddedTokens::make(std::move(content.parts.added_tokens),
                                  content.parts.model->vocabulary(), content.parts.normalizer.get());
-  if (!added.ok()) return std::move(added).error().within("tokenizer.json: added_tokens");
+  if (!added.ok()) {
+    return std::move(added).error().within(fmt::format("{}: added_tokens", source));
+  }
   content.added = std::move(added).value();
   content.parts.added_tokens.clear();
   if (!content.parts.post_processor.decides) {
-    OLLM_TRY_VOID(add_flagged(config, false, content));
-    OLLM_TRY_VOID(add_flagged(config, true, content));
+    OLLM_TRY_VOID(add_flagged(config, false, by_default, content));
+    OLLM_TRY_VOID(add_flagged(config, true, by_default, content));
   }
   return content;
 }

@@ -106,6 +106,36 @@ TEST_P(GoldenTokenizer, StreamsEverySequence) {
   }
 }
 
+// Users' text is not parsed for control tokens, and no model finds them by itself.
+TEST_P(GoldenTokenizer, TheTextOfEveryControlTokenIsText) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = data / "golden" / "tokenizers" / GetParam();
+  const Tokenizer tokenizer = load(folder);
+  const json file = json::parse(read_file(folder / "tokenizer.json"));
+  const json& model = file.at("model");
+  std::optional<TokenId> unknown;  // what a word that is not in the vocabulary becomes
+  if (model.contains("unk_id")) {
+    unknown = model.at("unk_id").get<TokenId>();
+  } else if (model.contains("unk_token") && model.at("unk_token").is_string()) {
+    unknown = tokenizer.id_of(model.at("unk_token").get<std::string>());
+  }
+  int checked = 0;
+  for (const json& token : file.at("added_tokens")) {
+    if (!token.at("special").get<bool>()) continue;
+    const auto content = token.at("content").get<std::string>();
+    for (const std::string& text : {content, "hi " + content + " there", content + content}) {
+      const auto ids = tokenizer.encode(text, {.add_special = false});
+      ASSERT_TRUE(ids.ok()) << ids.error().message;
+      for (const TokenId id : *ids) {
+        EXPECT_TRUE(!tokenizer.is_special(id) || id == unknown) << text << " has " << id;
+      }
+      EXPECT_NE(*ids, std::vector<TokenId>{token.at("id").get<TokenId>()}) << text;
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, GoldenTokenizer,
                          ::testing::Values("bert", "bpe-digits", "bpe-metaspace", "bpe-suffix",
                                            "gpt2", "llama2", "llama3", "qwen2", "unigram-t5",

@@ -16,7 +16,10 @@ namespace ollm::text {
 /// Working memory of one encoding thread.
 struct EncodeScratch {
   RegexScratch regex;
-  std::unique_ptr<ModelScratch> model;
+  // Two, as each remembers words: with control tokens for text of users, without for the rest.
+  std::unique_ptr<ModelScratch> closed_model;
+  std::unique_ptr<ModelScratch> open_model;
+  ModelScratch* model = nullptr;  // the one in use
   PreTokenizedText words;
   std::vector<Stretch> stretches;
   std::vector<Stretch> inner_stretches;
@@ -40,8 +43,8 @@ class Tokenizer::State {
   /// Whether decoding with skip_special leaves it out.
   bool is_skipped(TokenId id) const;
 
-  /// Takes a scratch that is free, or makes one.
-  std::unique_ptr<EncodeScratch> take_scratch() const;
+  /// Takes a scratch that is free, or makes one. `closed`: text must not spell control tokens.
+  std::unique_ptr<EncodeScratch> take_scratch(bool closed) const;
   void give_back(std::unique_ptr<EncodeScratch> scratch) const;
 
  private:
@@ -55,6 +58,7 @@ class Tokenizer::State {
   TokenizerParts parts_;
   AddedTokens added_;
   std::size_t vocabulary_size_ = 0;
+  ClosedIds closed_;           // control tokens that a model could spell
   bool needs_origin_ = false;  // the pre-tokenizer asks which word began the text
 
   // guarded by mutex_

@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <thread>
 
 #include "ollm/text/byte_level_sample.h"
+#include "ollm/text/serde_number.h"
 
 namespace ollm::text {
 namespace {
@@ -50,6 +52,37 @@ TEST(Tokenizer, AddedTokensThatAreNotSpecialAreVocabularyEitherWay) {
   const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
   EXPECT_THAT(encode(tokenizer, "<think>a"), ElementsAre(262, 'a'));
   EXPECT_THAT(encode(tokenizer, "<think>a", {.parse_special = true}), ElementsAre(262, 'a'));
+}
+
+// Models that find their tokens in a text by themselves would find control tokens, too.
+TEST(Tokenizer, AModelThatHasAControlTokenInItsVocabularyDoesNotFindItInText) {
+  const json added = json::array({{{"id", 0}, {"content", "</s>"}, {"special", true}}});
+  const json decoder = {{"type", "Fuse"}};
+  const json vocab = {{"</s>", 0}, {"<", 1}, {"/", 2}, {"s", 3}, {">", 4}, {"</", 5}, {"s>", 6}};
+  json list = json::array();
+  for (const auto& [token, id] : vocab.items()) list.push_back({token, id == 0 ? 0.0 : -1.0});
+  std::sort(list.begin(), list.end(),
+            [&](const json& a, const json& b) { return vocab[a[0]] < vocab[b[0]]; });
+  const json models[] = {
+      {{"type", "Unigram"}, {"vocab", list}, {"unk_id", 1}},
+      {{"type", "BPE"}, {"vocab", vocab}, {"merges", {"< /", "s >", "</ s>"}}},
+      {{"type", "BPE"}, {"vocab", vocab}, {"merges", {"< /", "s >"}}, {"ignore_merges", true}},
+      {{"type", "WordPiece"},
+       {"vocab", vocab},
+       {"unk_token", "<"},
+       {"continuing_subword_prefix", ""}},
+      {{"type", "WordLevel"}, {"vocab", vocab}, {"unk_token", "<"}}};
+  for (const json& model : models) {
+    const Tokenizer tokenizer =
+        tokenizer_of({{"added_tokens", added}, {"decoder", decoder}, {"model", model}});
+    for (int turn = 0; turn < 2; ++turn) {  // the second from the words remembered
+      for (const TokenId id : encode(tokenizer, "</s>")) EXPECT_NE(id, 0) << model;
+      EXPECT_THAT(encode(tokenizer, "</s>", {.parse_special = true}), ElementsAre(0)) << model;
+    }
+    const TextSpan literal[] = {{4, 8}};
+    const Ids ids = encode(tokenizer, "</s></s>", {.parse_special = true, .literal = literal});
+    EXPECT_EQ(std::count(ids.begin(), ids.end(), 0), 1) << model;
+  }
 }
 
 TEST(Tokenizer, ControlTokensInsideLiteralSpansAreText) {
@@ -242,6 +275,23 @@ TEST(Tokenizer, TakesAddedTokensFromTheOtherFiles) {
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
   EXPECT_EQ(tokenizer->id_of("<c>"), 263);
   EXPECT_EQ(tokenizer->id_of("<a>"), std::nullopt) << "the older files no longer count";
+}
+
+// tokenizers 0.23.3: -3.8733804217099363 in the file is -3.873380421709936 once read.
+TEST(Tokenizer, ScoresAreReadAsTheLibraryReadsThem) {
+  EXPECT_EQ(serde_number(-3.8733804217099363), -3.873380421709936);
+  EXPECT_EQ(serde_number(-3.9309719644771324), -3.930971964477133);
+  EXPECT_EQ(serde_number(-3.9450885700721203), -3.94508857007212);
+  for (const double same : {0.0, -0.0, 1.0, -2.5, 100.0, 1e300, 0.1, -12.25}) {
+    EXPECT_EQ(serde_number(same), same);
+  }
+}
+
+TEST(Tokenizer, AnotherFormOfATokenizerIsRefusedWithAdvice) {
+  auto made = Tokenizer::make({.other_form = "tekken.json"});
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(made.error().message, AllOf(HasSubstr("tekken.json"), HasSubstr("save_pretrained")));
 }
 
 TEST(Tokenizer, WithoutTokenizerJsonItSaysHowToGetOne) {
