@@ -23,14 +23,19 @@ std::string read(const std::filesystem::path& path) {
 }  // namespace
 
 CommandResult run_ollm(const std::string& arguments, const std::string& input) {
+  return run_shell("\"$OLLM\" " + arguments, input);
+}
+
+CommandResult run_shell(const std::string& script, const std::string& input) {
   const char* binary = std::getenv("OLLM_BINARY");
   OLLM_CHECK(binary != nullptr);
   std::string folder = (std::filesystem::temp_directory_path() / "ollm_run_XXXXXX").string();
   OLLM_CHECK(::mkdtemp(folder.data()) != nullptr);
   const std::filesystem::path in(folder);
   std::ofstream(in / "in", std::ios::binary) << input;
-  const std::string command = "'" + std::string(binary) + "' " + arguments + " < '" + folder +
-                              "/in' > '" + folder + "/out' 2> '" + folder + "/err'";
+  ::setenv("OLLM", binary, 1);
+  const std::string command =
+      "{ " + script + "\n} < '" + folder + "/in' > '" + folder + "/out' 2> '" + folder + "/err'";
   const int status = std::system(command.c_str());
   CommandResult result{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read(in / "out"),
                        read(in / "err")};

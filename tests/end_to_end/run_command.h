@@ -14,6 +14,9 @@ struct CommandResult {
 /// `arguments` as typed in a shell; `input` on standard input.
 CommandResult run_ollm(const std::string& arguments, const std::string& input = "");
 
+/// The same of a shell script, in which "$OLLM" is the program.
+CommandResult run_shell(const std::string& script, const std::string& input = "");
+
 /// The shipped model's folder.
 inline const std::string kShippedModel = "examples/models/clerk";
 

@@ -1,6 +1,7 @@
 // ollm detokenize: token ids to texts, whole or piece by piece.
 #include <fmt/format.h>
 
+#include "ollm/cli/json_line.h"
 #include "ollm/cli/text_lines.h"
 
 namespace ollm::cli {
@@ -19,7 +20,7 @@ Json answer(const Text& text, const Json& line) {
     const bool whole = entry.is_number_integer();
     if (!whole || entry.get<std::int64_t>() < 0 || entry.get<std::int64_t>() > INT32_MAX) {
       return error_line("invalid_argument",
-                        fmt::format("ids: expected token ids from 0, found {}", entry.dump()));
+                        fmt::format("ids: expected token ids from 0, found {}", shown(entry)));
     }
     ids.push_back(entry.get<TokenId>());
   }

@@ -1,6 +1,10 @@
 #include "ollm/cli/exit_code.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+
+#include "ollm/cli/terminal.h"
 
 namespace ollm::cli {
 
@@ -27,7 +31,24 @@ int exit_code(ErrorKind kind) {
 }
 
 void print_error(const Error& error) {
-  std::fprintf(stderr, "ollm: error: %s\n", error.message.c_str());
+  if (error.kind == ErrorKind::cancelled) {  // no error: it was asked for
+    std::fputs("ollm: interrupted\n", stderr);
+    return;
+  }
+  const bool color = error_has_color();
+  std::fprintf(stderr, "ollm: %serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[m" : "",
+               error.message.c_str());
+}
+
+int finish_output(int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  // Of an earlier write that failed there is no number any more.
+  std::string message = "standard output could not be written";
+  if (errno != 0) message += std::string(": ") + std::strerror(errno);
+  const Error error = fail(ErrorKind::io, std::move(message));
+  print_error(error);
+  return exit_code(error.kind);
 }
 
 }  // namespace ollm::cli

@@ -10,7 +10,11 @@ inline constexpr int kExitInterrupted = 130;
 
 int exit_code(ErrorKind kind);
 
-/// "ollm: error: MESSAGE" on stderr.
+/// "ollm: error: MESSAGE" on stderr; of what the caller stopped, that it was stopped.
 void print_error(const Error& error);
+
+/// The exit code of the process, after all of standard output was written; another where it could
+/// not be (a full disk), which is told.
+int finish_output(int code);
 
 }  // namespace ollm::cli

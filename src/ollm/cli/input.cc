@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/cli/json_line.h"
+
 namespace ollm::cli {
 namespace {
 
@@ -40,8 +42,7 @@ Result<ScoreRow> parse_row(std::string_view line) {
   const auto refuse = [](std::string message) {
     return fail(ErrorKind::invalid_argument, std::move(message));
   };
-  const nlohmann::json value = nlohmann::json::parse(line, nullptr, false);
-  if (!value.is_object()) return refuse("expected an object {\"id\", \"ids\"}");
+  OLLM_TRY(const nlohmann::ordered_json value, parse_json_line(line));
   ScoreRow row;
   const auto id = value.find("id");
   if (id == value.end()) return refuse("no field 'id'");
@@ -54,10 +55,10 @@ Result<ScoreRow> parse_row(std::string_view line) {
   }
   const auto ids = value.find("ids");
   if (ids == value.end() || !ids->is_array()) return refuse("ids: expected a list of numbers");
-  for (const nlohmann::json& entry : *ids) {
+  for (const nlohmann::ordered_json& entry : *ids) {
     if (!entry.is_number_integer() || entry.get<std::int64_t>() < 0 ||
         entry.get<std::int64_t>() > INT32_MAX)
-      return refuse(fmt::format("ids: expected token ids from 0, found {}", entry.dump()));
+      return refuse(fmt::format("ids: expected token ids from 0, found {}", shown(entry)));
     row.ids.push_back(entry.get<TokenId>());
   }
   return row;

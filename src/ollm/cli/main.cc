@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -41,7 +42,8 @@ std::string unknown_words(const CLI::App& app, const std::vector<std::string>& w
 int usage_error(const CLI::App& app, const std::string& message) {
   std::string name = "ollm";
   if (app.get_parent() != nullptr) name += " " + app.get_name();
-  std::fprintf(stderr, "ollm: error: %s\ntry '%s --help'\n", message.c_str(), name.c_str());
+  print_error(fail(ErrorKind::invalid_argument, message));
+  std::fprintf(stderr, "try '%s --help'\n", name.c_str());
   return kExitUsage;
 }
 
@@ -89,8 +91,11 @@ int run(int argc, char** argv) {
 }  // namespace ollm::cli
 
 int main(int argc, char** argv) {
+  // Who reads our output may stop at any time (`ollm prompt ... | head`), and then we end without a
+  // word. A parent that ignores the signal would hand that down, and we would go on for nobody.
+  std::signal(SIGPIPE, SIG_DFL);
   try {
-    return ollm::cli::run(argc, argv);
+    return ollm::cli::finish_output(ollm::cli::run(argc, argv));
   } catch (const std::bad_alloc&) {
     std::fputs("ollm: error: the system has no memory left\n", stderr);
     return 4;

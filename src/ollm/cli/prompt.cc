@@ -13,6 +13,7 @@
 #include "ollm/cli/exit_code.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/interrupt.h"
+#include "ollm/cli/json_line.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
 #include "ollm/ollm.h"
@@ -186,10 +187,13 @@ class PromptCommand {
         return usage(fmt::format("--template-var: expected NAME=VALUE, found '{}'", assignment));
       }
       const std::string value = assignment.substr(equals + 1);
+      if (json_depth(value) > kJsonDepthMax)
+        return usage(fmt::format("--template-var: nested deeper than {}", kJsonDepthMax));
       Json parsed = Json::parse(value, nullptr, false);
       variables[assignment.substr(0, equals)] = parsed.is_discarded() ? Json(value) : parsed;
     }
-    if (!variables.empty()) options.variables = variables.dump();
+    if (!variables.empty())
+      options.variables = variables.dump(-1, ' ', false, Json::error_handler_t::replace);
     return options;
   }
 

@@ -1,10 +1,14 @@
 #include "ollm/cli/terminal.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 #include "ollm/base/text_size.h"
 
@@ -14,11 +18,18 @@ namespace {
 constexpr double kRedrawSeconds = 0.1;
 constexpr double kPlainSeconds = 5;
 constexpr double kSilentSeconds = 1;
+constexpr std::size_t kColumnsUnknown = 80;
 
-double now_seconds() {
+double monotonic_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// Whether a descriptor is a terminal that obeys escape sequences.
+bool is_screen(int descriptor) {
+  const char* term = std::getenv("TERM");
+  return ::isatty(descriptor) != 0 && term != nullptr && std::string_view(term) != "dumb";
 }
 
 std::string_view name_of(Stage stage) {
@@ -61,15 +72,28 @@ std::string format_seconds(double seconds) {
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
 }
 
-ProgressLine::ProgressLine(Verbosity verbosity)
-    : verbosity_(verbosity), terminal_(::isatty(STDERR_FILENO) != 0) {}
+Screen Screen::standard_error() {
+  Screen screen{stderr, is_screen(STDERR_FILENO), kColumnsUnknown, monotonic_seconds};
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    screen.columns = size.ws_col;
+  return screen;
+}
+
+bool error_has_color() {
+  const char* refused = std::getenv("NO_COLOR");
+  return is_screen(STDERR_FILENO) && (refused == nullptr || *refused == '\0');
+}
+
+ProgressLine::ProgressLine(Verbosity verbosity, const Screen& screen)
+    : verbosity_(verbosity), screen_(screen) {}
 
 ProgressLine::~ProgressLine() { clear(); }
 
 void ProgressLine::operator()(const Progress& progress) {
   // While text is streamed, the text itself is the progress.
   if (verbosity_ == Verbosity::quiet || progress.stage == Stage::decode) return;
-  const double now = now_seconds();
+  const double now = screen_.now_seconds();
   if (!started_ || progress.stage != stage_) {
     clear();
     started_ = true;
@@ -78,19 +102,20 @@ void ProgressLine::operator()(const Progress& progress) {
     return;
   }
   if (now - begin_s_ < kSilentSeconds) return;
-  if (now - last_s_ < (terminal_ ? kRedrawSeconds : kPlainSeconds)) return;
+  if (now - last_s_ < (screen_.terminal ? kRedrawSeconds : kPlainSeconds)) return;
   last_s_ = now;
-  const std::string text = progress_text(progress, now - begin_s_);
-  if (terminal_) {
-    std::fprintf(stderr, "\r%s\033[K", text.c_str());
+  std::string text = progress_text(progress, now - begin_s_);
+  if (screen_.terminal) {
+    text.resize(std::min(text.size(), screen_.columns - 1));
+    std::fprintf(screen_.stream, "\r%s\033[K", text.c_str());
     drawn_ = true;
   } else {
-    std::fprintf(stderr, "%s\n", text.c_str());
+    std::fprintf(screen_.stream, "%s\n", text.c_str());
   }
 }
 
 void ProgressLine::clear() {
-  if (drawn_) std::fputs("\r\033[K", stderr);
+  if (drawn_) std::fputs("\r\033[K", screen_.stream);
   drawn_ = false;
 }
 

@@ -1,6 +1,8 @@
 // What a person sees on stderr while a command works: progress, and one line afterwards.
 #pragma once
 
+#include <cstddef>
+#include <cstdio>
 #include <string>
 
 #include "ollm/ollm.h"
@@ -10,11 +12,25 @@ namespace ollm::cli {
 enum class Verbosity { quiet, normal, verbose };
 Verbosity verbosity(const Settings& settings);
 
+/// Where progress is shown, and by which clock.
+struct Screen {
+  std::FILE* stream;
+  bool terminal;        // whether a line can be drawn over
+  std::size_t columns;  // of a terminal; no line is longer, as its end alone would be drawn over
+  double (*now_seconds)();  // monotonic
+
+  static Screen standard_error();
+};
+
+/// Whether standard error shows colours: a terminal that knows them, and NO_COLOR is not set
+/// (https://no-color.org).
+bool error_has_color();
+
 /// Progress with speed and time left: one line that is redrawn on a terminal, a plain line every
 /// few seconds otherwise. Nothing when quiet, and nothing for what is done within a second.
 class ProgressLine {
  public:
-  explicit ProgressLine(Verbosity verbosity);
+  explicit ProgressLine(Verbosity verbosity, const Screen& screen = Screen::standard_error());
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -25,7 +41,7 @@ class ProgressLine {
 
  private:
   const Verbosity verbosity_;
-  const bool terminal_;
+  const Screen screen_;
   Stage stage_ = Stage::load;
   bool started_ = false;
   bool drawn_ = false;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "ollm/cli/json_line.h"
 #include "ollm/cli/settings_flags.h"
 
 namespace ollm::cli {
@@ -39,10 +40,10 @@ class LinesCommand {
     OLLM_TRY(const Text text, Text::open(settings));
     std::string line;
     while (next_line(line)) {
-      const Json parsed = Json::parse(line, nullptr, false);
-      const Json answer = parsed.is_object()
-                              ? answer_(text, parsed)
-                              : error_line("invalid_argument", "expected a JSON object");
+      const Result<Json> parsed = parse_json_line(line);
+      const Json answer = parsed.ok()
+                              ? answer_(text, *parsed)
+                              : error_line(to_string(parsed.error().kind), parsed.error().message);
       const std::string out = answer.dump(-1, ' ', false, Json::error_handler_t::replace);
       std::fwrite(out.data(), 1, out.size(), stdout);
       std::fputc('\n', stdout);
@@ -73,7 +74,7 @@ bool line_flag(const Json& line, const char* name, bool otherwise, std::string& 
   const auto found = line.find(name);
   if (found == line.end() || found->is_null()) return otherwise;
   if (found->is_boolean()) return found->get<bool>();
-  problem = fmt::format("{}: expected true or false, found {}", name, found->dump());
+  problem = fmt::format("{}: expected true or false, found {}", name, shown(*found));
   return otherwise;
 }
 

@@ -1,0 +1,65 @@
+// Any bytes as `--ids`, as a file of `--ids-file` and as one line of standard input: rows of ids,
+// or an error that says which line; and rows that were taken are taken again when they are written.
+// links: ollm_cli nlohmann_json::nlohmann_json fmt::fmt
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "ollm/base/check.h"
+#include "ollm/cli/input.h"
+#include "ollm/cli/json_line.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void hold_ids(std::string_view text) {
+  const auto ids = ollm::cli::parse_ids(text);
+  if (!ids.ok()) {
+    OLLM_CHECK(ids.error().kind == ollm::ErrorKind::invalid_argument);
+    return;
+  }
+  OLLM_CHECK(!ids->empty());
+  std::string written;
+  for (const ollm::TokenId id : *ids) {
+    OLLM_CHECK(id >= 0);
+    written += (written.empty() ? "" : ",") + std::to_string(id);
+  }
+  const auto again = ollm::cli::parse_ids(written);
+  OLLM_CHECK(again.ok() && *again == *ids);
+}
+
+void hold_rows(std::string_view text) {
+  const auto rows = ollm::cli::parse_id_rows(text);
+  if (!rows.ok()) {
+    OLLM_CHECK(rows.error().kind == ollm::ErrorKind::invalid_argument);
+    OLLM_CHECK(rows.error().message.starts_with("line "));
+    return;
+  }
+  std::string written;
+  for (const ollm::ScoreRow& row : *rows) {
+    for (const ollm::TokenId id : row.ids) OLLM_CHECK(id >= 0);
+    written += Json({{"id", row.id}, {"ids", row.ids}}).dump() + "\n";
+  }
+  const auto again = ollm::cli::parse_id_rows(written);
+  OLLM_CHECK(again.ok() && again->size() == rows->size());
+  for (std::size_t i = 0; i < rows->size(); ++i)
+    OLLM_CHECK((*again)[i].id == (*rows)[i].id && (*again)[i].ids == (*rows)[i].ids);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  hold_ids(text);
+  hold_rows(text);
+  const auto line = ollm::cli::parse_json_line(text);
+  if (line.ok()) {
+    OLLM_CHECK(line->is_object());
+    for (const auto& [key, value] : line->items()) OLLM_CHECK(!ollm::cli::shown(value).empty());
+  }
+  return 0;
+}

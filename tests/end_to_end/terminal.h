@@ -1,0 +1,42 @@
+// A terminal with a shell line running in it: what a person would see, and what they type.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+namespace ollm::testing {
+
+class Terminal {
+ public:
+  /// Starts `exec SCRIPT` in sh, its three streams on a new terminal of 24 lines and 80 columns;
+  /// "$OLLM" is the program.
+  explicit Terminal(const std::string& script);
+  /// Kills what still runs.
+  ~Terminal();
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  /// Reads until `text` stands in what was written since the start. False where the end came first,
+  /// or nothing for a minute.
+  bool read_until(std::string_view text);
+
+  /// As on the keyboard: "\x03" is Ctrl-C.
+  void type(std::string_view keys);
+
+  /// Reads all that still comes; the exit code, or -1 for a program that a signal ended.
+  int wait();
+
+  /// All that was written up to now. The terminal makes "\r\n" of a line's end.
+  const std::string& text() const { return text_; }
+
+ private:
+  bool read_more();
+
+  int descriptor_ = -1;
+  pid_t process_ = -1;
+  std::string text_;
+};
+
+}  // namespace ollm::testing
