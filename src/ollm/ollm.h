@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/base/api.h"
 #include "ollm/base/cancel.h"
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
@@ -49,17 +50,17 @@ using plan::SettingsOverride;
 using plan::SettingsSources;
 
 /// `ollm config show`: every field with its value and where it came from, as JSON.
-std::string settings_json(const Settings& settings);
+OLLM_API std::string settings_json(const Settings& settings);
 
 /// The version of the library, "0.1.0".
-std::string_view version();
+OLLM_API std::string_view version();
 
-using TokenId = std::int32_t;
+using TokenId = std::int32_t;  // a row of the embedding: from 0
 
 /// One turn of a conversation.
 struct Message {
-  std::string role;  // "system", "user", "assistant"
-  std::string content;
+  std::string role;     // "system", "user", "assistant"
+  std::string content;  // what they said
 };
 
 /// What a session goes on from; one of the three.
@@ -68,17 +69,21 @@ struct Prompt {
   std::vector<Message> messages;    // through the model's chat template
   std::vector<TokenId> ids;         // as they are
 
-  static Prompt raw(std::string text);
-  static Prompt chat(std::vector<Message> messages);
-  static Prompt tokens(std::vector<TokenId> ids);
+  /// A text as it is, messages, or ids.
+  ///@{
+  OLLM_API static Prompt raw(std::string text);
+  OLLM_API static Prompt chat(std::vector<Message> messages);
+  OLLM_API static Prompt tokens(std::vector<TokenId> ids);
+  ///@}
 };
 
 /// A text as it goes into the model.
 struct EncodedPrompt {
-  std::vector<TokenId> ids;
-  std::string rendered;  // the text that was encoded; empty for ids
+  std::vector<TokenId> ids;  // never empty, but for an empty text without special tokens
+  std::string rendered;      // the text that was encoded; empty for ids
 };
 
+/// What besides a text becomes tokens.
 struct EncodeOptions {
   bool add_special = true;     // what the tokenizer puts around every text (a first token)
   bool parse_special = false;  // whether the text of a control token is that token
@@ -94,50 +99,63 @@ struct TemplateOptions {
 
 /// A failure of `Text::render`, with the place in the template.
 struct RenderError {
-  Error error;
-  std::string kind;  // "syntax", "runtime", "raise_exception", "limit"
-  std::size_t line = 0;
-  std::size_t column = 0;
+  Error error;             // for people
+  std::string kind;        // "syntax", "runtime", "raise_exception", "limit"
+  std::size_t line = 0;    // from 1; 0: nowhere
+  std::size_t column = 0;  // from 1; 0: nowhere
 };
 
 /// The tokenizer and the chat template of a model; needs no weights.
 class Text {
  public:
-  struct State;
+  struct State;  // what it is made of, for the library alone
 
   /// Opens the tokenizer files of a model reference. Errors: not_found, corrupt, unsupported.
-  static Result<Text> open(const Settings& settings);
+  OLLM_API static Result<Text> open(const Settings& settings);
+  /// The same of a folder that is open already. Errors: as above.
   static Result<Text> open_folder(const checkpoint::ModelFolder& folder);
 
-  Result<std::vector<TokenId>> encode(std::string_view text, const EncodeOptions& options) const;
+  /// The ids of a text. Errors: unsupported for a text above the limits of the tokenizer.
+  OLLM_API Result<std::vector<TokenId>> encode(std::string_view text,
+                                               const EncodeOptions& options) const;
   /// Errors: invalid_argument for an id outside the vocabulary.
-  Result<std::string> decode(std::span<const TokenId> ids, bool skip_special) const;
+  OLLM_API Result<std::string> decode(std::span<const TokenId> ids, bool skip_special) const;
 
   /// Decodes id by id: what each brings out, and what the end still does.
   class Stream {
    public:
-    Stream(const Text& text, bool skip_special);
-    Stream(Stream&&) noexcept;
-    Stream& operator=(Stream&&) noexcept;
-    ~Stream();
-    Result<std::string> push(TokenId id);
-    std::string finish();
+    /// `skip_special`: special tokens bring out nothing.
+    OLLM_API Stream(const Text& text, bool skip_special);
+    /// Moves, never copies.
+    ///@{
+    OLLM_API Stream(Stream&&) noexcept;
+    OLLM_API Stream& operator=(Stream&&) noexcept;
+    ///@}
+    OLLM_API ~Stream();
+    /// The text that `id` brings out: whole characters, maybe none yet.
+    /// Errors: invalid_argument for an id outside the vocabulary.
+    OLLM_API Result<std::string> push(TokenId id);
+    /// What is still held back, when no more ids come.
+    OLLM_API std::string finish();
 
    private:
     struct Decoder;
     std::unique_ptr<Decoder> decoder_;
   };
 
-  bool has_chat_template() const;
+  /// Whether the folder brings a way to write messages as one text.
+  OLLM_API bool has_chat_template() const;
 
   /// Renders a template with a JSON object of variables: exactly these, and the special tokens of
   /// tokenizer_config.json that it lacks.
-  std::optional<RenderError> render(std::string_view variables_json, const TemplateOptions& options,
-                                    std::string& out) const;
+  OLLM_API std::optional<RenderError> render(std::string_view variables_json,
+                                             const TemplateOptions& options,
+                                             std::string& out) const;
 
   /// The ids of a prompt. Messages without a chat template are an error, unless they are one user
   /// message, which then goes in as it is.
-  Result<EncodedPrompt> encode_prompt(const Prompt& prompt, const TemplateOptions& options) const;
+  OLLM_API Result<EncodedPrompt> encode_prompt(const Prompt& prompt,
+                                               const TemplateOptions& options) const;
 
  private:
   explicit Text(std::shared_ptr<const State> state);
@@ -147,30 +165,33 @@ class Text {
 /// What will run, why, in how much memory and how fast; made without loading anything.
 class Plan {
  public:
-  struct State;
+  struct State;  // what it is made of, for the library alone
 
-  const RuntimePlan& runtime_plan() const;
+  /// Which backend runs it, with which passes, and why.
+  OLLM_API const RuntimePlan& runtime_plan() const;
 
   /// Whether it can run: there is a backend, and it fits into the budget.
   /// Errors: the one to give up with: not_found, unsupported, out_of_budget with the smallest
   /// budget that would do.
-  Result<void> check() const;
+  OLLM_API Result<void> check() const;
 
   /// The workload as planned: new tokens may be fewer than asked for.
-  const Workload& workload() const;
+  OLLM_API const Workload& workload() const;
 
   /// {runtime_config, resolved_model, runtime_plan, execution_plan}, pretty-printed.
-  std::string json() const;
+  OLLM_API std::string json() const;
   /// The two plans alone, as JSON.
-  std::string runtime_plan_json() const;
-  std::string execution_plan_json() const;
+  ///@{
+  OLLM_API std::string runtime_plan_json() const;
+  OLLM_API std::string execution_plan_json() const;
+  ///@}
   /// The plan in sentences, for people.
-  std::string explain() const;
+  OLLM_API std::string explain() const;
 
  private:
   friend class Runtime;
-  friend Result<Plan> make_plan(const Settings& settings, const Workload& workload,
-                                const std::vector<std::string>& allow_config_keys);
+  friend OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
+                                         const std::vector<std::string>& allow_config_keys);
   explicit Plan(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state_;  // shared by the runtime that was loaded from it
 };
@@ -178,76 +199,91 @@ class Plan {
 /// Plans a run. A model that is not there, or does not fit, gives a plan that says so.
 /// `allow_config_keys`: keys of config.json that nobody knows and the caller vouches for.
 /// Errors: invalid_argument for settings or a workload that make no sense.
-Result<Plan> make_plan(const Settings& settings, const Workload& workload,
-                       const std::vector<std::string>& allow_config_keys = {});
+OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
+                                const std::vector<std::string>& allow_config_keys = {});
 
 /// What a run took: the names of the plan's estimate, measured.
 struct Report {
-  std::uint64_t bytes_per_sweep = 0;
-  double seconds_per_sweep = 0;
-  std::string bound_by;
-  double prefill_tokens_per_second = 0;
-  double decode_tokens_per_second = 0;
-  double time_to_first_token_s = 0;  // from when the model was loaded
-  double total_s = 0;                // since the process started
-  std::uint64_t peak_bytes = 0;      // VmHWM
-  std::uint64_t planned_peak_bytes = 0;
-  std::uint64_t bytes_read = 0;  // of weights
-  std::size_t prompt_tokens = 0;
-  std::size_t cached_tokens = 0;
-  std::size_t new_tokens = 0;
-  double load_s = 0;
+  std::uint64_t bytes_per_sweep = 0;     // that decoding one token moves
+  double seconds_per_sweep = 0;          // of decoding
+  std::string bound_by;                  // "memory", "compute", "disk"
+  double prefill_tokens_per_second = 0;  // of the tokens that were not cached
+  double decode_tokens_per_second = 0;   // of the new tokens, without the first
+  double time_to_first_token_s = 0;      // from when the model was loaded
+  double total_s = 0;                    // since the process started
+  std::uint64_t peak_bytes = 0;          // VmHWM
+  std::uint64_t planned_peak_bytes = 0;  // what the plan said of it
+  std::uint64_t bytes_read = 0;          // of weights
+  std::size_t prompt_tokens = 0;         // cached ones included
+  std::size_t cached_tokens = 0;         // of the prompt, whose keys and values were there
+  std::size_t new_tokens = 0;            // without the end token
+  double load_s = 0;                     // from opening the files to the last byte of weights
 
-  std::string json() const;
+  /// All of them as one JSON object.
+  OLLM_API std::string json() const;
 };
 
+/// What a call is busy with.
 enum class Stage { load, prefill, decode, score };
 
 /// How far a stage is: bytes of weights while loading, else tokens.
 struct Progress {
-  Stage stage = Stage::load;
-  std::uint64_t done = 0;
-  std::uint64_t total = 0;
+  Stage stage = Stage::load;  // what is going on
+  std::uint64_t done = 0;     // up to now
+  std::uint64_t total = 0;    // when the stage will be over
 };
+/// Called now and then, on the thread that called; nullptr: not at all.
 using OnProgress = FunctionRef<void(const Progress&)>;
 
+/// How to go on from a prompt, and until when.
 struct GenerateOptions {
-  std::size_t max_new_tokens = 500;
-  engine::SamplingOptions sampling = {};
-  bool model_defaults = false;  // sampling as generation_config.json has it
-  std::vector<std::string> stop = {};
-  bool ignore_eos = false;
-  TemplateOptions chat_template = {};
+  std::size_t max_new_tokens = 500;       // at most
+  engine::SamplingOptions sampling = {};  // how each is chosen; greedy by default
+  bool model_defaults = false;            // sampling as generation_config.json has it
+  std::vector<std::string> stop = {};     // texts to end before
+  bool ignore_eos = false;                // go on past end tokens
+  TemplateOptions chat_template = {};     // of messages
 };
 
-enum class FinishReason { stop, length, cancelled };
-std::string_view to_string(FinishReason reason);
+/// Why no more tokens came.
+enum class FinishReason {
+  stop,       // an end token or a stop text
+  length,     // as many as were asked for
+  cancelled,  // the caller stopped it
+};
+/// The wire value: "stop", "length", "cancelled".
+OLLM_API std::string_view to_string(FinishReason reason);
 
+/// What was made.
 struct Generation {
-  std::string text;
-  std::vector<TokenId> ids;  // the new tokens, without the end token
-  FinishReason finish_reason = FinishReason::stop;
-  Report report;
+  std::string text;                                 // of the new tokens, up to a stop text
+  std::vector<TokenId> ids;                         // the new tokens, without the end token
+  FinishReason finish_reason = FinishReason::stop;  // why no more came
+  Report report;                                    // what it took
 };
 
 /// One line of tokens on a loaded model; owns its KV. One thread at a time.
 class Session {
  public:
-  struct State;
+  struct State;  // what it is made of, for the library alone
 
-  Session(Session&&) noexcept;
-  Session& operator=(Session&&) noexcept;
-  ~Session();
+  /// Moves, never copies.
+  ///@{
+  OLLM_API Session(Session&&) noexcept;
+  OLLM_API Session& operator=(Session&&) noexcept;
+  ///@}
+  OLLM_API ~Session();
 
-  std::size_t tokens() const;
+  /// How many tokens it holds.
+  OLLM_API std::size_t tokens() const;
 
   /// Goes on from the prompt; `on_text` gets the new text as it is made. Cancellation gives a
   /// Generation with what was made so far. Errors: invalid_argument for an empty prompt, ids
   /// outside the vocabulary, or more tokens than were planned for; io, corrupt.
-  Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
-                              FunctionRef<void(std::string_view)> on_text = nullptr,
-                              OnProgress on_progress = nullptr,
-                              const CancellationToken* cancel = nullptr);
+  OLLM_API Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
+                                       FunctionRef<void(std::string_view)> on_text = nullptr,
+                                       OnProgress on_progress = nullptr,
+                                       const CancellationToken* cancel = nullptr);
 
  private:
   friend class Runtime;
@@ -257,55 +293,60 @@ class Session {
 
 /// One row to score.
 struct ScoreRow {
-  std::string id;
-  std::vector<TokenId> ids;
+  std::string id;            // the caller's name of it
+  std::vector<TokenId> ids;  // one or more
 };
 
+/// How rows are scored, and what is kept.
 struct ScoreOptions {
   std::size_t batch = 1;    // rows in one sweep
   bool last_only = false;   // logits of the last position only
   std::string logits_path;  // where logits go as safetensors; empty: nowhere
 };
 
+/// What became of one row.
 struct ScoredRow {
-  std::string id;
-  std::size_t tokens = 0;
+  std::string id;          // as it was given
+  std::size_t tokens = 0;  // as many as it has
   /// log p(ids[i + 1] | ids[0 ... i]); empty with last_only.
   std::vector<double> log_probs;
   std::optional<double> perplexity;  // exp(-mean); nothing for fewer than two tokens
 };
 
+/// All rows, in the order they were given.
 struct ScoreResult {
-  std::vector<ScoredRow> rows;
-  Report report;
+  std::vector<ScoredRow> rows;  // one for each
+  Report report;                // what they took together
 };
 
 /// A loaded model: shared, constant. Sessions of one runtime take turns: one thread at a time.
 class Runtime {
  public:
-  struct State;
+  struct State;  // what it is made of, for the library alone
 
   /// Loads what was planned. `text`, if given, is the model's and is not read again; a model
   /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
   /// folder changed since it was planned); out_of_budget; cancelled.
-  static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
-                              OnProgress on_progress = nullptr,
-                              const CancellationToken* cancel = nullptr);
+  OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
+                                       OnProgress on_progress = nullptr,
+                                       const CancellationToken* cancel = nullptr);
 
   /// The plan as it stands after loading: what was applied.
-  const RuntimePlan& runtime_plan() const;
-  std::string runtime_plan_json() const;
+  ///@{
+  OLLM_API const RuntimePlan& runtime_plan() const;
+  OLLM_API std::string runtime_plan_json() const;
+  ///@}
 
   /// Nothing where the model has no tokenizer.
-  const std::optional<Text>& text() const;
+  OLLM_API const std::optional<Text>& text() const;
 
   /// Errors: out_of_budget, when the planned sequences are all in use.
-  Result<Session> new_session() const;
+  OLLM_API Result<Session> new_session() const;
 
   /// Errors: as Session::generate.
-  Result<ScoreResult> score(std::span<const ScoreRow> rows, const ScoreOptions& options,
-                            OnProgress on_progress = nullptr,
-                            const CancellationToken* cancel = nullptr) const;
+  OLLM_API Result<ScoreResult> score(std::span<const ScoreRow> rows, const ScoreOptions& options,
+                                     OnProgress on_progress = nullptr,
+                                     const CancellationToken* cancel = nullptr) const;
 
  private:
   friend class Session;

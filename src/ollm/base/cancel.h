@@ -12,8 +12,11 @@ namespace ollm {
 /// handler; it is never unset by who obeys.
 class CancellationToken {
  public:
+  /// Wishes. From any thread, and from a signal handler.
   void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  /// Takes the wish back, before the next run. Only by who made it.
   void reset() { cancelled_.store(false, std::memory_order_relaxed); }
+  /// Whether it was wished.
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
   /// Errors: cancelled, once cancel() was called.

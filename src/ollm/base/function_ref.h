@@ -15,8 +15,10 @@ class FunctionRef;
 template <typename R, typename... Args>
 class FunctionRef<R(Args...)> {
  public:
+  /// Calls nothing, and must not be called.
   FunctionRef(std::nullptr_t) {}  // NOLINT: implicit
 
+  /// Borrows `callable`: anything that takes Args and gives R.
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
              std::is_invocable_r_v<R, F&, Args...>)
@@ -27,7 +29,9 @@ class FunctionRef<R(Args...)> {
               std::forward<Args>(args)...);
         }) {}
 
+  /// Whether there is something to call.
   explicit operator bool() const { return call_ != nullptr; }
+  /// Calls it.
   R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
 
  private:

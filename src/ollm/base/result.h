@@ -8,8 +8,11 @@
 #include <utility>
 #include <variant>
 
+#include "ollm/base/api.h"
+
 namespace ollm {
 
+/// What kind of thing went wrong: the fewest kinds that a caller has to tell apart.
 enum class ErrorKind {
   invalid_argument,  // the caller asked for something that makes no sense
   not_found,         // a file, model, tensor or route that is not there
@@ -23,21 +26,21 @@ enum class ErrorKind {
 };
 
 /// The kind as it is spelt in JSON and in messages, e.g. "invalid_argument".
-std::string_view to_string(ErrorKind kind);
+OLLM_API std::string_view to_string(ErrorKind kind);
 
 /// What went wrong, in the caller's terms. The kind picks the exit code and the HTTP status;
 /// the message is for people and grows a prefix on each floor it climbs:
 /// "load qwen3: layer 12: short read at byte 4128768: 4096 of 8192 bytes".
 struct [[nodiscard]] Error {
-  ErrorKind kind = ErrorKind::internal;
-  std::string message;
+  ErrorKind kind = ErrorKind::internal;  // for programs
+  std::string message;                   // for people
 
   /// This error with "where: " put in front.
-  Error within(std::string_view where) &&;
+  OLLM_API Error within(std::string_view where) &&;
 };
 
 /// An Error, from its kind and its message.
-Error fail(ErrorKind kind, std::string message);
+OLLM_API Error fail(ErrorKind kind, std::string message);
 
 /// A value of type T, or the Error that explains why there is none.
 ///
@@ -45,15 +48,22 @@ Error fail(ErrorKind kind, std::string message);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  using value_type = T;
+  using value_type = T;  // as in std::expected
 
+  /// Both are implicit, so that a function returns the value or the error as it is.
+  ///@{
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+  ///@}
 
+  /// Whether there is a value.
+  ///@{
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
+  ///@}
 
   /// The value. Only where ok().
+  ///@{
   T& value() & { return std::get<0>(state_); }
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }
@@ -61,11 +71,14 @@ class [[nodiscard]] Result {
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
+  ///@}
 
   /// The error. Only where not ok().
+  ///@{
   Error& error() & { return std::get<1>(state_); }
   const Error& error() const& { return std::get<1>(state_); }
   Error&& error() && { return std::get<1>(std::move(state_)); }
+  ///@}
 
  private:
   std::variant<T, Error> state_;
@@ -75,17 +88,29 @@ class [[nodiscard]] Result {
 template <>
 class [[nodiscard]] Result<void> {
  public:
-  using value_type = void;
+  using value_type = void;  // as in std::expected
 
+  /// Success, or a failure; implicit, so that a function returns `{}` or the error as it is.
+  ///@{
   Result() = default;
   Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit
+  ///@}
 
+  /// Whether it succeeded.
+  ///@{
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
+  ///@}
+
+  /// Nothing; there so that code over any Result can call it.
   void value() const {}
+
+  /// The error. Only where not ok().
+  ///@{
   Error& error() & { return *error_; }
   const Error& error() const& { return *error_; }
   Error&& error() && { return *std::move(error_); }
+  ///@}
 
  private:
   std::optional<Error> error_;

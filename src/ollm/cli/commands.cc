@@ -3,8 +3,9 @@
 namespace ollm::cli {
 
 std::span<const Command* const> commands() {
-  static constexpr const Command* kCommands[] = {&kPrompt,     &kPlan,   &kScore, &kTokenize,
-                                                 &kDetokenize, &kRender, &kConfig};
+  static constexpr const Command* kCommands[] = {&kPrompt,   &kPlan,        &kScore,
+                                                 &kTokenize, &kDetokenize,  &kRender,
+                                                 &kConfig,   &kCompletions, &kMan};
   return kCommands;
 }
 

@@ -8,17 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
 namespace ollm::engine {
 
-using TokenId = std::int32_t;
+using TokenId = std::int32_t;  // a row of the embedding: from 0
 
 /// Limits of what is multiplied or divided by. Within them nothing that a choice computes from
 /// finite f32 logits leaves the normal range of a double, so no overflow, and no thread that takes
 /// denormals as zero, can change a token. `top_p > 0` of the literature is at least the lower one.
+///@{
 inline constexpr double kSamplingFactorMin = 1e-100;
 inline constexpr double kSamplingFactorMax = 1e100;
+///@}
 
 /// The default is greedy: the token with the largest logit, no penalty, no bias.
 ///
@@ -38,8 +41,10 @@ struct SamplingOptions {
 
   /// -2 to 2, OpenAI's range; 0 changes nothing. Over the new tokens only: OpenAI documents the
   /// count as "how often that token was sampled prior to the current position".
+  ///@{
   double presence_penalty = 0;
   double frequency_penalty = 0;
+  ///@}
 
   /// Added to the logits before all else. Finite, or -infinity, which forbids the token. An id that
   /// stands here twice gets both biases.
@@ -48,11 +53,12 @@ struct SamplingOptions {
   /// With the position all that the noise depends on.
   std::uint64_t seed = 0;
 
+  /// Whether nothing is drawn.
   bool greedy() const { return temperature == 0; }
 };
 
 /// Whether every field is within its limits for logits over `vocab_size` ids.
 /// Errors: invalid_argument, with the field, its value and the limit, for the first that is not.
-Result<void> check(const SamplingOptions& options, std::size_t vocab_size);
+OLLM_API Result<void> check(const SamplingOptions& options, std::size_t vocab_size);
 
 }  // namespace ollm::engine

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/plan/wire_values.h"
 
@@ -13,30 +14,30 @@ namespace ollm {
 
 /// One alias. The table is constant: entries are borrowed by pointer and never go.
 struct CatalogEntry {
-  std::string_view model_id;  // the alias
-  std::string_view repo_id;
-  std::string_view summary;
-  std::span<const ModelModality> modalities;
-  bool requires_processor = false;
-  bool supports_disk_cache = true;
-  NativeFamily family = NativeFamily::llama;
+  std::string_view model_id;                  // the alias
+  std::string_view repo_id;                   // "org/name" on the hub
+  std::string_view summary;                   // for people
+  std::span<const ModelModality> modalities;  // what it takes
+  bool requires_processor = false;            // images or audio have to be prepared for it
+  bool supports_disk_cache = true;            // keys and values may be kept on disk
+  NativeFamily family = NativeFamily::llama;  // whose provider is asked
 };
 
 namespace plan {
 
 /// All aliases, sorted by their bytes.
-std::span<const CatalogEntry> catalog();
+OLLM_API std::span<const CatalogEntry> catalog();
 
 /// The entry of an alias, or nullptr; exact, upper and lower case differ.
-const CatalogEntry* find_alias(std::string_view alias);
+OLLM_API const CatalogEntry* find_alias(std::string_view alias);
 /// The entry of a repository, or nullptr.
-const CatalogEntry* find_repository(std::string_view repo_id);
+OLLM_API const CatalogEntry* find_repository(std::string_view repo_id);
 
 /// The alias that a mistyped name comes nearest to; empty where none is near.
-std::string_view nearest_alias(std::string_view name);
+OLLM_API std::string_view nearest_alias(std::string_view name);
 
 /// Errors: not_found, naming all aliases and the nearest.
-Result<const CatalogEntry*> require_alias(std::string_view alias);
+OLLM_API Result<const CatalogEntry*> require_alias(std::string_view alias);
 
 }  // namespace plan
 }  // namespace ollm

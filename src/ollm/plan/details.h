@@ -13,6 +13,7 @@ namespace ollm {
 /// one by one.
 class Details {
  public:
+  /// Key and value.
   using Entry = std::pair<std::string, std::string>;
 
   /// A key that is there keeps its place and takes the new value.
@@ -38,10 +39,13 @@ class Details {
     for (const auto& [key, value] : other.entries_) set(key, value);
   }
 
+  /// The entries, in the order of their keys.
+  ///@{
   bool empty() const { return entries_.empty(); }
   std::size_t size() const { return entries_.size(); }
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
+  ///@}
 
   friend bool operator==(const Details&, const Details&) = default;
 

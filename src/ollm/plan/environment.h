@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
 namespace ollm::io {
@@ -16,22 +17,23 @@ class SystemCalls;
 
 namespace ollm::plan {
 
+/// Variables and working directory.
 struct Environment {
-  std::map<std::string, std::string, std::less<>> variables;
-  std::filesystem::path working_directory;  // absolute
+  std::map<std::string, std::string, std::less<>> variables;  // by name
+  std::filesystem::path working_directory;                    // absolute
 
   /// Of this process. Not while another thread changes the environment.
-  static Environment of_process();
+  OLLM_API static Environment of_process();
 
   /// The value of a variable; nothing where it is not set.
-  std::optional<std::string_view> find(std::string_view name) const;
+  OLLM_API std::optional<std::string_view> find(std::string_view name) const;
   /// The same, where an empty value counts as not set (HF_HOME and the like).
-  std::optional<std::string_view> find_filled(std::string_view name) const;
+  OLLM_API std::optional<std::string_view> find_filled(std::string_view name) const;
 };
 
 /// A path as people write it, made absolute: "~" and "~/x" by HOME, the rest by the working
 /// directory; "." and ".." are resolved in the text, links are left alone. "~user" stays a name.
-std::filesystem::path absolute_path(std::string_view text, const Environment& environment);
+OLLM_API std::filesystem::path absolute_path(std::string_view text, const Environment& environment);
 
 /// An absolute path without links, as far as it exists; what does not exist is put behind, with "."
 /// and ".." resolved in the text.

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
 namespace ollm::io {
@@ -17,17 +18,17 @@ namespace ollm {
 
 /// `llama3-1B-chat`, `org/name@revision`, `hf://org/name`, `hf:org/name`, `path:DIR`, `./DIR`.
 struct ModelReference {
-  std::string raw;                    // as typed, trimmed
-  std::optional<std::string> scheme;  // lower case
-  std::string identifier;             // for a path: the path as text
-  std::optional<std::string> revision;
+  std::string raw;                                  // as typed, trimmed
+  std::optional<std::string> scheme;                // lower case
+  std::string identifier;                           // for a path: the path as text
+  std::optional<std::string> revision;              // branch, tag or commit
   std::optional<std::filesystem::path> local_path;  // absolute, links resolved; need not exist
 
   /// Scheme hf; or no scheme and an identifier with "/" and without a space.
-  bool is_huggingface_reference() const;
+  OLLM_API bool is_huggingface_reference() const;
   /// The name of the folder that a download goes to: "/" and ":" of identifier and revision become
   /// "--", and so is the revision put behind.
-  std::string materialization_name() const;
+  OLLM_API std::string materialization_name() const;
 
   friend bool operator==(const ModelReference&, const ModelReference&) = default;
 };

@@ -11,14 +11,17 @@
 #include <variant>
 #include <vector>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/plan/environment.h"
 
 namespace ollm::plan {
 
 /// Section `runtime`. Paths as they were written: absolute_path() makes them absolute at use.
-/// Limits and wire values of each field: settings_fields.cc.
+/// Limits, wire values and a summary of each field: settings_fields().
 struct RuntimeConfig {
+  /// As `ollm config show` lists them.
+  ///@{
   std::string model_reference = "llama3-1B-chat";
   std::string models_dir = "models";
   std::string device = "cpu";          // "cpu", "cuda", "cuda:0"
@@ -48,17 +51,20 @@ struct RuntimeConfig {
   std::optional<std::int64_t> context;        // tokens
   std::optional<std::string> compute;         // "bf16", "f32"
   std::optional<std::string> isa;             // "scalar", "avx2", "avx512", "avx512-bf16"
+  ///@}
 
   /// The device without its index: "cuda" of "cuda:0".
-  std::string_view device_type() const;
+  OLLM_API std::string_view device_type() const;
   /// The window of the sliding strategy: as given, or 256; nothing where it does not apply.
-  std::optional<std::int64_t> resolved_window_tokens() const;
+  OLLM_API std::optional<std::int64_t> resolved_window_tokens() const;
 
   friend bool operator==(const RuntimeConfig&, const RuntimeConfig&) = default;
 };
 
 /// Section `generation`. Greedy by default; absent filters keep all.
 struct GenerationConfig {
+  /// As `ollm config show` lists them.
+  ///@{
   std::int64_t max_new_tokens = 500;
   double temperature = 0;
   std::optional<double> top_p;
@@ -73,53 +79,63 @@ struct GenerationConfig {
   std::optional<double> frequency_penalty;
   bool ignore_eos = false;
   std::vector<std::string> stop;
+  ///@}
 
   friend bool operator==(const GenerationConfig&, const GenerationConfig&) = default;
 };
 
 /// Section `server`.
 struct ServerSettings {
+  /// As `ollm config show` lists them.
+  ///@{
   std::string host = "127.0.0.1";
   std::int64_t port = 8000;
   bool reload = false;
   std::string log_level = "info";
   std::string response_store_backend = "none";
   std::optional<std::string> response_store_factory;
+  ///@}
 
   friend bool operator==(const ServerSettings&, const ServerSettings&) = default;
 };
 
 /// Section `benchmark`.
 struct BenchmarkSettings {
-  std::optional<std::string> history_dir;
+  std::optional<std::string> history_dir;  // where results are kept
 
   friend bool operator==(const BenchmarkSettings&, const BenchmarkSettings&) = default;
 };
 
 /// The layer that a value came from; the highest that has the field wins.
 enum class Origin { cli, env, config_file, defaults };
-std::string_view to_string(Origin origin);  // "cli", "env", "config_file", "defaults"
+OLLM_API std::string_view to_string(Origin origin);  // "cli", "env", "config_file", "defaults"
 
+/// Where the value of a field came from.
 struct FieldOrigin {
-  Origin origin = Origin::defaults;
+  Origin origin = Origin::defaults;  // the layer
   std::string place;  // "--device", "OLLM_RUNTIME__DEVICE", "ollm.toml:3"; empty for defaults
 
   friend bool operator==(const FieldOrigin&, const FieldOrigin&) = default;
 };
 
+/// All settings of a program, section by section.
 struct Settings {
+  /// The sections.
+  ///@{
   RuntimeConfig runtime;
   GenerationConfig generation;
   ServerSettings server;
   BenchmarkSettings benchmark;
+  ///@}
   /// Of every field, in the order of settings_fields().
   std::vector<FieldOrigin> origins;
   /// The file that was read, if one was.
   std::optional<std::filesystem::path> config_file;
 
   /// Whether any layer above the defaults has the field ("generation.temperature").
-  bool given(std::string_view field) const;
-  const FieldOrigin& origin(std::string_view field) const;
+  OLLM_API bool given(std::string_view field) const;
+  /// Where the value of a field ("generation.temperature") came from.
+  OLLM_API const FieldOrigin& origin(std::string_view field) const;
 };
 
 /// A value on its way to a field; null is absent.
@@ -133,12 +149,13 @@ struct SettingsOverride {
   std::string place;    // for messages: "--models-dir"
 };
 
+/// The layers above the defaults.
 struct SettingsSources {
   /// In the order given. Of a list (`stop`) all are taken, of all else the last.
   std::vector<SettingsOverride> overrides;
   /// --config; else OLLM_CONFIG_FILE, else ./ollm.toml where it is there.
   std::optional<std::string> config_file;
-  Environment environment;
+  Environment environment;  // OLLM_SECTION__FIELD, OLLM_CONFIG_FILE
 };
 
 /// Merges the layers field by field, then checks the whole. `auto` sets a field that may be absent
@@ -146,10 +163,10 @@ struct SettingsSources {
 /// Errors: invalid_argument with every problem, one a line: its place, its field, what was expected
 /// and found, and the nearest name where one is unknown. A file that was asked for and is not there
 /// is one of them.
-Result<Settings> load_settings(const SettingsSources& sources);
+OLLM_API Result<Settings> load_settings(const SettingsSources& sources);
 
 /// The same without files, for values that a program sets itself.
 /// Errors: invalid_argument, as above.
-Result<void> check_settings(const Settings& settings);
+OLLM_API Result<void> check_settings(const Settings& settings);
 
 }  // namespace ollm::plan

@@ -9,11 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/plan/settings.h"
 
 namespace ollm::plan {
 
+/// What values a field takes.
 enum class FieldType {
   boolean,
   integer,
@@ -25,61 +27,69 @@ enum class FieldType {
   tokens,  // an integer, or text as `32k`
   texts,   // a list
 };
-std::string_view to_string(FieldType type);  // for help: "size", "tokens", "text", ...
+OLLM_API std::string_view to_string(FieldType type);  // for help: "size", "tokens", "text", ...
 
+/// One field of the settings.
 struct SettingsField {
+  /// As in `[section] name = value` of ollm.toml.
+  ///@{
   std::string_view section = {};
   std::string_view name = {};
-  FieldType type = FieldType::text;
+  ///@}
+  FieldType type = FieldType::text;  // of its value
   /// Absent is a value, which `auto` sets.
   bool nullable = false;
-  // Of integers, numbers, bytes and tokens; the ends belong to it, `min` only if not `above_min`.
+  /// Of integers, numbers, bytes and tokens; the ends belong to it, `min` only if not `above_min`.
+  ///@{
   double min = 0;
   double max = 0;
   bool above_min = false;
-  std::span<const std::string_view> choices = {};
-  std::string_view flag = {};      // "--models-dir"
-  std::string_view off_flag = {};  // of booleans: "--no-multimodal"
-  std::string_view summary = {};   // for help
+  ///@}
+  std::span<const std::string_view> choices = {};  // of a choice
+  std::string_view flag = {};                      // "--models-dir"
+  std::string_view off_flag = {};                  // of booleans: "--no-multimodal"
+  std::string_view summary = {};                   // for help
   /// A valid value other than the default, as text.
   std::string_view example = {};
   /// What a text has to be, where its type alone does not tell.
   std::string_view expected = {};
   /// Brings a text into its form, e.g. trims it; nothing for a text that is none.
   std::optional<std::string> (*normalize)(std::string_view text) = nullptr;
+  /// Its value.
   SettingsValue (*get)(const Settings& settings) = nullptr;
   /// Only with a value that parse_value made.
   void (*set)(Settings& settings, const SettingsValue& value) = nullptr;
 
-  std::string qualified_name() const;    // "runtime.models_dir"
-  std::string environment_name() const;  // "OLLM_RUNTIME__MODELS_DIR"
+  OLLM_API std::string qualified_name() const;    // "runtime.models_dir"
+  OLLM_API std::string environment_name() const;  // "OLLM_RUNTIME__MODELS_DIR"
   /// What may be set, for people: "an integer from 1 to 65535", "one of auto, prefix, ...".
-  std::string expects() const;
+  OLLM_API std::string expects() const;
 };
 
 /// Section by section, in the order of spec/config.md, ours after the seed's.
-std::span<const SettingsField> settings_fields();
+OLLM_API std::span<const SettingsField> settings_fields();
 
 /// "runtime", "generation", "server", "benchmark".
-std::span<const std::string_view> settings_sections();
+OLLM_API std::span<const std::string_view> settings_sections();
 
 /// The field of a name with its section ("runtime.device"), or nullptr.
-const SettingsField* find_field(std::string_view qualified_name);
+OLLM_API const SettingsField* find_field(std::string_view qualified_name);
 
 /// Names other than OLLM_SECTION__FIELD by which environment sets a field: OLLM_ISA.
 struct EnvironmentAlias {
-  std::string_view variable;
-  std::string_view field;
+  std::string_view variable;  // "OLLM_ISA"
+  std::string_view field;     // "runtime.isa"
 };
-std::span<const EnvironmentAlias> environment_aliases();
+OLLM_API std::span<const EnvironmentAlias> environment_aliases();
 
 /// Brings a value into the type and form of a field, within its limits. With `from_text` (command
 /// line, environment) numbers and booleans are written as text; without (TOML, JSON) they are not.
 /// Errors: invalid_argument "expected an integer from 1 to 65535, found 0", without place and name.
-Result<SettingsValue> parse_value(const SettingsField& field, const SettingsValue& value,
-                                  bool from_text);
+OLLM_API Result<SettingsValue> parse_value(const SettingsField& field, const SettingsValue& value,
+                                           bool from_text);
 
 /// The nearest of some names, for "did you mean"; empty where none is near.
-std::string_view nearest_name(std::string_view name, std::span<const std::string_view> names);
+OLLM_API std::string_view nearest_name(std::string_view name,
+                                       std::span<const std::string_view> names);
 
 }  // namespace ollm::plan

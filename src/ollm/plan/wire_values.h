@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "ollm/base/api.h"
+
 namespace ollm {
 
 enum class SupportLevel { generic, optimized, unsupported };
@@ -48,13 +50,15 @@ inline constexpr std::string_view kOptimizedNative = "optimized-native";
 inline constexpr std::string_view kNativeGeneric = "native-generic";
 
 /// The wire value, e.g. "not-planned", "image-text-to-text".
-std::string_view to_string(SupportLevel value);
-std::string_view to_string(SpecializationState value);
-std::string_view to_string(GenericModelKind value);
-std::string_view to_string(ModelSourceKind value);
-std::string_view to_string(NativeFamily value);
-std::string_view to_string(ModelModality value);
-std::string_view to_string(SpecializationPassId value);
+///@{
+OLLM_API std::string_view to_string(SupportLevel value);
+OLLM_API std::string_view to_string(SpecializationState value);
+OLLM_API std::string_view to_string(GenericModelKind value);
+OLLM_API std::string_view to_string(ModelSourceKind value);
+OLLM_API std::string_view to_string(NativeFamily value);
+OLLM_API std::string_view to_string(ModelModality value);
+OLLM_API std::string_view to_string(SpecializationPassId value);
+///@}
 
 /// All values of an enumeration in their order, and back from a wire value; nothing for one that is
 /// not there. Both are there for the enumerations above alone.
@@ -64,32 +68,32 @@ template <typename Enum>
 std::optional<Enum> from_wire(std::string_view text);
 
 template <>
-std::span<const SupportLevel> all_values<SupportLevel>();
+OLLM_API std::span<const SupportLevel> all_values<SupportLevel>();
 template <>
-std::optional<SupportLevel> from_wire<SupportLevel>(std::string_view text);
+OLLM_API std::optional<SupportLevel> from_wire<SupportLevel>(std::string_view text);
 template <>
-std::span<const SpecializationState> all_values<SpecializationState>();
+OLLM_API std::span<const SpecializationState> all_values<SpecializationState>();
 template <>
-std::optional<SpecializationState> from_wire<SpecializationState>(std::string_view text);
+OLLM_API std::optional<SpecializationState> from_wire<SpecializationState>(std::string_view text);
 template <>
-std::span<const GenericModelKind> all_values<GenericModelKind>();
+OLLM_API std::span<const GenericModelKind> all_values<GenericModelKind>();
 template <>
-std::optional<GenericModelKind> from_wire<GenericModelKind>(std::string_view text);
+OLLM_API std::optional<GenericModelKind> from_wire<GenericModelKind>(std::string_view text);
 template <>
-std::span<const ModelSourceKind> all_values<ModelSourceKind>();
+OLLM_API std::span<const ModelSourceKind> all_values<ModelSourceKind>();
 template <>
-std::optional<ModelSourceKind> from_wire<ModelSourceKind>(std::string_view text);
+OLLM_API std::optional<ModelSourceKind> from_wire<ModelSourceKind>(std::string_view text);
 template <>
-std::span<const NativeFamily> all_values<NativeFamily>();
+OLLM_API std::span<const NativeFamily> all_values<NativeFamily>();
 template <>
-std::optional<NativeFamily> from_wire<NativeFamily>(std::string_view text);
+OLLM_API std::optional<NativeFamily> from_wire<NativeFamily>(std::string_view text);
 template <>
-std::span<const ModelModality> all_values<ModelModality>();
+OLLM_API std::span<const ModelModality> all_values<ModelModality>();
 template <>
-std::optional<ModelModality> from_wire<ModelModality>(std::string_view text);
+OLLM_API std::optional<ModelModality> from_wire<ModelModality>(std::string_view text);
 template <>
-std::span<const SpecializationPassId> all_values<SpecializationPassId>();
+OLLM_API std::span<const SpecializationPassId> all_values<SpecializationPassId>();
 template <>
-std::optional<SpecializationPassId> from_wire<SpecializationPassId>(std::string_view text);
+OLLM_API std::optional<SpecializationPassId> from_wire<SpecializationPassId>(std::string_view text);
 
 }  // namespace ollm

@@ -1,0 +1,36 @@
+// The command line as data: what --help prints, taken from the same declarations, for completions
+// and manual pages. Leaves to others: their form (completions.h, man_page.h).
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace ollm::cli {
+
+/// One flag, or one positional argument.
+struct OptionEntry {
+  std::vector<std::string> names;  // "-h", "--help"; of a positional argument one: "MODEL"
+  std::string summary;
+  std::string value;                 // what its value is, "path"; empty for a flag without one
+  std::vector<std::string> choices;  // all values, where they are a list
+  std::string group;                 // the heading in --help
+  bool positional = false;
+  bool repeats = false;  // may be given several times
+};
+
+/// One command with its own options and commands.
+struct CommandEntry {
+  std::string name;  // "ollm", "config"
+  std::string summary;
+  std::vector<OptionEntry> options;
+  std::vector<CommandEntry> commands;
+};
+
+/// All that --help shows of `app` and below: hidden commands are left out.
+CommandEntry command_tree(const CLI::App& app);
+
+/// Whether a value is a path of the file system, by its type's name.
+bool is_path(const OptionEntry& option);
+
+}  // namespace ollm::cli
