@@ -111,6 +111,32 @@ TEST(Completions, BashOffersExactlyWhatHelpShows) {
   EXPECT_EQ(bash_offers("ollm prompt --threads "), Words{});
 }
 
+// The same of fish, which prints a word and its summary.
+Words fish_offers(const std::string& line) {
+  const CommandResult run =
+      run_shell("fish --no-config -c 'source (\"$OLLM\" completions fish | psub); complete -C \"" +
+                line + "\"'");
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  Words words;
+  for (const std::string& offer : lines_of(run.out))
+    words.insert(offer.substr(0, offer.find('\t')));
+  return words;
+}
+
+TEST(Completions, FishOffersExactlyWhatHelpShows) {
+  if (!has_program("fish")) GTEST_SKIP() << "skipped: no fish";
+  for (const HelpPage& page : help_pages()) {
+    const std::string line = "ollm " + page.command + (page.command.empty() ? "" : " ");
+    EXPECT_EQ(fish_offers(line + "-"), page.flags) << line;
+    if (!page.commands.empty()) {
+      EXPECT_EQ(fish_offers(line), page.commands) << line;
+    }
+  }
+  EXPECT_EQ(fish_offers("ollm prompt --isa avx512"), (Words{"avx512", "avx512-bf16"}));
+  EXPECT_EQ(fish_offers("ollm prompt --threads "), Words{});
+}
+
 TEST(Completions, EveryFlagStandsAtItsCommandForZshAndFish) {
   const std::string zsh = run_ollm("completions zsh").out, fish = run_ollm("completions fish").out;
   for (const HelpPage& page : help_pages()) {
