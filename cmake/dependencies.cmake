@@ -9,6 +9,7 @@ find_package(fmt REQUIRED)
 find_package(Protobuf 3.21 REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3)  # its headers alone, so that fuzzing sees it
+pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 # Data that the tests compare with and that is not part of the project; tests say so when they skip.

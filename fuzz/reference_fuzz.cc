@@ -41,6 +41,7 @@ class EveryFolder final : public ollm::io::SystemCalls {
   int fdatasync(int) override { return absent(nullptr); }
   int ftruncate(int, off_t) override { return absent(nullptr); }
   int fallocate(int, int, off_t, off_t) override { return absent(nullptr); }
+  int fadvise(int, off_t, off_t, int) override { return 0; }
   int rename(const char*, const char*) override { return absent(nullptr); }
   int unlink(const char*) override { return absent(nullptr); }
   int mkdir(const char*, mode_t) override { return absent(nullptr); }
@@ -82,6 +83,7 @@ class NoFolder final : public ollm::io::SystemCalls {
   int fdatasync(int) override { return absent(); }
   int ftruncate(int, off_t) override { return absent(); }
   int fallocate(int, int, off_t, off_t) override { return absent(); }
+  int fadvise(int, off_t, off_t, int) override { return 0; }
   int rename(const char*, const char*) override { return absent(); }
   int unlink(const char*) override { return absent(); }
   int mkdir(const char*, mode_t) override { return absent(); }

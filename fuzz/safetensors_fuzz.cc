@@ -46,6 +46,7 @@ class OneFile final : public ollm::io::SystemCalls {
   int fdatasync(int) override { return refuse(); }
   int ftruncate(int, off_t) override { return refuse(); }
   int fallocate(int, int, off_t, off_t) override { return refuse(); }
+  int fadvise(int, off_t, off_t, int) override { return 0; }
   int rename(const char*, const char*) override { return refuse(); }
   int unlink(const char*) override { return refuse(); }
   int mkdir(const char*, mode_t) override { return refuse(); }

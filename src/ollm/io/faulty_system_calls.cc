@@ -255,6 +255,12 @@ int FaultySystemCalls::fallocate(int fd, int mode, off_t offset, off_t size) {
   return below_.fallocate(fd, mode, offset, size);
 }
 
+int FaultySystemCalls::fadvise(int fd, off_t offset, off_t size, int advice) {
+  std::lock_guard lock(mutex_);
+  if (strikes(Call::fadvise, matches(fd))) return errno;
+  return below_.fadvise(fd, offset, size, advice);
+}
+
 int FaultySystemCalls::rename(const char* from, const char* to) {
   std::lock_guard lock(mutex_);
   if (strikes(Call::rename, matches(to))) return -1;

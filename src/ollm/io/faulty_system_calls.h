@@ -29,6 +29,7 @@ class FaultySystemCalls final : public SystemCalls {
     fdatasync,
     ftruncate,
     fallocate,
+    fadvise,
     rename,
     unlink,
     mkdir,
@@ -83,6 +84,7 @@ class FaultySystemCalls final : public SystemCalls {
   int fdatasync(int fd) override;
   int ftruncate(int fd, off_t size) override;
   int fallocate(int fd, int mode, off_t offset, off_t size) override;
+  int fadvise(int fd, off_t offset, off_t size, int advice) override;
   int rename(const char* from, const char* to) override;
   int unlink(const char* path) override;
   int mkdir(const char* path, mode_t mode) override;

@@ -12,15 +12,10 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/text_size.h"
+#include "ollm/io/read_progress.h"
 
 namespace ollm::io {
 namespace {
-
-// A call that keeps being interrupted without moving a byte ends here: every loop has a limit.
-// With the pauses below that is about a second.
-constexpr int kMaxIdleCalls = 1000;
-// From here on a pause stands between two tries.
-constexpr int kEagerCalls = 32;
 
 FileIdentity identity_of(const struct stat& status) {
   return {.device = static_cast<std::uint64_t>(status.st_dev),
@@ -136,41 +131,49 @@ Result<std::size_t> File::read_up_to(std::uint64_t offset, std::span<std::byte> 
   if (offset > kLargestOffset || out.size() > kLargestOffset - offset)
     return fail(ErrorKind::io, fmt::format("{}: read of {} bytes at byte {}: past any file",
                                            path_.native(), out.size(), offset));
-  std::size_t done = 0;
-  int idle = 0;
-  while (done < out.size()) {
-    const ssize_t moved =
-        calls_->pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-    if (moved > 0) {
-      const std::size_t reached = done + static_cast<std::size_t>(moved);
-      // A direct read that ends between two sectors has met the end of the file, or was torn: then
-      // it goes on from the last whole one, until that moves nothing any more.
-      const std::size_t over = reached < out.size() ? reached % alignment : 0;
-      const bool stuck = reached - over == done;
-      idle = stuck ? idle + 1 : 0;
-      if (over != 0 && (offset + reached >= identity_.size_bytes || idle > kMaxIdleCalls)) {
-        done = reached;
+  ReadProgress progress(offset, out.size(), identity_.size_bytes, alignment);
+  while (progress.done() < out.size()) {
+    const std::size_t done = progress.done();
+    switch (progress.take(read_once(offset + done, out.subspan(done)))) {
+      case ReadProgress::Next::again:
         break;
-      }
-      done = reached - over;
-      continue;
+      case ReadProgress::Next::later:
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        break;
+      case ReadProgress::Next::finished:
+        return progress.done();
+      case ReadProgress::Next::failed:
+        return read_error(offset, out.size(), progress.error());
     }
-    if (moved == 0) break;
-    const int error = errno;
-    if ((error != EINTR && error != EAGAIN) || ++idle > kMaxIdleCalls)
-      return fail(ErrorKind::io, fmt::format("{}: read of {} bytes at byte {}: {}", path_.native(),
-                                             out.size(), offset, describe_errno(error)));
-    if (idle > kEagerCalls) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return done;
+  return progress.done();
+}
+
+std::int64_t File::read_once(std::uint64_t offset, std::span<std::byte> out) const {
+  const ssize_t moved = calls_->pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+  return moved >= 0 ? moved : -errno;
+}
+
+void File::drop_cached(std::uint64_t offset, std::uint64_t size) const {
+  // A wish: where it is not granted, the page cache keeps what it can be made to give up anyway.
+  calls_->fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(size), POSIX_FADV_DONTNEED);
+}
+
+Error File::read_error(std::uint64_t offset, std::size_t size, int error) const {
+  return fail(ErrorKind::io, fmt::format("{}: read of {} bytes at byte {}: {}", path_.native(),
+                                         size, offset, describe_errno(error)));
+}
+
+Error File::end_error(std::uint64_t offset, std::size_t size, std::size_t done) const {
+  return fail(ErrorKind::corrupt,
+              fmt::format("{}: the file ends at byte {}: {} of {} bytes at byte {}", path_.native(),
+                          offset + done, done, size, offset));
 }
 
 Result<void> File::read_at(std::uint64_t offset, std::span<std::byte> out) const {
   OLLM_TRY(const std::size_t done, read_up_to(offset, out));
   if (done == out.size()) return {};
-  return fail(ErrorKind::corrupt,
-              fmt::format("{}: the file ends at byte {}: {} of {} bytes at byte {}", path_.native(),
-                          offset + done, done, out.size(), offset));
+  return end_error(offset, out.size(), done);
 }
 
 Result<void> File::check_unchanged() const {

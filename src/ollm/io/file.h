@@ -1,5 +1,5 @@
 // Reading files at given offsets: whole, through interruptions, and noticing when they change.
-// Leaves to others: reading ahead (the ring in io/), what the bytes mean, writing
+// Leaves to others: reading ahead (read_ring.h), what the bytes mean, writing
 // (atomic_replace.h).
 #pragma once
 
@@ -63,6 +63,17 @@ class File {
   /// the system does not tell (/proc).
   /// Errors: io.
   Result<std::size_t> read_up_to(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// One call of pread, as it comes: bytes moved, 0 at the end of the file, or minus errno.
+  std::int64_t read_once(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// The errors of a read of `size` bytes at `offset`, in the words of read_at: what the system
+  /// said, and that the file ended after `done` bytes.
+  Error read_error(std::uint64_t offset, std::size_t size, int error) const;
+  Error end_error(std::uint64_t offset, std::size_t size, std::size_t done) const;
+
+  /// Asks the page cache to forget these bytes, which will not be read again soon.
+  void drop_cached(std::uint64_t offset, std::uint64_t size) const;
 
   /// That the file is still the one opened: the descriptor, so that a cut or written file is
   /// noticed, and the path, so that a replaced one is.

@@ -110,6 +110,7 @@ TEST(File, AFifoPutThereWhileOpeningIsRefusedWithoutWaiting) {
     int fdatasync(int) override { return -1; }
     int ftruncate(int, off_t) override { return -1; }
     int fallocate(int, int, off_t, off_t) override { return -1; }
+    int fadvise(int, off_t, off_t, int) override { return 0; }
     int rename(const char*, const char*) override { return -1; }
     int unlink(const char*) override { return -1; }
     int mkdir(const char*, mode_t) override { return -1; }

@@ -32,6 +32,9 @@ class PosixCalls final : public SystemCalls {
   int fallocate(int fd, int mode, off_t offset, off_t size) override {
     return ::fallocate(fd, mode, offset, size);
   }
+  int fadvise(int fd, off_t offset, off_t size, int advice) override {
+    return ::posix_fadvise(fd, offset, size, advice);
+  }
   int rename(const char* from, const char* to) override { return std::rename(from, to); }
   int unlink(const char* path) override { return ::unlink(path); }
   int mkdir(const char* path, mode_t mode) override { return ::mkdir(path, mode); }

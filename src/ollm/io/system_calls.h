@@ -29,6 +29,7 @@ class SystemCalls {
   virtual int fdatasync(int fd) = 0;
   virtual int ftruncate(int fd, off_t size) = 0;
   virtual int fallocate(int fd, int mode, off_t offset, off_t size) = 0;  // Linux: punches holes
+  virtual int fadvise(int fd, off_t offset, off_t size, int advice) = 0;  // posix_fadvise: an errno
   virtual int rename(const char* from, const char* to) = 0;
   virtual int unlink(const char* path) = 0;
   virtual int mkdir(const char* path, mode_t mode) = 0;
