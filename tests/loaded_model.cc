@@ -38,15 +38,16 @@ std::int32_t argmax(std::span<const float> logits) {
 }
 
 Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::path& path,
-                                                       const LoadOptions& options) {
+                                                       const LoadOptions& options,
+                                                       io::SystemCalls& calls) {
   auto model = std::make_unique<LoadedModel>();
-  OLLM_TRY(const checkpoint::ModelFolder folder, checkpoint::ModelFolder::open(path));
+  OLLM_TRY(const checkpoint::ModelFolder folder, checkpoint::ModelFolder::open(path, calls));
   OLLM_TRY(model->composition_, compose_folder(folder, options));
   model->pool_ = std::make_unique<ThreadPool>(options.threads);
   OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
   const CancellationToken never;
-  OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, {}, model->budget_,
-                                             nullptr, never));
+  OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, options.weights,
+                                             model->budget_, nullptr, never));
   kv::Options kv;
   kv.layers = models::kv_layouts(model->composition_, options.compute);
   kv.block_tokens = options.kv_block_tokens;

@@ -25,18 +25,21 @@ struct LoadOptions {
   std::size_t max_logit_rows = 256;
   std::size_t kv_tokens = 4096;  // over all sequences
   std::size_t kv_block_tokens = 64;
+  weights::Options weights;
   std::string config_file;  // instead of config.json: "config.v5.json"
 };
 
 class LoadedModel {
  public:
   static Result<std::unique_ptr<LoadedModel>> load(const std::filesystem::path& folder,
-                                                   const LoadOptions& options);
+                                                   const LoadOptions& options,
+                                                   io::SystemCalls& calls = io::posix());
 
   engine::Engine& engine() { return *engine_; }
   kv::Sequence new_sequence() { return kv::Sequence(*store_); }
   std::size_t vocab_size() const { return composition_.head.out; }
   const models::Composition& composition() const { return composition_; }
+  const weights::Tape& tape() const { return *tape_; }
 
   /// Logits of all tokens, in chunks of `chunk`, one sequence alone.
   Result<std::vector<float>> logits(const std::vector<std::int32_t>& ids, std::size_t chunk);

@@ -54,8 +54,10 @@ std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
   std::unique_ptr<LoadedModel> load(backend::Isa isa, std::size_t threads,
-                                    std::size_t kv_block_tokens = 64) {
+                                    std::size_t kv_block_tokens = 64,
+                                    const weights::Options& weights = {}) {
     LoadOptions options;
+    options.weights = weights;
     options.isa = isa;
     options.compute = GetParam().compute;
     options.threads = threads;
@@ -138,6 +140,72 @@ TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
   }
 }
 
+// Where weights may be and how they may come, in segments and reads so small that every matrix of
+// these models is cut.
+std::vector<weights::Options> ways_to_hold(std::uint64_t all_bytes) {
+  std::vector<weights::Options> ways;
+  for (const std::uint64_t pinned : {all_bytes / 2, std::uint64_t{0}}) {
+    weights::Options way;
+    way.segment_bytes = 8192;
+    way.read_bytes = 4096;
+    way.ring_slots = 3;
+    way.pinned_limit_bytes = pinned;
+    ways.push_back(way);  // buffered
+    way.access = io::Access::direct;
+    ways.push_back(way);
+    if (!io::io_uring_allowed()) continue;
+    way.read_method = io::ReadMethod::io_uring;
+    ways.push_back(way);
+  }
+  return ways;
+}
+
+class StreamedSameBits : public SameBits {
+ protected:
+  // Every `step`-th combination of table, place, reads, chunk, threads and neighbours, beginning
+  // with the `first`.
+  void hold(std::size_t first, std::size_t step) {
+    if (!test_data()) GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+    std::size_t index = 0;
+    for (const backend::Isa isa : backend::supported_isas()) {
+      const auto pinned = load(isa, 1);
+      const std::vector<std::int32_t> ids = random_ids(70, pinned->vocab_size(), 7);
+      const auto expected = pinned->logits(ids, ids.size());
+      ASSERT_TRUE(expected.ok()) << expected.error().message;
+      ASSERT_TRUE(pinned->tape().map().all_pinned());
+      for (const weights::Options& way : ways_to_hold(pinned->tape().map().pinned_bytes)) {
+        for (const std::size_t threads : {1u, 2u}) {
+          std::unique_ptr<LoadedModel> streamed;
+          for (const std::size_t chunk : {1u, 7u, 64u, 70u, 0u}) {  // 0: beside six others
+            if (index++ % step != first) continue;
+            if (!streamed) streamed = load(isa, threads, 64, way);
+            SCOPED_TRACE(::testing::Message()
+                         << to_string(isa) << ", pinned " << way.pinned_limit_bytes << ", "
+                         << to_string(way.read_method)
+                         << (way.access == io::Access::direct ? " direct" : " buffered") << ", "
+                         << threads << " threads, chunk " << chunk);
+            EXPECT_FALSE(streamed->tape().map().all_pinned());
+            if (chunk == 0) {
+              EXPECT_TRUE(same_bits(*expected, beside_others(*streamed, ids)));
+              continue;
+            }
+            const auto logits = streamed->logits(ids, chunk);
+            ASSERT_TRUE(logits.ok()) << logits.error().message;
+            EXPECT_TRUE(same_bits(*expected, *logits));
+          }
+        }
+      }
+    }
+  }
+};
+
+TEST_P(StreamedSameBits, WhereverWeightsAreAndHoweverTheyComeSampled) { hold(3, 29); }
+
+class SlowStreamedSameBits : public StreamedSameBits {};
+TEST_P(SlowStreamedSameBits, WhereverWeightsAreAndHoweverTheyCome) { hold(0, 1); }
+
+INSTANTIATE_TEST_SUITE_P(Models, StreamedSameBits, ::testing::ValuesIn(cases()), case_name);
+INSTANTIATE_TEST_SUITE_P(Models, SlowStreamedSameBits, ::testing::ValuesIn(cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Models, SameBits, ::testing::ValuesIn(cases()), case_name);
 
 }  // namespace

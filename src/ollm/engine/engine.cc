@@ -32,7 +32,7 @@ std::uint64_t logits_bytes(const models::Composition& composition, const backend
          line(rows * composition.head.out * sizeof(float));
 }
 
-Engine::Engine(const models::Composition& composition, const weights::Tape& tape,
+Engine::Engine(const models::Composition& composition, weights::Tape& tape,
                backend::Backend& backend, const Options& options)
     : composition_(composition),
       tape_(tape),
@@ -41,7 +41,7 @@ Engine::Engine(const models::Composition& composition, const weights::Tape& tape
       widths_(models::widths(composition)) {}
 
 Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composition,
-                                             const weights::Tape& tape, backend::Backend& backend,
+                                             weights::Tape& tape, backend::Backend& backend,
                                              const Options& options, memory::Budget& budget) {
   OLLM_CHECK(options.max_rows > 0 && options.max_logit_rows > 0);
   std::unique_ptr<Engine> engine(new Engine(composition, tape, backend, options));
@@ -168,7 +168,9 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   OLLM_TRY_VOID(cancel.check());
   OLLM_TRY_VOID(lay_out_rows(work));
   if (rows_ == 0) return {};
-  weights::Pass pass(tape_);
+  bool with_head = false;
+  for (const Work& item : work) with_head |= item.first_logit < item.tokens.size();
+  OLLM_TRY(weights::Pass pass, weights::Pass::begin(tape_, with_head));
   OLLM_TRY_VOID(embed(pass));
   for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
     OLLM_TRY_VOID(cancel.check());
@@ -176,6 +178,7 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   }
   OLLM_TRY_VOID(cancel.check());
   OLLM_TRY_VOID(head(work, sink, pass));
+  pass.end();
   for (const Work& item : work) item.kv->commit(item.tokens.size());
   ++sweeps_;
   return {};

@@ -50,7 +50,7 @@ class Engine {
  public:
   /// All references must outlive the engine. Errors: out_of_budget.
   static Result<std::unique_ptr<Engine>> make(const models::Composition& composition,
-                                              const weights::Tape& tape, backend::Backend& backend,
+                                              weights::Tape& tape, backend::Backend& backend,
                                               const Options& options, memory::Budget& budget);
 
   const Options& options() const { return options_; }
@@ -72,7 +72,7 @@ class Engine {
   std::uint64_t sweeps() const { return sweeps_; }
 
  private:
-  Engine(const models::Composition& composition, const weights::Tape& tape,
+  Engine(const models::Composition& composition, weights::Tape& tape,
          backend::Backend& backend, const Options& options);
 
   Result<void> lay_out_rows(std::span<const Work> work);
@@ -82,7 +82,7 @@ class Engine {
 
   // constant after make
   const models::Composition& composition_;
-  const weights::Tape& tape_;
+  weights::Tape& tape_;
   backend::Backend& backend_;
   const Options options_;
   const models::Widths widths_;

@@ -37,6 +37,13 @@ class CpuMeter {
 
 }  // namespace
 
+std::span<std::byte> aligned_for_reads(std::span<std::byte> memory) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+  const std::size_t lead = round_up(begin, std::uintptr_t{kAlignment}) - begin;
+  OLLM_CHECK(lead <= memory.size());
+  return memory.subspan(lead);
+}
+
 // One aligned piece of one extent.
 struct ReadRing::Read {
   const File* file = nullptr;
@@ -106,7 +113,8 @@ void ReadRing::begin(std::size_t slot, std::span<const Extent> extents) {
       read.needed = static_cast<std::size_t>(
           std::min<std::uint64_t>(read.size, lead + extent.size_bytes - at));
       read.slot = slot;
-      read.progress = ReadProgress(read.offset, read.size, read.file->size_bytes(), kAlignment);
+      read.progress = ReadProgress(read.offset, read.size, read.file->size_bytes(),
+                                   read.file->alignment_bytes());
       ++slots_[slot].open;
       waiting_[(waiting_first_ + waiting_count_++) % waiting_.size()] = entry;
     }

@@ -23,6 +23,9 @@ struct Extent {
   std::uint64_t size_bytes = 0;
 };
 
+/// The part of `memory` that a ring can use: from the first page border on.
+std::span<std::byte> aligned_for_reads(std::span<std::byte> memory);
+
 /// Slots of equal size. The caller begins a slot, computes, waits for the slot, uses its bytes and
 /// begins it again. One thread at a time.
 ///

@@ -76,7 +76,9 @@ class Chooser {
     choose_threads();
     OLLM_TRY_VOID(choose_context());
     choose_budget();
-    OLLM_TRY(plan_.weight_bytes, weights::pinned_bytes(tensors_, composition_.tape));
+    OLLM_TRY(const weights::TapeMap map,
+             weights::map_tape(tensors_, composition_.tape, plan_.weights));
+    plan_.weight_bytes = map.storage_bytes;
     OLLM_TRY_VOID(choose_chunk());
     estimate();
     return std::move(plan_);

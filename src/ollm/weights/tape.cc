@@ -3,74 +3,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <map>
-#include <string_view>
 #include <utility>
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 
 namespace ollm::weights {
-namespace {
 
 using checkpoint::ModelFolder;
-using checkpoint::TensorIndex;
 using checkpoint::TensorInfo;
 
-// The distinct tensors of a layout in the order of their files, so that a load reads forward.
-Result<std::vector<const TensorInfo*>> tensors_of(const TensorIndex& index,
-                                                  const TapeLayout& layout) {
-  std::vector<const TensorInfo*> tensors;
-  const auto add = [&](const std::string& name) -> Result<void> {
-    OLLM_TRY(const TensorInfo* tensor, index.require(name));
-    tensors.push_back(tensor);
-    return {};
-  };
-  for (const MatrixUse& use : layout.matrices) OLLM_TRY_VOID(add(use.tensor));
-  for (const VectorUse& use : layout.vectors) OLLM_TRY_VOID(add(use.tensor));
-  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo* a, const TensorInfo* b) {
-    return std::pair(a->file, a->offset_bytes) < std::pair(b->file, b->offset_bytes);
-  });
-  tensors.erase(std::unique(tensors.begin(), tensors.end()), tensors.end());
-  return tensors;
-}
-
-std::uint64_t storage_bytes(const std::vector<const TensorInfo*>& tensors) {
-  std::uint64_t sum = 0;
-  for (const TensorInfo* tensor : tensors)
-    sum += round_up(tensor->size_bytes, memory::kCacheLineBytes);
-  return sum;
-}
-
-Error at(const TensorInfo& tensor, Error error) {
-  return std::move(error).within(fmt::format("tensor {}", tensor.name));
-}
-
-}  // namespace
-
-Result<std::uint64_t> pinned_bytes(const TensorIndex& index, const TapeLayout& layout) {
-  OLLM_TRY(const std::vector<const TensorInfo*> tensors, tensors_of(index, layout));
-  return storage_bytes(tensors);
-}
-
-Result<std::vector<Segment>> cut_segments(const TensorIndex& index, const TapeLayout& layout,
-                                          const Options& options) {
-  std::vector<Segment> segments;
-  for (std::uint32_t i = 0; i < layout.matrices.size(); ++i) {
-    const MatrixUse& use = layout.matrices[i];
-    OLLM_TRY(const TensorInfo* tensor, index.require(use.tensor));
-    const std::uint64_t row_bytes = std::uint64_t{use.cols} * size_bytes(tensor->dtype);
-    const std::size_t rows_at_once =
-        std::max<std::size_t>(1, options.segment_bytes / std::max<std::uint64_t>(1, row_bytes));
-    for (std::size_t row = 0; row < use.rows; row += rows_at_once) {
-      const std::size_t rows = std::min(rows_at_once, use.rows - row);
-      segments.push_back({i, row, rows, tensor->file,
-                          tensor->offset_bytes + (use.first_row + row) * row_bytes,
-                          rows * row_bytes});
-    }
+Result<void> Tape::open_files(const ModelFolder& folder, const Options& options) {
+  const std::size_t count = folder.tensors().files().size();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    OLLM_TRY(io::File file, folder.file(i).reopen(options.access));
+    files_.push_back(std::move(file));
   }
-  return segments;
+  return {};
+}
+
+Result<void> Tape::check_unchanged() const {
+  for (const io::File& file : files_) OLLM_TRY_VOID(file.check_unchanged());
+  return {};
 }
 
 Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLayout& layout,
@@ -78,87 +34,191 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
                                          LoadProgress progress, const CancellationToken& cancel) {
   std::unique_ptr<Tape> tape(new Tape());
   tape->layout_ = layout;
-  OLLM_TRY(tape->segments_, cut_segments(folder.tensors(), layout, options));
-  OLLM_TRY(const std::vector<const TensorInfo*> tensors, tensors_of(folder.tensors(), layout));
-  OLLM_TRY(tape->storage_, memory::Buffer::make(budget, "weights", storage_bytes(tensors)));
-  OLLM_TRY_VOID(folder.check_unchanged());
-
-  std::uint64_t total = 0;
-  for (const TensorInfo* tensor : tensors) total += tensor->size_bytes;
-  std::map<std::string_view, Pinned> pinned;
-  std::byte* place = tape->storage_.data();
-  for (const TensorInfo* tensor : tensors) {
-    pinned[tensor->name] = {place, tensor->dtype};
-    for (std::uint64_t done = 0; done < tensor->size_bytes;) {
-      OLLM_TRY_VOID(cancel.check());
-      const std::uint64_t piece =
-          std::min<std::uint64_t>(options.segment_bytes, tensor->size_bytes - done);
-      Result<void> read =
-          folder.file(tensor->file).read_at(tensor->offset_bytes + done, {place + done, piece});
-      if (!read.ok()) return at(*tensor, std::move(read).error());
-      done += piece;
-      tape->loaded_bytes_ += piece;
-      if (progress) progress(tape->loaded_bytes_, total);
-    }
-    place += round_up(tensor->size_bytes, memory::kCacheLineBytes);
-  }
-  OLLM_TRY_VOID(folder.check_unchanged());
-
-  for (const MatrixUse& use : layout.matrices) {
-    const Pinned& tensor = pinned[use.tensor];
-    const std::size_t row_bytes = use.cols * size_bytes(tensor.dtype);
-    tape->matrices_.push_back({tensor.data + use.first_row * row_bytes, tensor.dtype});
-  }
-  for (const VectorUse& use : layout.vectors) {
-    const Pinned& tensor = pinned[use.tensor];
-    tape->vectors_.push_back({tensor.data + use.first * size_bytes(tensor.dtype), tensor.dtype});
+  OLLM_TRY(tape->map_, map_tape(folder.tensors(), layout, options));
+  OLLM_TRY_VOID(tape->open_files(folder, options));
+  OLLM_TRY_VOID(tape->check_unchanged());
+  OLLM_TRY_VOID(tape->load_pinned(options, budget, progress, cancel));
+  OLLM_TRY_VOID(tape->check_unchanged());
+  if (!tape->map_.all_pinned()) {
+    OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget));
+    tape->stream_->start();
   }
   return tape;
 }
 
+// Through a ring of its own, in the order of the files, and from there to its place: files promise
+// no alignment, kernels like cache lines.
+Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
+                               LoadProgress progress, const CancellationToken& cancel) {
+  OLLM_TRY(storage_, memory::Buffer::make(budget, "weights", map_.storage_bytes));
+  std::vector<LoadItem> items;
+  std::vector<std::pair<FileExtent, std::uint64_t>> wanted;  // and its place in the storage
+  std::uint64_t total = 0;
+  for (const Segment& segment : map_.segments) {
+    if (segment.pinned)
+      wanted.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, segment.place});
+  }
+  for (std::size_t i = 0; i < map_.vector_places.size(); ++i) {
+    wanted.push_back({{map_.vector_files[i], map_.vector_offsets[i], map_.vector_sizes[i]},
+                      map_.vector_places[i]});
+  }
+  std::sort(wanted.begin(), wanted.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.first.file, a.first.offset_bytes) <
+           std::pair(b.first.file, b.first.offset_bytes);
+  });
+  for (const auto& [extent, place] : wanted) {
+    items.push_back({extent, 0, 0});
+    total += extent.size_bytes;
+  }
+  if (items.empty()) return {};
+  Loads loads;
+  add_loads(items, load_slot_bytes(options), options.read_bytes, loads);
+
+  const io::ReadRing::Options ring_options = load_ring_options(loads, options);
+  OLLM_TRY(memory::Buffer memory,
+           memory::Buffer::make(budget, "load ring",
+                                ring_bytes(ring_options) + io::File::kDirectAlignment));
+  OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
+           io::make_async_reads(options.read_method, ring_options.slots));
+  io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()), std::move(reads));
+
+  std::vector<io::Extent> extents;
+  const auto begin = [&](std::uint32_t load) {
+    extents.clear();
+    for (const FileExtent& extent : loads.extents_of(load))
+      extents.push_back({&files_[extent.file], extent.offset_bytes, extent.size_bytes});
+    ring.begin(load % ring_options.slots, extents);
+  };
+  const auto count = static_cast<std::uint32_t>(loads.loads.size());
+  for (std::uint32_t load = 0; load < std::min<std::size_t>(count, ring_options.slots); ++load)
+    begin(load);
+  std::size_t item = 0;
+  for (std::uint32_t load = 0; load < count; ++load) {
+    OLLM_TRY_VOID(cancel.check());
+    OLLM_TRY(const std::byte* slot, ring.wait(load % ring_options.slots));
+    for (; item < items.size() && items[item].load == load; ++item) {
+      std::memcpy(storage_.data() + wanted[item].second, slot + items[item].place,
+                  items[item].extent.size_bytes);
+      loaded_bytes_ += items[item].extent.size_bytes;
+    }
+    if (load + ring_options.slots < count)
+      begin(load + static_cast<std::uint32_t>(ring_options.slots));
+    if (progress) progress(loaded_bytes_, total);
+  }
+  return {};
+}
+
+StreamCost Tape::stream_cost() const {
+  if (!stream_) return {};
+  const io::ReadRing& ring = stream_->ring();
+  return {ring.bytes_read(), ring.wait_seconds(), ring.cpu_seconds()};
+}
+
 backend::WeightVector Tape::vector(VectorId id) const {
-  const Pinned& pinned = vectors_[id.index];
-  return {pinned.data, pinned.dtype, layout_.vectors[id.index].size};
+  return {storage_.data() + map_.vector_places[id.index], map_.vector_dtypes[id.index],
+          layout_.vectors[id.index].size};
 }
 
 Result<void> Tape::check_same_bytes(const ModelFolder& folder, const TensorInfo& tensor,
                                     MatrixId matrix) const {
-  const std::byte* held = matrices_[matrix.index].data;
-  std::vector<std::byte> piece(std::min<std::uint64_t>(tensor.size_bytes, std::uint64_t{1} << 20));
+  const TensorInfo* held = folder.tensors().find(layout_.matrices[matrix.index].tensor);
+  OLLM_CHECK(held != nullptr && held->size_bytes == tensor.size_bytes);
+  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  std::array<std::vector<std::byte>, 2> pieces;
   for (std::uint64_t done = 0; done < tensor.size_bytes;) {
-    const std::uint64_t size = std::min<std::uint64_t>(piece.size(), tensor.size_bytes - done);
-    Result<void> read =
-        folder.file(tensor.file).read_at(tensor.offset_bytes + done, std::span(piece).first(size));
-    if (!read.ok()) return at(tensor, std::move(read).error());
-    if (std::memcmp(piece.data(), held + done, size) != 0) {
+    const std::uint64_t size = std::min<std::uint64_t>(kPieceBytes, tensor.size_bytes - done);
+    const std::array<const TensorInfo*, 2> sides = {&tensor, held};
+    for (std::size_t i = 0; i < 2; ++i) {
+      pieces[i].resize(size);
+      const io::File& file = folder.file(sides[i]->file);
+      Result<void> read = file.read_at(sides[i]->offset_bytes + done, pieces[i]);
+      if (!read.ok())
+        return std::move(read).error().within(fmt::format("tensor {}", sides[i]->name));
+      file.drop_cached(sides[i]->offset_bytes + done, size);
+    }
+    if (pieces[0] != pieces[1]) {
       return fail(ErrorKind::corrupt,
                   fmt::format("tensor {} differs from {}, though config.json ties them: which one "
                               "counts is not known",
-                              tensor.name, layout_.matrices[matrix.index].tensor));
+                              tensor.name, held->name));
     }
     done += size;
   }
   return {};
 }
 
+Result<Pass> Pass::begin(Tape& tape, bool with_head) {
+  if (tape.stream_) {
+    OLLM_TRY_VOID(tape.check_unchanged());
+    const TapeMap& map = tape.map_;
+    tape.stream_->begin_pass(with_head ? static_cast<std::uint32_t>(map.stream.loads.size())
+                                       : map.body_loads);
+  }
+  return Pass(tape);
+}
+
+void Pass::end() {
+  if (tape_.stream_) tape_.stream_->end_pass();
+}
+
 Result<void> Pass::for_each_segment(
     MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
-  const MatrixUse& shape = tape_.layout_.matrices[matrix.index];
-  const Tape::Pinned& pinned = tape_.matrices_[matrix.index];
-  use({pinned.data, pinned.dtype, shape.rows, shape.cols}, 0);
+  const std::size_t cols = tape_.layout_.matrices[matrix.index].cols;
+  const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
+  const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
+  for (std::size_t i = 0; i < segments.size();) {
+    const Segment& first = segments[i++];
+    std::size_t rows = first.rows;
+    if (first.pinned) {
+      for (; i < segments.size() && segments[i].pinned; ++i) rows += segments[i].rows;
+      use({tape_.storage_.data() + first.place, dtype, rows, cols}, first.first_row);
+      continue;
+    }
+    OLLM_TRY(const std::byte* slot, tape_.stream_->wait(first.load));
+    use({slot + first.place, dtype, rows, cols}, first.first_row);
+  }
   return {};
 }
 
 Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
                                FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const MatrixUse& shape = tape_.layout_.matrices[matrix.index];
-  const Tape::Pinned& pinned = tape_.matrices_[matrix.index];
-  const std::size_t row_bytes = shape.cols * size_bytes(pinned.dtype);
+  const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
+  const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
+  const std::size_t row_bytes = shape.cols * size_bytes(dtype);
+  const std::size_t rows_at_once = segments.front().rows;  // the last alone may have fewer
+
+  // Rows on disk are gathered some at a time: those of `from_disk`, which lie in the slot in order.
+  constexpr std::size_t kMost = 256;
+  std::array<io::Extent, kMost> extents;
+  std::array<std::size_t, kMost> positions{};
+  std::size_t count = 0;
+  const auto read = [&]() -> Result<void> {
+    if (count == 0) return {};
+    OLLM_TRY(const std::byte* slot, tape_.stream_->gather({extents.data(), count}));
+    for (std::size_t i = 0; i < count; ++i) {
+      use({slot + io::ReadRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
+          positions[i]);
+      slot += io::ReadRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
+    }
+    count = 0;
+    return {};
+  };
+  const std::size_t at_once =
+      tape_.stream_ ? std::min(kMost, tape_.stream_->gather_rows()) : std::size_t{0};
   for (std::size_t i = 0; i < rows.size(); ++i) {
     OLLM_DCHECK(rows[i] < shape.rows);
-    use({pinned.data + rows[i] * row_bytes, pinned.dtype, 1, shape.cols}, i);
+    const Segment& segment = segments[rows[i] / rows_at_once];
+    const std::uint64_t within = (rows[i] - segment.first_row) * row_bytes;
+    if (segment.pinned) {
+      use({tape_.storage_.data() + segment.place + within, dtype, 1, shape.cols}, i);
+      continue;
+    }
+    extents[count] = {&tape_.files_[segment.file], segment.offset_bytes + within, row_bytes};
+    positions[count++] = i;
+    if (count == at_once) OLLM_TRY_VOID(read());
   }
-  return {};
+  return read();
 }
 
 }  // namespace ollm::weights

@@ -1,5 +1,5 @@
-// The weights of a model as a sweep meets them: a tape of segments, each some rows of one tensor.
-// Leaves to others: what the rows mean (models/) and which segments are pinned (plan/).
+// The weights of a model as a sweep meets them: a tape of segments, pinned in memory or read ahead
+// from disk. Leaves to others: what the rows mean (models/) and how much is pinned (plan/).
 #pragma once
 
 #include <cstddef>
@@ -13,52 +13,41 @@
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/model_folder.h"
+#include "ollm/io/file.h"
 #include "ollm/memory/buffer.h"
+#include "ollm/weights/stream.h"
 #include "ollm/weights/tape_layout.h"
+#include "ollm/weights/tape_map.h"
 
 namespace ollm::weights {
-
-/// What the plan chose. All segments are pinned: read once, kept.
-struct Options {
-  /// A segment holds as many whole rows as fit into this, at least one. It is also the unit of
-  /// reading, so that a layer of a 70B model never stands in memory twice.
-  std::size_t segment_bytes = std::size_t{4} << 20;
-};
-
-/// Some rows of one matrix: the unit that a linear layer consumes.
-struct Segment {
-  std::uint32_t matrix = 0;   // index into TapeLayout::matrices
-  std::size_t first_row = 0;  // within the matrix
-  std::size_t rows = 0;
-  std::uint32_t file = 0;
-  std::uint64_t offset_bytes = 0;  // in the file, at any byte
-  std::uint64_t size_bytes = 0;
-};
 
 /// Told how many bytes of weights were read, of how many.
 using LoadProgress = FunctionRef<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// Bytes that a tape of this layout charges when all of it is pinned; each tensor once, however
-/// often it is used. Errors: not_found where a tensor is missing.
-Result<std::uint64_t> pinned_bytes(const checkpoint::TensorIndex& index, const TapeLayout& layout);
+/// What reading cost since the tape was loaded.
+struct StreamCost {
+  std::uint64_t bytes_read = 0;
+  double wait_s = 0;  // that the sweep slept, as the disk was not there yet
+  double cpu_s = 0;   // of CPU
+};
 
-/// The segments of a layout: by matrix, then by row. Errors: not_found where a tensor is missing.
-Result<std::vector<Segment>> cut_segments(const checkpoint::TensorIndex& index,
-                                          const TapeLayout& layout, const Options& options);
-
-/// Owns the weights of one loaded model; constant after load, any number of sweeps may read it.
+/// Owns the weights of one loaded model. What is pinned is constant after load; what is streamed is
+/// read by one pass at a time.
 class Tape {
  public:
-  /// Reads what is pinned. Errors: those of pinned_bytes; io, corrupt from reading, naming tensor,
-  /// file and offset; out_of_budget; cancelled.
+  /// Reads what is pinned, and begins to read ahead what is not. Errors: not_found where a tensor
+  /// is missing; io, corrupt from reading, naming file and byte; out_of_budget; cancelled;
+  /// unsupported where the planned way of reading is not to be had.
   static Result<std::unique_ptr<Tape>> load(const checkpoint::ModelFolder& folder,
                                             const TapeLayout& layout, const Options& options,
                                             memory::Budget& budget, LoadProgress progress,
                                             const CancellationToken& cancel);
 
   const TapeLayout& layout() const { return layout_; }
-  std::span<const Segment> segments() const { return segments_; }
+  const TapeMap& map() const { return map_; }
+  /// Read while loading.
   std::uint64_t loaded_bytes() const { return loaded_bytes_; }
+  StreamCost stream_cost() const;
 
   backend::WeightVector vector(VectorId id) const;
 
@@ -69,25 +58,30 @@ class Tape {
 
  private:
   friend class Pass;
-  struct Pinned {
-    const std::byte* data = nullptr;
-    DType dtype = DType::f32;
-  };
   Tape() = default;
+  Result<void> open_files(const checkpoint::ModelFolder& folder, const Options& options);
+  Result<void> load_pinned(const Options& options, memory::Budget& budget, LoadProgress progress,
+                           const CancellationToken& cancel);
+  Result<void> check_unchanged() const;
 
   TapeLayout layout_;
-  std::vector<Segment> segments_;  // by matrix, then by row
-  std::vector<Pinned> matrices_;   // of each matrix
-  std::vector<Pinned> vectors_;    // of each vector
+  TapeMap map_;
+  std::vector<io::File> files_;  // of the tensor index, opened as the plan says
   memory::Buffer storage_;
   std::uint64_t loaded_bytes_ = 0;
+  std::unique_ptr<Stream> stream_;  // null where everything is pinned
 };
 
 /// One pass over the tape: what a sweep reads weights through. A linear layer cannot tell a pinned
 /// segment from one that was just read.
 class Pass {
  public:
-  explicit Pass(const Tape& tape) : tape_(tape) {}
+  /// A pass that ends before the head where no logits are wanted. One at a time.
+  /// Errors: corrupt where a file changed since the folder was opened; io.
+  static Result<Pass> begin(Tape& tape, bool with_head);
+
+  Pass(Pass&& other) noexcept : tape_(other.tape_) {}
+  Pass& operator=(Pass&&) = delete;
 
   /// Calls `use` for every segment of the matrix, in ascending rows, with the segment's first row.
   /// Pinned segments that stand together come as one.
@@ -96,12 +90,18 @@ class Pass {
   Result<void> for_each_segment(
       MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t first_row)> use);
 
-  /// Calls `use` with each named row of the matrix; at any time. Rows were checked by the caller.
+  /// Calls `use` with each named row of the embedding; at any time. Rows were checked by the
+  /// caller. Errors: io, corrupt where a row cannot be read.
   Result<void> gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
                            FunctionRef<void(const backend::WeightRows&, std::size_t position)> use);
 
+  /// Declares the pass complete, so that what was read ahead serves the next one.
+  void end();
+
  private:
-  const Tape& tape_;
+  explicit Pass(Tape& tape) : tape_(tape) {}
+
+  Tape& tape_;
 };
 
 }  // namespace ollm::weights

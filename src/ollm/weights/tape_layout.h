@@ -25,6 +25,8 @@ struct MatrixUse {
   std::size_t rows = 0;
   std::size_t cols = 0;
   std::size_t tensor_rows = 0;  // of the whole tensor, to be checked against the file
+
+  friend bool operator==(const MatrixUse&, const MatrixUse&) = default;
 };
 
 /// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory.
@@ -35,9 +37,11 @@ struct VectorUse {
   std::size_t tensor_size = 0;
 };
 
-/// The order of a sweep. `matrices[gathered]`, the embedding, is read by rows and comes first.
+/// The order of a sweep.
 struct TapeLayout {
-  std::vector<MatrixUse> matrices;  // each is used once a sweep, in this order
+  /// The first, the embedding, is read by rows; each other is used once a sweep, in this order, and
+  /// the last, the head, only by sweeps that want logits.
+  std::vector<MatrixUse> matrices;
   std::vector<VectorUse> vectors;
 };
 

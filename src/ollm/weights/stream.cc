@@ -1,0 +1,108 @@
+#include "ollm/weights/stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ollm/base/check.h"
+
+namespace ollm::weights {
+namespace {
+
+// Reads under way at once: a handful keeps the disk busy, more adds nothing (design: measured with
+// bare readers of 1 to 4 MiB).
+constexpr std::size_t kReadsUnderWay = 8;
+
+}  // namespace
+
+Stream::Stream(const TapeMap& map, std::span<const io::File> files, const Options& options)
+    : map_(map), files_(files), slots_(map.stream.loads.empty() ? 0 : options.ring_slots) {}
+
+Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const io::File> files,
+                                             const Options& options, memory::Budget& budget) {
+  std::unique_ptr<Stream> stream(new Stream(map, files, options));
+  const io::ReadRing::Options ring = ring_options(map, options);
+  stream->gather_slot_ = stream->slots_;
+  if (map.gathers_from_disk) {
+    stream->gather_rows_ =
+        std::min<std::size_t>(ring.most_reads, ring.slot_bytes / gather_space(map));
+  }
+  std::size_t most_extents = stream->gather_rows_;
+  for (const Load& load : map.stream.loads)
+    most_extents = std::max<std::size_t>(most_extents, load.extents);
+  stream->extents_.reserve(most_extents);
+  // Direct reads want pages; buffers below a huge page are aligned to less.
+  const std::size_t bytes = std::max<std::size_t>(ring_bytes(ring) + io::File::kDirectAlignment, 1);
+  OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", bytes));
+  OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
+           io::make_async_reads(options.read_method, kReadsUnderWay));
+  stream->ring_ = std::make_unique<io::ReadRing>(
+      ring, io::aligned_for_reads(stream->memory_.bytes()), std::move(reads));
+  return stream;
+}
+
+void Stream::begin_load(std::uint32_t load) {
+  extents_.clear();
+  for (const FileExtent& extent : map_.stream.extents_of(load))
+    extents_.push_back({&files_[extent.file], extent.offset_bytes, extent.size_bytes});
+  ring_->begin(begun_++ % slots_, extents_);
+}
+
+void Stream::fill() {
+  if (slots_ == 0) return;
+  while (begun_ - used_ < slots_) {
+    if (!ahead_ && next_begin_ == pass_loads_) {
+      ahead_ = true;
+      next_begin_ = 0;
+    }
+    // Whether the next pass wants the head is not known yet.
+    if (ahead_ && next_begin_ >= map_.body_loads) return;
+    begin_load(next_begin_++);
+  }
+}
+
+void Stream::start() {
+  OLLM_CHECK(begun_ == 0);
+  ahead_ = true;
+  fill();
+}
+
+void Stream::begin_pass(std::uint32_t loads) {
+  if (inside_) {
+    ring_->drain();
+    begun_ = used_ = 0;
+    next_begin_ = 0;
+    ahead_ = false;
+  } else if (!ahead_) {
+    next_begin_ = 0;
+  }
+  ahead_ = false;
+  inside_ = true;
+  pass_loads_ = loads;
+  next_use_ = 0;
+  fill();
+}
+
+void Stream::release() {
+  ++used_;
+  ++next_use_;
+  fill();
+}
+
+Result<const std::byte*> Stream::wait(std::uint32_t load) {
+  OLLM_CHECK(inside_ && load < pass_loads_);
+  while (next_use_ < load) release();
+  OLLM_CHECK(next_use_ == load);
+  return ring_->wait(used_ % slots_);
+}
+
+void Stream::end_pass() {
+  while (next_use_ < pass_loads_) release();
+  inside_ = false;
+}
+
+Result<const std::byte*> Stream::gather(std::span<const io::Extent> extents) {
+  ring_->begin(gather_slot_, extents);
+  return ring_->wait(gather_slot_);
+}
+
+}  // namespace ollm::weights

@@ -1,0 +1,296 @@
+#include "ollm/weights/tape_map.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ollm/base/checked_math.h"
+#include "ollm/memory/buffer.h"
+
+namespace ollm::weights {
+namespace {
+
+using checkpoint::TensorInfo;
+
+// Gaps up to here are read through: a further read costs more than the bytes (norms between the
+// projections of a layer).
+constexpr std::uint64_t kGapBytes = 16 << 10;
+
+// Reads of one load, as one item alone does not need more, and items of one: bounds for the ring's
+// tables and for the arithmetic below.
+constexpr std::size_t kMostReads = 64;
+constexpr std::size_t kMostItems = 256;
+
+// Rows of the embedding that are read at once.
+constexpr std::size_t kGatheredRows = 32;
+
+struct Grouped {
+  std::vector<FileExtent> extents;
+  std::vector<std::uint64_t> places;  // of each item
+  std::uint64_t bytes = 0;            // of the slot
+  std::size_t reads = 0;
+};
+
+// Sorts the items by file and offset, reads through small gaps, and lays the extents out.
+Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
+  std::vector<std::size_t> order(items.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const FileExtent &left = items[a].extent, &right = items[b].extent;
+    return std::pair(left.file, left.offset_bytes) < std::pair(right.file, right.offset_bytes);
+  });
+  Grouped out;
+  out.places.resize(items.size());
+  std::vector<std::size_t> extent_of(items.size());
+  for (const std::size_t i : order) {
+    const FileExtent& item = items[i].extent;
+    if (!out.extents.empty()) {
+      FileExtent& last = out.extents.back();
+      const std::uint64_t end = last.offset_bytes + last.size_bytes;
+      if (last.file == item.file && item.offset_bytes <= end + kGapBytes) {
+        const std::uint64_t new_end = std::max(end, item.offset_bytes + item.size_bytes);
+        last.size_bytes = new_end - last.offset_bytes;
+        extent_of[i] = out.extents.size() - 1;
+        continue;
+      }
+    }
+    extent_of[i] = out.extents.size();
+    out.extents.push_back(item);
+  }
+  std::vector<std::uint64_t> begin(out.extents.size());
+  const io::ReadRing::Options ring{.read_bytes = read_bytes};
+  for (std::size_t e = 0; e < out.extents.size(); ++e) {
+    const FileExtent& extent = out.extents[e];
+    begin[e] = out.bytes;
+    out.bytes += io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes);
+    out.reads += io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes);
+  }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const FileExtent& extent = out.extents[extent_of[i]];
+    out.places[i] = begin[extent_of[i]] + io::ReadRing::lead_bytes(extent.offset_bytes) +
+                    items[i].extent.offset_bytes - extent.offset_bytes;
+  }
+  return out;
+}
+
+class Mapper {
+ public:
+  Mapper(const checkpoint::TensorIndex& index, const TapeLayout& layout, const Options& options)
+      : index_(index), layout_(layout), options_(options) {}
+
+  Result<TapeMap> map() {
+    OLLM_TRY_VOID(cut());
+    choose_pinned();
+    place_pinned();
+    make_loads();
+    return std::move(map_);
+  }
+
+ private:
+  Result<void> cut() {
+    const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
+    for (std::uint32_t i = 0; i < count; ++i) map_.source.push_back(i);
+    // Where the head is tied to the embedding, matrix 0, its segments serve both.
+    for (std::uint32_t i = 1; i < count; ++i)
+      if (layout_.matrices[i] == layout_.matrices[0]) map_.source[0] = i;
+    map_.first_segment.resize(count + 1);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      map_.first_segment[i] = static_cast<std::uint32_t>(map_.segments.size());
+      const MatrixUse& use = layout_.matrices[i];
+      OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
+      map_.matrix_dtypes.push_back(tensor->dtype);
+      if (map_.source[i] == i) cut(i, use, *tensor);
+    }
+    map_.first_segment[count] = static_cast<std::uint32_t>(map_.segments.size());
+    for (const VectorUse& use : layout_.vectors) {
+      OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
+      const std::size_t element = size_bytes(tensor->dtype);
+      map_.vector_dtypes.push_back(tensor->dtype);
+      map_.vector_files.push_back(tensor->file);
+      map_.vector_offsets.push_back(tensor->offset_bytes + use.first * element);
+      map_.vector_sizes.push_back(use.size * element);
+    }
+    return {};
+  }
+
+  void cut(std::uint32_t matrix, const MatrixUse& use, const TensorInfo& tensor) {
+    const std::uint64_t row_bytes = std::uint64_t{use.cols} * size_bytes(tensor.dtype);
+    const std::size_t rows_at_once =
+        std::max<std::size_t>(1, options_.segment_bytes / std::max<std::uint64_t>(1, row_bytes));
+    for (std::size_t row = 0; row < use.rows; row += rows_at_once) {
+      const std::size_t rows = std::min(rows_at_once, use.rows - row);
+      Segment segment;
+      segment.matrix = matrix;
+      segment.first_row = row;
+      segment.rows = rows;
+      segment.file = tensor.file;
+      segment.offset_bytes = tensor.offset_bytes + (use.first_row + row) * row_bytes;
+      segment.size_bytes = rows * row_bytes;
+      map_.segments.push_back(segment);
+    }
+  }
+
+  // Whether a sweep meets these segments: all but those that only the embedding uses.
+  static bool swept(const Segment& segment) { return segment.matrix != 0; }
+
+  void choose_pinned() {
+    std::uint64_t all = 0, swept_bytes = 0;
+    for (const Segment& segment : map_.segments) {
+      const std::uint64_t held = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      all += held;
+      if (swept(segment)) swept_bytes += held;
+    }
+    if (all <= options_.pinned_limit_bytes) return;
+    // Spread by carrying the fraction on: after every segment the bytes pinned are as near to the
+    // wanted share of the bytes passed as whole segments allow.
+    const std::uint64_t wanted = std::min(options_.pinned_limit_bytes, swept_bytes);
+    const double share =
+        swept_bytes == 0 ? 0 : static_cast<double>(wanted) / static_cast<double>(swept_bytes);
+    std::uint64_t pinned = 0;
+    double passed = 0;
+    for (Segment& segment : map_.segments) {
+      segment.pinned = false;
+      if (!swept(segment)) continue;
+      const std::uint64_t held = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      passed += static_cast<double>(held);
+      if (static_cast<double>(pinned + held / 2) > passed * share) continue;
+      if (pinned + held > wanted) continue;
+      segment.pinned = true;
+      pinned += held;
+    }
+  }
+
+  void place_pinned() {
+    std::uint64_t end = 0;
+    const Segment* before = nullptr;
+    for (Segment& segment : map_.segments) {
+      if (segment.pinned) {
+        // Segments that stand together are one: a product then runs over all of their rows.
+        const bool goes_on = before != nullptr && before->matrix == segment.matrix;
+        segment.place = goes_on ? end : round_up(end, memory::kCacheLineBytes);
+        end = segment.place + segment.size_bytes;
+        map_.pinned_bytes += segment.size_bytes;
+      }
+      before = segment.pinned ? &segment : nullptr;
+    }
+    for (const std::uint64_t size : map_.vector_sizes) {
+      const std::uint64_t place = round_up(end, memory::kCacheLineBytes);
+      map_.vector_places.push_back(place);
+      end = place + size;
+    }
+    map_.storage_bytes = round_up(end, memory::kCacheLineBytes);
+  }
+
+  void make_loads() {
+    const std::uint64_t slot_bytes = load_slot_bytes(options_);
+    const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
+    std::vector<LoadItem> items;
+    std::vector<Segment*> of_item;
+    const auto flush = [&] {
+      add_loads(items, slot_bytes, options_.read_bytes, map_.stream);
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        of_item[i]->place = items[i].place;
+        of_item[i]->load = items[i].load;
+      }
+      items.clear();
+      of_item.clear();
+    };
+    for (std::uint32_t matrix = 1; matrix < count; ++matrix) {
+      const bool head = matrix + 1 == count;
+      if (head) {
+        flush();
+        map_.body_loads = static_cast<std::uint32_t>(map_.stream.loads.size());
+        map_.body_stream_bytes = map_.stream_bytes;
+      }
+      const std::uint32_t from = map_.source[matrix];
+      for (std::uint32_t s = map_.first_segment[from]; s < map_.first_segment[from + 1]; ++s) {
+        Segment& segment = map_.segments[s];
+        map_.sweep_bytes += segment.size_bytes;
+        if (segment.pinned) continue;
+        map_.stream_bytes += segment.size_bytes;
+        items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, 0, 0});
+        of_item.push_back(&segment);
+      }
+    }
+    flush();
+    if (count == 0) return;
+    for (const Segment& segment : map_.segments_of(0)) {
+      if (segment.pinned) continue;
+      map_.gathers_from_disk = true;
+      map_.gather_row_bytes = segment.size_bytes / segment.rows;
+    }
+  }
+
+  const checkpoint::TensorIndex& index_;
+  const TapeLayout& layout_;
+  const Options& options_;
+  TapeMap map_;
+};
+
+}  // namespace
+
+void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
+               Loads& loads) {
+  for (std::size_t first = 0; first < items.size();) {
+    std::size_t count = 1;
+    Grouped grouped = group(items.subspan(first, 1), read_bytes);
+    while (first + count < items.size() && count < kMostItems) {
+      Grouped more = group(items.subspan(first, count + 1), read_bytes);
+      if (more.bytes > slot_bytes || more.reads > kMostReads) break;
+      grouped = std::move(more);
+      ++count;
+    }
+    const auto load = static_cast<std::uint32_t>(loads.loads.size());
+    loads.loads.push_back({static_cast<std::uint32_t>(loads.extents.size()),
+                           static_cast<std::uint32_t>(grouped.extents.size())});
+    loads.extents.insert(loads.extents.end(), grouped.extents.begin(), grouped.extents.end());
+    loads.largest_bytes = std::max(loads.largest_bytes, grouped.bytes);
+    loads.most_reads = std::max(loads.most_reads, grouped.reads);
+    for (std::size_t i = 0; i < count; ++i) {
+      items[first + i].place = grouped.places[i];
+      items[first + i].load = load;
+    }
+    first += count;
+  }
+}
+
+Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
+                         const Options& options) {
+  return Mapper(index, layout, options).map();
+}
+
+std::uint64_t gather_space(const TapeMap& map) {
+  return io::ReadRing::space_bytes(io::File::kDirectAlignment - 1, map.gather_row_bytes);
+}
+
+io::ReadRing::Options ring_options(const TapeMap& map, const Options& options) {
+  io::ReadRing::Options ring;
+  ring.read_bytes = options.read_bytes;
+  ring.most_reads = std::max(kMostReads, map.stream.most_reads);
+  ring.slot_bytes = map.stream.largest_bytes;
+  if (!map.stream.loads.empty()) ring.slots = options.ring_slots;
+  if (map.gathers_from_disk) {
+    ++ring.slots;
+    ring.slot_bytes = std::max(ring.slot_bytes, kGatheredRows * gather_space(map));
+  }
+  return ring;
+}
+
+std::uint64_t load_slot_bytes(const Options& options) {
+  return round_up(std::uint64_t{options.segment_bytes}, std::uint64_t{io::File::kDirectAlignment}) +
+         2 * io::File::kDirectAlignment;
+}
+
+io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options) {
+  io::ReadRing::Options ring;
+  ring.slots = std::min<std::size_t>(options.ring_slots, loads.loads.size());
+  ring.slot_bytes = loads.largest_bytes;
+  ring.read_bytes = options.read_bytes;
+  ring.most_reads = std::max(kMostReads, loads.most_reads);
+  return ring;
+}
+
+std::uint64_t ring_bytes(const io::ReadRing::Options& ring) {
+  return std::uint64_t{ring.slots} * ring.slot_bytes;
+}
+
+}  // namespace ollm::weights

@@ -1,0 +1,132 @@
+// Where every segment of a tape lives: pinned in memory, or streamed, and then with which reads it
+// comes. Pure arithmetic on the tensor index, the same for the plan and for the loader. Leaves to
+// others: reading (tape.h, stream.h) and how many bytes may be pinned (plan/).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/tensor_index.h"
+#include "ollm/io/async_reads.h"
+#include "ollm/io/file.h"
+#include "ollm/io/read_ring.h"
+#include "ollm/weights/tape_layout.h"
+
+namespace ollm::weights {
+
+/// What the plan chose.
+struct Options {
+  /// A segment holds as many whole rows as fit into this, at least one. It is the unit of pinning
+  /// and of reading, so small that a layer of a 70B model never stands in memory whole.
+  std::size_t segment_bytes = std::size_t{4} << 20;
+  /// Bytes of segments that are pinned: read once and kept. The rest is streamed.
+  std::uint64_t pinned_limit_bytes = std::numeric_limits<std::uint64_t>::max();
+  /// Slots of the ring that are filled ahead, and the size of one read.
+  std::size_t ring_slots = 8;
+  std::size_t read_bytes = std::size_t{2} << 20;
+  io::ReadMethod read_method = io::ReadMethod::threads;
+  io::Access access = io::Access::buffered;
+};
+
+/// Some rows of one matrix: the unit that a linear layer consumes.
+struct Segment {
+  std::uint32_t matrix = 0;   // index into TapeLayout::matrices
+  std::size_t first_row = 0;  // within the matrix
+  std::size_t rows = 0;
+  std::uint32_t file = 0;
+  std::uint64_t offset_bytes = 0;  // in the file, at any byte
+  std::uint64_t size_bytes = 0;
+  bool pinned = true;
+  std::uint64_t place = 0;  // pinned: byte of the storage; streamed: byte of its load's slot
+  std::uint32_t load = 0;   // streamed: the load that brings it
+};
+
+/// Bytes of one of the tensor index's files.
+struct FileExtent {
+  std::uint32_t file = 0;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t size_bytes = 0;
+};
+
+/// What one slot of the ring is filled with at once: neighbours in the order of use, read in the
+/// order of the file, with small gaps read through.
+struct Load {
+  std::uint32_t first_extent = 0;
+  std::uint32_t extents = 0;
+};
+
+/// Items of equal kind gathered into loads: `place` and `load` of each item are set.
+struct LoadItem {
+  FileExtent extent;
+  std::uint64_t place = 0;  // of the item's first byte in the slot
+  std::uint32_t load = 0;
+};
+struct Loads {
+  std::vector<FileExtent> extents;
+  std::vector<Load> loads;
+  std::uint64_t largest_bytes = 0;  // of a slot that holds any of them
+  std::size_t most_reads = 0;       // of a slot
+
+  std::span<const FileExtent> extents_of(std::uint32_t load) const {
+    return {extents.data() + loads[load].first_extent, loads[load].extents};
+  }
+};
+
+/// Groups `items`, in their order, behind the loads that are there already; no load holds items of
+/// two calls. A load takes at most `slot_bytes` unless one item alone is larger.
+void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
+               Loads& loads);
+
+struct TapeMap {
+  std::vector<Segment> segments;             // by matrix, then by row
+  std::vector<std::uint32_t> first_segment;  // of each matrix, and one behind the last
+  std::vector<std::uint32_t> source;         // of each matrix: whose segments serve it
+  std::vector<std::uint64_t> vector_places;  // byte of the storage, of each vector
+  std::vector<std::uint32_t> vector_files;
+  std::vector<std::uint64_t> vector_offsets;  // in the file
+  std::vector<std::uint64_t> vector_sizes;
+  std::vector<DType> matrix_dtypes, vector_dtypes;
+
+  Loads stream;                         // in the order of a sweep
+  std::uint32_t body_loads = 0;         // of them, those before the last matrix (the head)
+  std::uint64_t storage_bytes = 0;      // of everything pinned, with its alignment
+  std::uint64_t pinned_bytes = 0;       // of matrices
+  std::uint64_t body_stream_bytes = 0;  // read from disk by a sweep without the head
+  std::uint64_t stream_bytes = 0;       // and by one with it
+  std::uint64_t sweep_bytes = 0;        // of all matrices that a sweep meets, wherever they are
+  bool gathers_from_disk = false;       // some rows of the embedding are read one by one
+  std::uint64_t gather_row_bytes = 0;
+
+  bool all_pinned() const { return stream.loads.empty() && !gathers_from_disk; }
+  std::span<const Segment> segments_of(std::uint32_t matrix) const {
+    const std::uint32_t from = source[matrix];
+    return {segments.data() + first_segment[from], first_segment[from + 1] - first_segment[from]};
+  }
+};
+
+/// Which segments are pinned: all, if they fit into the limit; else as many of those that every
+/// sweep reads, spread evenly over the sweep, so that reading never waits for a stretch of
+/// computing. The embedding is then left on disk: a sweep wants a few of its rows.
+/// Errors: not_found where a tensor is missing.
+Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
+                         const Options& options);
+
+/// Bytes of a slot that one row of the embedding takes at most.
+std::uint64_t gather_space(const TapeMap& map);
+
+/// The ring of a running tape: the slots that are filled ahead and, where rows of the embedding are
+/// read one by one, a last one for those. No slots where nothing is read.
+io::ReadRing::Options ring_options(const TapeMap& map, const Options& options);
+
+/// The ring that pinned bytes are read through while loading, and the largest slot of it.
+io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options);
+std::uint64_t load_slot_bytes(const Options& options);
+
+/// Bytes of a ring's memory.
+std::uint64_t ring_bytes(const io::ReadRing::Options& ring);
+
+}  // namespace ollm::weights

@@ -1,0 +1,305 @@
+#include "ollm/weights/tape.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ollm/base/checked_math.h"
+#include "ollm/checkpoint/safetensors_writer.h"
+#include "ollm/io/faulty_system_calls.h"
+#include "ollm/io/temporary_folder.h"
+
+namespace ollm::weights {
+namespace {
+
+using Call = io::FaultySystemCalls::Call;
+
+constexpr std::size_t kVocab = 300;
+constexpr std::size_t kHidden = 40;
+constexpr std::size_t kLayers = 5;
+
+// A folder of two shards with random bytes: an embedding, per layer a matrix, a fused one of two
+// uses and a vector, and a head or none.
+class TapeTest : public testing::Test {
+ protected:
+  void write(bool tied) {
+    tied_ = tied;
+    std::vector<checkpoint::NewTensor> first = {
+        {"embedding", DType::bf16, Shape({kVocab, kHidden})}};
+    std::vector<checkpoint::NewTensor> second;
+    for (std::size_t i = 0; i < kLayers; ++i) {
+      std::vector<checkpoint::NewTensor>& shard = i < 2 ? first : second;
+      shard.push_back(
+          {fmt::format("layer{}.fused", i), DType::f32, Shape({70 + i, kHidden})});
+      shard.push_back({fmt::format("layer{}.norm", i), DType::f32, Shape({kHidden})});
+      shard.push_back({fmt::format("layer{}.plain", i), DType::bf16, Shape({33, 64})});
+    }
+    if (!tied) second.push_back({"head", DType::bf16, Shape({kVocab, kHidden})});
+    std::string weight_map;
+    write_shard("one.safetensors", first, weight_map);
+    write_shard("two.safetensors", second, weight_map);
+    folder_.write("model.safetensors.index.json",
+                  fmt::format(R"({{"weight_map":{{{}}}}})", weight_map));
+    folder_.write("config.json", "{}");
+
+    layout_ = {};
+    layout_.matrices.push_back({"embedding", 0, kVocab, kHidden, kVocab});
+    for (std::size_t i = 0; i < kLayers; ++i) {
+      const std::string fused = fmt::format("layer{}.fused", i);
+      layout_.matrices.push_back({fused, 0, 30, kHidden, 70 + i});
+      layout_.matrices.push_back({fused, 30, 40 + i, kHidden, 70 + i});
+      layout_.matrices.push_back({fmt::format("layer{}.plain", i), 0, 33, 64, 33});
+      layout_.vectors.push_back({fmt::format("layer{}.norm", i), 0, kHidden, kHidden});
+    }
+    layout_.matrices.push_back({tied ? "embedding" : "head", 0, kVocab, kHidden, kVocab});
+  }
+
+  Result<std::unique_ptr<Tape>> load(const Options& options) {
+    OLLM_TRY(const checkpoint::ModelFolder folder,
+             checkpoint::ModelFolder::open(folder_.path(), calls_));
+    return Tape::load(folder, layout_, options, budget_, nullptr, never_);
+  }
+
+  static Options small(std::uint64_t pinned) {
+    Options options;
+    options.segment_bytes = 4096;
+    options.read_bytes = 4096;
+    options.ring_slots = 3;
+    options.pinned_limit_bytes = pinned;
+    return options;
+  }
+
+  // Walks one pass as a sweep does and compares every byte with what was written.
+  Result<void> walk(Tape& tape, bool with_head) {
+    OLLM_TRY(Pass pass, Pass::begin(tape, with_head));
+    std::vector<std::uint32_t> rows;
+    for (int i = 0; i < 90; ++i) rows.push_back(static_cast<std::uint32_t>(random_() % kVocab));
+    std::vector<bool> seen(rows.size());
+    OLLM_TRY_VOID(
+        pass.gather_rows({0}, rows, [&](const backend::WeightRows& row, std::size_t position) {
+          seen[position] = true;
+          EXPECT_EQ(std::memcmp(row.data, bytes_["embedding"].data() + rows[position] * kHidden * 2,
+                                kHidden * 2),
+                    0);
+        }));
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), true), static_cast<int>(rows.size()));
+    const std::size_t matrices = layout_.matrices.size() - (with_head ? 0 : 1);
+    for (std::uint32_t i = 1; i < matrices; ++i) {
+      const MatrixUse& shape = layout_.matrices[i];
+      std::size_t next_row = 0;
+      OLLM_TRY_VOID(pass.for_each_segment(
+          {i}, [&](const backend::WeightRows& segment, std::size_t first_row) {
+            const std::size_t row_bytes = shape.cols * size_bytes(segment.dtype);
+            EXPECT_EQ(first_row, next_row);
+            next_row += segment.rows;
+            const char* expected =
+                bytes_[shape.tensor].data() + (shape.first_row + first_row) * row_bytes;
+            EXPECT_EQ(std::memcmp(segment.data, expected, segment.rows * row_bytes), 0)
+                << shape.tensor << " row " << first_row;
+          }));
+      EXPECT_EQ(next_row, shape.rows);
+    }
+    for (std::uint32_t i = 0; i < layout_.vectors.size(); ++i) {
+      const backend::WeightVector vector = tape.vector({i});
+      EXPECT_EQ(std::memcmp(vector.data, bytes_[layout_.vectors[i].tensor].data(), kHidden * 4), 0);
+    }
+    pass.end();
+    return {};
+  }
+
+  io::TemporaryFolder folder_;
+  io::FaultySystemCalls calls_;
+  TapeLayout layout_;
+  std::map<std::string, std::string> bytes_;
+  bool tied_ = false;
+  memory::Budget budget_{std::uint64_t{1} << 30};
+  const CancellationToken never_;
+  std::mt19937 random_{11};
+
+ private:
+  void write_shard(const std::string& name, const std::vector<checkpoint::NewTensor>& tensors,
+                   std::string& weight_map) {
+    std::string file = checkpoint::make_safetensors_header(tensors).value();
+    for (const checkpoint::NewTensor& tensor : tensors) {
+      std::string& bytes = bytes_[tensor.name];
+      bytes.resize(tensor.shape.element_count() * size_bytes(tensor.dtype));
+      for (char& byte : bytes) byte = static_cast<char>(random_());
+      file += bytes;
+      if (!weight_map.empty()) weight_map += ',';
+      weight_map += fmt::format(R"("{}":"{}")", tensor.name, name);
+    }
+    folder_.write(name, file);
+  }
+};
+
+TEST_F(TapeTest, GivesEveryByteWhateverIsPinned) {
+  for (const bool tied : {false, true}) {
+    write(tied);
+    for (const std::uint64_t pinned : {0, 5'000, 20'000, 60'000, 90'000, 1'000'000}) {
+      for (const io::ReadMethod method : {io::ReadMethod::threads, io::ReadMethod::io_uring}) {
+        if (method == io::ReadMethod::io_uring && !io::io_uring_allowed()) continue;
+        for (const io::Access access : {io::Access::buffered, io::Access::direct}) {
+          SCOPED_TRACE(fmt::format("tied {}, pinned {}, {}, {}", tied, pinned, to_string(method),
+                                   access == io::Access::direct ? "direct" : "buffered"));
+          Options options = small(pinned);
+          options.read_method = method;
+          options.access = access;
+          const auto tape = load(options);
+          if (!tape.ok() && tape.error().kind == ErrorKind::unsupported) continue;
+          ASSERT_TRUE(tape.ok()) << tape.error().message;
+          EXPECT_EQ((*tape)->map().all_pinned(), pinned == 1'000'000);
+          EXPECT_LE((*tape)->map().pinned_bytes, std::max<std::uint64_t>(pinned, 1));
+          for (const bool with_head : {false, false, true, true, false, true}) {
+            const Result<void> walked = walk(**tape, with_head);
+            ASSERT_TRUE(walked.ok()) << walked.error().message;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(TapeTest, PinsAsMuchAsItMayAndEvenly) {
+  write(false);
+  const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
+  for (const std::uint64_t limit : {10'000, 30'000, 50'000}) {
+    const TapeMap map = *map_tape(folder.tensors(), layout_, small(limit));
+    EXPECT_LE(map.pinned_bytes, limit);
+    EXPECT_GE(map.pinned_bytes + 4096, limit);  // one segment more would not fit
+    EXPECT_EQ(map.pinned_bytes + map.stream_bytes, map.sweep_bytes);
+    std::uint64_t first_half = 0;
+    std::uint64_t passed = 0;
+    for (const Segment& segment : map.segments) {
+      if (segment.matrix == 0) continue;
+      passed += segment.size_bytes;
+      if (passed <= map.sweep_bytes / 2 && segment.pinned) first_half += segment.size_bytes;
+    }
+    EXPECT_NEAR(static_cast<double>(first_half), static_cast<double>(limit) / 2, 4096 * 2);
+  }
+}
+
+TEST_F(TapeTest, NeighboursComeInOneReadAlsoAcrossShards) {
+  write(false);
+  Options options = small(0);
+  options.segment_bytes = 1 << 20;
+  options.read_bytes = 1 << 20;
+  const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
+  const TapeMap map = *map_tape(folder.tensors(), layout_, options);
+  // All layers fit into one load: one extent of each shard. The head has a load of its own.
+  ASSERT_EQ(map.stream.loads.size(), 2U);
+  EXPECT_EQ(map.body_loads, 1U);
+  EXPECT_EQ(map.stream.extents_of(0).size(), 2U);
+  EXPECT_EQ(map.stream.extents_of(1).size(), 1U);
+}
+
+TEST_F(TapeTest, EveryFailingReadFailsItsPassAloneAndNamesFileAndByte) {
+  write(false);
+  const auto tape = load(small(20'000));
+  ASSERT_TRUE(tape.ok()) << tape.error().message;
+  ASSERT_TRUE(walk(**tape, true).ok());
+  const std::uint64_t before = calls_.count(Call::pread);
+  ASSERT_TRUE(walk(**tape, true).ok());
+  const std::uint64_t reads = calls_.count(Call::pread) - before;
+  ASSERT_GT(reads, 10U);
+  std::uint64_t failed = 0;
+  for (std::uint64_t k = 0; k < reads + 3; ++k) {
+    calls_.fail(Call::pread, k, EIO);
+    const Result<void> walked = walk(**tape, true);
+    calls_.heal();
+    if (!walked.ok()) {
+      ++failed;
+      EXPECT_EQ(walked.error().kind, ErrorKind::io);
+      EXPECT_NE(walked.error().message.find(".safetensors: read of"), std::string::npos)
+          << walked.error().message;
+      EXPECT_NE(walked.error().message.find("at byte"), std::string::npos);
+    }
+    const Result<void> next = walk(**tape, true);
+    // What was read ahead while the fault stood belongs to the next pass.
+    const Result<void> after = next.ok() ? Result<void>() : walk(**tape, true);
+    ASSERT_TRUE(after.ok()) << after.error().message;
+  }
+  EXPECT_GT(failed, reads / 2);
+}
+
+TEST_F(TapeTest, TornAndInterruptedReadsChangeNothing) {
+  write(true);
+  for (std::uint32_t seed = 0; seed < 10; ++seed) {
+    SCOPED_TRACE(seed);
+    calls_.tear_transfers(seed);
+    calls_.interrupt_transfers(seed, 4);
+    const auto tape = load(small(10'000));
+    ASSERT_TRUE(tape.ok()) << tape.error().message;
+    for (int pass = 0; pass < 3; ++pass) ASSERT_TRUE(walk(**tape, pass != 1).ok());
+    calls_.heal();
+  }
+}
+
+TEST_F(TapeTest, AChangedFileIsRefusedBeforeTheNextPass) {
+  write(false);
+  for (int how = 0; how < 3; ++how) {
+    SCOPED_TRACE(how);
+    const auto tape = load(small(10'000));
+    ASSERT_TRUE(tape.ok());
+    ASSERT_TRUE(walk(**tape, true).ok());
+    calls_.restrict_to("two.safetensors");
+    if (how == 0) calls_.replace();
+    if (how == 1) calls_.touch();
+    if (how == 2) calls_.shrink(1000);
+    const Result<void> walked = walk(**tape, true);
+    ASSERT_FALSE(walked.ok());
+    EXPECT_EQ(walked.error().kind, ErrorKind::corrupt);
+    EXPECT_NE(walked.error().message.find("two.safetensors: file changed while in use"),
+              std::string::npos)
+        << walked.error().message;
+    calls_.heal();
+    calls_.restrict_to("");
+  }
+}
+
+TEST_F(TapeTest, ChargesWhatThePlanCounts) {
+  write(false);
+  for (const std::uint64_t pinned : {0, 20'000, 1'000'000}) {
+    memory::Budget budget(std::uint64_t{1} << 30);
+    const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
+    const Options options = small(pinned);
+    const auto tape = Tape::load(folder, layout_, options, budget, nullptr, never_);
+    ASSERT_TRUE(tape.ok());
+    const TapeMap& map = (*tape)->map();
+    std::uint64_t planned = map.storage_bytes;
+    if (!map.all_pinned())
+      planned += ring_bytes(ring_options(map, options)) + io::File::kDirectAlignment;
+    EXPECT_EQ(budget.used_bytes(), round_up(planned, std::uint64_t{64}));
+  }
+}
+
+TEST_F(TapeTest, AMissingTensorIsNotFound) {
+  write(false);
+  layout_.matrices[2].tensor = "layer0.gone";
+  const auto tape = load(small(0));
+  ASSERT_FALSE(tape.ok());
+  EXPECT_EQ(tape.error().kind, ErrorKind::not_found);
+}
+
+TEST_F(TapeTest, LoadingCanBeCancelledAndRefusesToExceedTheBudget) {
+  write(false);
+  const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
+  CancellationToken cancelled;
+  cancelled.cancel();
+  const auto stopped = Tape::load(folder, layout_, small(50'000), budget_, nullptr, cancelled);
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().kind, ErrorKind::cancelled);
+  memory::Budget tight(30'000);
+  const auto refused = Tape::load(folder, layout_, small(50'000), tight, nullptr, never_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::out_of_budget);
+}
+
+}  // namespace
+}  // namespace ollm::weights
