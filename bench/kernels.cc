@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -21,8 +22,8 @@
 #include <thread>
 #include <vector>
 
-#include "kernels_machine.h"
 #include "ollm/backend/backend.h"
+#include "ollm/backend/machine_limits.h"
 #include "ollm/base/check.h"
 
 namespace ollm::bench {
@@ -31,6 +32,12 @@ namespace {
 using backend::Backend;
 using backend::ComputeMode;
 using backend::Isa;
+using backend::peak_flops;
+using backend::read_rate;
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
 

@@ -20,16 +20,16 @@ using models::SweepTools;
 
 std::uint64_t activation_bytes(const models::Composition& composition,
                                const backend::Backend& backend, const Options& options) {
-  return models::activation_bytes(composition, backend, options.max_rows);
+  return models::activation_bytes(composition, backend, options.max_rows,
+                                  options.feed_forward_rows);
 }
 
 std::uint64_t logits_bytes(const models::Composition& composition, const backend::Backend& backend,
                            const Options& options) {
   const std::size_t rows = options.max_logit_rows;
-  const auto line = [](std::size_t bytes) { return round_up(bytes, memory::kCacheLineBytes); };
-  return line(rows * composition.hidden_size * sizeof(float)) +
-         line(backend.left_bytes(rows, composition.hidden_size)) +
-         line(rows * composition.head.out * sizeof(float));
+  return memory::charged_bytes(rows * composition.hidden_size * sizeof(float)) +
+         memory::charged_bytes(backend.left_bytes(rows, composition.hidden_size)) +
+         memory::charged_bytes(rows * composition.head.out * sizeof(float));
 }
 
 Engine::Engine(const models::Composition& composition, weights::Tape& tape,
@@ -45,8 +45,8 @@ Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composit
                                              const Options& options, memory::Budget& budget) {
   OLLM_CHECK(options.max_rows > 0 && options.max_logit_rows > 0);
   std::unique_ptr<Engine> engine(new Engine(composition, tape, backend, options));
-  OLLM_TRY(engine->activations_,
-           models::Activations::make(composition, backend, options.max_rows, budget));
+  OLLM_TRY(engine->activations_, models::Activations::make(composition, backend, options.max_rows,
+                                                           options.feed_forward_rows, budget));
   const std::size_t rows = options.max_logit_rows;
   const auto logits_buffer = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
     OLLM_TRY(buffer, memory::Buffer::make(budget, "logits", bytes));

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -27,6 +28,10 @@ using TokenId = std::int32_t;
 struct Options {
   std::size_t max_rows = 1;        // rows of one sweep: the prefill chunk, over all sequences
   std::size_t max_logit_rows = 1;  // rows of one sweep whose logits are computed
+  /// Rows whose feed-forward intermediate is computed at once, for one and the same segment of
+  /// weights; max_rows or more: all. Else a multiple of 12, so that it ends with a group of rows of
+  /// every table.
+  std::size_t feed_forward_rows = std::numeric_limits<std::size_t>::max();
 };
 
 /// Bytes that an engine charges, by owner; the plan's ledger counts with the same functions.
@@ -72,8 +77,8 @@ class Engine {
   std::uint64_t sweeps() const { return sweeps_; }
 
  private:
-  Engine(const models::Composition& composition, weights::Tape& tape,
-         backend::Backend& backend, const Options& options);
+  Engine(const models::Composition& composition, weights::Tape& tape, backend::Backend& backend,
+         const Options& options);
 
   Result<void> lay_out_rows(std::span<const Work> work);
   Result<void> embed(weights::Pass& pass);

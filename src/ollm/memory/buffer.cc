@@ -14,6 +14,8 @@
 namespace ollm::memory {
 namespace {
 
+constexpr std::uint64_t kPageBytes = 4096;
+
 // Anonymous memory whose first byte is a multiple of a huge page: mapped with one page to spare,
 // then the ends are given back.
 std::byte* map_huge(std::size_t bytes) {
@@ -30,6 +32,11 @@ std::byte* map_huge(std::size_t bytes) {
 }
 
 }  // namespace
+
+std::uint64_t charged_bytes(std::uint64_t size_bytes) {
+  return round_up(size_bytes,
+                  size_bytes >= kHugePageBytes ? kPageBytes : std::uint64_t{kCacheLineBytes});
+}
 
 Buffer::Buffer(Buffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
@@ -69,7 +76,7 @@ Result<Buffer> Buffer::make(Budget& budget, std::string_view owner, std::size_t 
                 fmt::format("{} needs {} bytes, more than any machine has", owner, size_bytes));
   }
   const bool huge = size_bytes >= kHugePageBytes;
-  const std::size_t rounded = round_up(size_bytes, huge ? std::size_t{4096} : kCacheLineBytes);
+  const std::size_t rounded = charged_bytes(size_bytes);
   OLLM_TRY(buffer.charge_, budget.charge(owner, rounded));
   if (huge) {
     buffer.data_ = map_huge(rounded);

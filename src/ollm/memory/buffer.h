@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -13,6 +14,10 @@ namespace ollm::memory {
 /// Kernels read whole cache lines; direct reads need 4 KiB. Small buffers keep the first.
 inline constexpr std::size_t kCacheLineBytes = 64;
 inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
+
+/// What a buffer of this size is charged with: whole pages of large ones, cache lines of small
+/// ones.
+std::uint64_t charged_bytes(std::uint64_t size_bytes);
 
 /// Owned bytes, all zero at first, at a multiple of 64; from 2 MiB on at a multiple of 2 MiB, with
 /// transparent huge pages asked for, and touched only as they are used.

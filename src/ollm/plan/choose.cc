@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread_pool.h"
 #include "ollm/models/inventory.h"
+#include "ollm/plan/estimate.h"
+#include "ollm/plan/profile.h"
 
 namespace ollm::plan {
 namespace {
@@ -39,33 +42,37 @@ constexpr std::uint64_t kLogitsBytes = 64 * kMiB;
 
 constexpr std::size_t kBlockTokens = backend::kTileTokens;
 
-// Rates of a machine that nobody measured: careful values for today's desktop and server cores.
-constexpr double kAssumedMemoryBytesPerCore = 10e9;
-constexpr double kAssumedMemoryBytesMax = 40e9;
-constexpr double kAssumedDiskBytes = 1.5e9;
-double assumed_flops_per_core(backend::Isa isa, backend::ComputeMode mode) {
-  switch (isa) {
-    case backend::Isa::reference:
-    case backend::Isa::scalar:
-      return 1e9;
-    case backend::Isa::avx2:
-      return mode == backend::ComputeMode::bf16 ? 20e9 : 30e9;
-    case backend::Isa::avx512:
-      return mode == backend::ComputeMode::bf16 ? 30e9 : 60e9;
-    case backend::Isa::avx512_bf16:
-      return mode == backend::ComputeMode::bf16 ? 120e9 : 60e9;
-  }
-  return 1e9;
-}
+// Chunks that are looked at: enough of them that the best is never far.
+constexpr std::size_t kChunks[] = {1,   2,   4,   8,   16,   32,   64,   96,   128, 192,
+                                   256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096};
+
+// A chunk that is this much slower than the best in time is taken if it is smaller: it leaves
+// memory and answers sooner.
+constexpr double kNearlyAsFast = 1.01;
+
+// Rings, from the largest: one takes a small share of the budget, reads stay long.
+struct RingSize {
+  std::size_t segment_bytes, slots;
+};
+constexpr RingSize kRings[] = {{4 << 20, 8}, {2 << 20, 6}, {1 << 20, 4}, {256 << 10, 3}};
+constexpr std::uint64_t kRingShare = 24;
+// The smallest ring's segments are for small models: a large one would have too many of them.
+constexpr std::uint64_t kSmallModelBytes = std::uint64_t{1} << 30;
+
+// Above this share of the budget the feed-forward's intermediate is computed in pieces of rows,
+// a multiple of every table's row group.
+constexpr std::uint64_t kFeedForwardShare = 16;
+constexpr std::size_t kFeedForwardRows = 96;
 
 class Chooser {
  public:
   Chooser(const models::Composition& composition, const checkpoint::TensorIndex& tensors,
-          const TextFiles& text, const Machine& machine, const Wishes& wishes,
-          const Workload& workload)
+          const TextFiles& text, const Storage& storage, const Machine& machine,
+          const Wishes& wishes, const Workload& workload)
       : composition_(composition),
         tensors_(tensors),
         text_(text),
+        storage_(storage),
         machine_(machine),
         wishes_(wishes) {
     plan_.workload = workload;
@@ -76,11 +83,9 @@ class Chooser {
     choose_threads();
     OLLM_TRY_VOID(choose_context());
     choose_budget();
-    OLLM_TRY(const weights::TapeMap map,
-             weights::map_tape(tensors_, composition_.tape, plan_.weights));
-    plan_.weight_bytes = map.storage_bytes;
-    OLLM_TRY_VOID(choose_chunk());
-    estimate();
+    rates_ = rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.device);
+    decide("machine.profile", rates_.measured ? "measured" : "assumed", rates_.because);
+    OLLM_TRY_VOID(choose_memory());
     return std::move(plan_);
   }
 
@@ -179,10 +184,19 @@ class Chooser {
     options.max_rows = std::max(chunk, plan_.workload.sequences);
     options.max_logit_rows =
         plan_.workload.all_logits ? options.max_rows : plan_.workload.sequences;
+    options.feed_forward_rows = options.max_rows;
+    const std::uint64_t intermediate =
+        std::uint64_t{models::widths(composition_).intermediate} * options.max_rows * sizeof(float);
+    if (wishes_.feed_forward_rows) {
+      options.feed_forward_rows = std::min(options.max_rows, *wishes_.feed_forward_rows);
+    } else if (intermediate > plan_.budget_bytes / kFeedForwardShare) {
+      options.feed_forward_rows = std::min(options.max_rows, kFeedForwardRows);
+    }
     return options;
   }
 
-  memory::Ledger ledger(const engine::Options& options, const backend::Backend& backend) const {
+  // What a run holds beside weights and their ring.
+  memory::Ledger ledger_without_weights(const engine::Options& options) const {
     memory::Ledger ledger;
     using memory::Phase;
     ledger.add("process", Phase::always, kProcessBytes);
@@ -190,14 +204,163 @@ class Chooser {
       ledger.add("tokenizer", Phase::always, text_.tokenizer_bytes * kTokenizerFactor);
       ledger.add("tokenizer.json", Phase::load, text_.tokenizer_bytes * kTokenizerLoadFactor);
     }
-    ledger.add("weights", Phase::always, plan_.weight_bytes);
     ledger.add("kv", Phase::run, kv::block_bytes(plan_.kv) * plan_.kv.max_blocks);
-    ledger.add("activations", Phase::run, engine::activation_bytes(composition_, backend, options));
-    ledger.add("logits", Phase::run, engine::logits_bytes(composition_, backend, options));
+    ledger.add("activations", Phase::run,
+               engine::activation_bytes(composition_, *backend_, options));
+    ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
     return ledger;
   }
 
-  Result<void> choose_chunk() {
+  // The same with a tape that is mapped.
+  Result<memory::Ledger> ledger(const engine::Options& options, const weights::Options& weights,
+                                const weights::TapeMap& map) const {
+    memory::Ledger ledger = ledger_without_weights(options);
+    using memory::Phase;
+    ledger.add("weights", Phase::always, map.storage_bytes);
+    ledger.add("load ring", Phase::load, weights::load_ring_bytes(map, weights));
+    if (!map.all_pinned()) ledger.add("ring", Phase::always, weights::stream_bytes(map, weights));
+    return ledger;
+  }
+
+  // A way to run that is looked at: its memory by closed forms, as mapping a large tape for each
+  // would make planning slow.
+  struct Candidate {
+    engine::Options engine;
+    weights::Options weights;
+    bool fits = false;
+    double seconds = 0;
+  };
+
+  weights::Options weights_options(const RingSize& ring) const {
+    weights::Options options;
+    options.segment_bytes = ring.segment_bytes;
+    options.ring_slots = ring.slots;
+    options.read_bytes = std::min<std::size_t>(options.read_bytes, ring.segment_bytes);
+    options.access = storage_.direct ? io::Access::direct : io::Access::buffered;
+    options.read_method =
+        storage_.direct && machine_.io_uring ? io::ReadMethod::io_uring : io::ReadMethod::threads;
+    return options;
+  }
+
+  // An upper bound of what a ring takes, its slot for rows of the embedding included.
+  std::uint64_t ring_bound(const RingSize& ring) const {
+    const std::uint64_t slot = weights::load_slot_bytes(weights_options(ring));
+    return (ring.slots + 1) * std::max<std::uint64_t>(slot, 32 * weights::gather_space(none_)) +
+           2 * io::File::kDirectAlignment;
+  }
+
+  Candidate look_at(std::size_t chunk, const RingSize& ring) const {
+    Candidate out;
+    out.engine = engine_options(chunk);
+    out.weights = weights_options(ring);
+    const memory::Ledger other = ledger_without_weights(out.engine);
+    const std::uint64_t vectors = none_.storage_bytes;
+    const std::uint64_t load_ring =
+        std::min(ring_bound(ring), 2 * all_.storage_bytes + (std::uint64_t{1} << 20));
+    const auto peak = [&](std::uint64_t always) {
+      return always +
+             std::max(other.bytes(memory::Phase::load) + load_ring,
+                      other.bytes(memory::Phase::run)) +
+             other.bytes(memory::Phase::always);
+    };
+    std::uint64_t pinned = all_.sweep_bytes;
+    if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
+      out.fits = true;
+    } else {
+      const std::uint64_t rest = peak(vectors + ring_bound(ring));
+      out.fits = rest <= plan_.budget_bytes;
+      pinned = out.fits ? plan_.budget_bytes - rest : 0;
+      // Runs of pinned segments are aligned each.
+      const std::uint64_t padding = none_.segments.size() * memory::kCacheLineBytes;
+      pinned -= std::min(pinned, padding);
+      out.weights.pinned_limit_bytes = pinned;
+    }
+    const double streamed =
+        1 - std::min(1.0, static_cast<double>(pinned) / static_cast<double>(all_.sweep_bytes));
+    SweepSizes sizes = sweep_sizes(out.engine);
+    sizes.body_stream_bytes =
+        static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.body_bytes));
+    sizes.head_stream_bytes =
+        static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
+    sizes.pinned_bytes = std::min(pinned, all_.sweep_bytes);
+    out.seconds = plan::estimate(composition_, sizes, rates_, plan_.workload).total_s;
+    return out;
+  }
+
+  SweepSizes sweep_sizes(const engine::Options& engine) const {
+    SweepSizes sizes;
+    sizes.head_bytes = all_.sweep_bytes - all_.body_bytes;
+    sizes.body_bytes = all_.body_bytes;
+    sizes.kv_bytes_per_token = kv::block_bytes(plan_.kv) / plan_.kv.block_tokens;
+    sizes.chunk_rows = engine.max_rows;
+    return sizes;
+  }
+
+  std::vector<std::size_t> chunks(std::size_t rows_at_most) const {
+    if (wishes_.prefill_chunk) return {std::min(*wishes_.prefill_chunk, rows_at_most)};
+    std::size_t most = rows_at_most;
+    if (plan_.workload.all_logits) {
+      most = std::min(
+          most, std::max<std::size_t>(1, kLogitsBytes / (composition_.head.out * sizeof(float))));
+    }
+    std::vector<std::size_t> out;
+    for (const std::size_t chunk : kChunks)
+      if (chunk < most) out.push_back(chunk);
+    if (most <= kChunks[std::size(kChunks) - 1]) out.push_back(most);
+    return out;
+  }
+
+  std::vector<RingSize> rings() const {
+    std::vector<RingSize> out;
+    for (const RingSize& ring : kRings) {
+      const bool small = ring.segment_bytes < (std::size_t{1} << 20);
+      if (small && all_.sweep_bytes > kSmallModelBytes) continue;
+      out.push_back(ring);
+    }
+    return out;
+  }
+
+  // The fastest way that fits; of those nearly as fast, the one with the smallest chunk, but not
+  // below what the arithmetic's peak wants.
+  Candidate choose_candidate(const std::vector<std::size_t>& chunks,
+                             const std::vector<RingSize>& rings) const {
+    std::vector<Candidate> fitting;
+    for (const RingSize& ring : rings) {
+      const bool last = &ring == &rings.back();
+      if (!last && ring_bound(ring) > plan_.budget_bytes / kRingShare) continue;
+      for (const std::size_t chunk : chunks) {
+        const Candidate candidate = look_at(chunk, ring);
+        if (candidate.fits) fitting.push_back(candidate);
+      }
+      if (!fitting.empty()) break;
+    }
+    if (fitting.empty()) return look_at(chunks.front(), rings.back());
+    double best = fitting.front().seconds;
+    for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds);
+    for (const Candidate& candidate : fitting) {
+      const bool all_pinned = candidate.weights.pinned_limit_bytes >= all_.storage_bytes;
+      const std::size_t wanted = std::min(kPreferredChunk, fitting.back().engine.max_rows);
+      if (all_pinned && candidate.engine.max_rows < wanted) continue;
+      if (candidate.seconds <= best * kNearlyAsFast) return candidate;
+    }
+    return fitting.back();
+  }
+
+  // The smallest ledger that there is for these wishes.
+  Result<std::uint64_t> minimum(std::size_t chunk, const RingSize& ring) const {
+    const engine::Options engine = engine_options(chunk);
+    weights::Options streamed = weights_options(ring);
+    streamed.pinned_limit_bytes = 0;
+    std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+    for (const weights::Options& options : {weights_options(ring), streamed}) {
+      OLLM_TRY(const weights::TapeMap map, weights::map_tape(tensors_, composition_.tape, options));
+      OLLM_TRY(const memory::Ledger whole, ledger(engine, options, map));
+      least = std::min(least, whole.peak_bytes());
+    }
+    return round_up(least, kMiB);
+  }
+
+  Result<void> choose_memory() {
     plan_.kv.strategy = "resident";
     plan_.kv.layers = models::kv_layouts(composition_, plan_.backend.compute);
     plan_.kv.block_tokens = kBlockTokens;
@@ -206,75 +369,94 @@ class Chooser {
 
     // Sizes alone are asked of it: how the table pads its operands.
     ThreadPool pool(1);
-    OLLM_TRY(const std::unique_ptr<backend::Backend> backend,
-             backend::make_backend(plan_.backend, pool));
+    OLLM_TRY(backend_, backend::make_backend(plan_.backend, pool));
+    weights::Options options = weights_options(kRings[0]);
+    OLLM_TRY(all_, weights::map_tape(tensors_, composition_.tape, options));
+    options.pinned_limit_bytes = 0;
+    OLLM_TRY(none_, weights::map_tape(tensors_, composition_.tape, options));
+    plan_.weight_bytes = all_.storage_bytes;
 
     // A prompt of unknown length may fill the context.
     const std::size_t prompt =
         plan_.workload.prompt_tokens != 0 ? plan_.workload.prompt_tokens : plan_.context_tokens;
     const std::size_t rows_at_most = std::max<std::size_t>(1, prompt * plan_.workload.sequences);
-    std::size_t chunk = std::min(wishes_.prefill_chunk.value_or(kPreferredChunk), rows_at_most);
-    std::string because = wishes_.prefill_chunk   ? "asked for"
-                          : chunk == rows_at_most ? "the whole prompt is one sweep"
-                                                  : "enough rows for the arithmetic's peak";
-    if (plan_.workload.all_logits && !wishes_.prefill_chunk) {
-      const std::size_t rows =
-          std::max<std::size_t>(1, kLogitsBytes / (composition_.head.out * sizeof(float)));
-      if (rows < chunk) {
-        chunk = rows;
-        because =
-            fmt::format("all logits are wanted, {} of them at a time", format_bytes(kLogitsBytes));
-      }
+    const std::vector<std::size_t> chunks = this->chunks(rows_at_most);
+    const std::vector<RingSize> rings = this->rings();
+    OLLM_TRY(plan_.minimum_bytes, minimum(chunks.front(), rings.back()));
+    Candidate chosen = choose_candidate(chunks, rings);
+    if (!chosen.fits && plan_.minimum_bytes <= plan_.budget_bytes) {
+      // The closed forms are upper bounds; the smallest way there is fits exactly.
+      chosen.weights = weights_options(rings.back());
+      OLLM_TRY(const weights::TapeMap map,
+               weights::map_tape(tensors_, composition_.tape, chosen.weights));
+      OLLM_TRY(const memory::Ledger whole, ledger(chosen.engine, chosen.weights, map));
+      if (whole.peak_bytes() > plan_.budget_bytes) chosen.weights.pinned_limit_bytes = 0;
     }
-    const std::size_t smallest = wishes_.prefill_chunk ? chunk : 1;
-    plan_.minimum_bytes = round_up(ledger(engine_options(smallest), *backend).peak_bytes(), kMiB);
-    for (;; chunk = (chunk + 1) / 2) {
-      plan_.engine = engine_options(chunk);
-      plan_.memory = ledger(plan_.engine, *backend);
-      plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
-      if (plan_.fits || chunk <= smallest) break;
-      because = fmt::format("a larger one does not fit into {}", format_bytes(plan_.budget_bytes));
-    }
-    if (!plan_.fits) because = "the smallest; even it does not fit";
-    decide("prefill_chunk", fmt::format("{}", plan_.engine.max_rows), std::move(because));
-    decide("weights", "pinned", "every segment is held in memory");
+    plan_.engine = chosen.engine;
+    plan_.weights = chosen.weights;
+    OLLM_TRY(const weights::TapeMap map,
+             weights::map_tape(tensors_, composition_.tape, plan_.weights));
+    OLLM_TRY(plan_.memory, ledger(plan_.engine, plan_.weights, map));
+    plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
+    plan_.pinned_bytes = map.pinned_bytes;
+    plan_.streamed_bytes = map.stream_bytes;
+    plan_.gathers_from_disk = map.gathers_from_disk;
+    explain_memory(map, rows_at_most);
+
+    SweepSizes sizes = sweep_sizes(plan_.engine);
+    sizes.pinned_bytes = map.storage_bytes;
+    sizes.body_stream_bytes = map.body_stream_bytes;
+    sizes.head_stream_bytes = map.stream_bytes - map.body_stream_bytes;
+    plan_.estimate = plan::estimate(composition_, sizes, rates_, plan_.workload);
     return {};
   }
 
-  void estimate() {
-    const double cores = static_cast<double>(plan_.threads);
-    const double memory_rate = std::min(kAssumedMemoryBytesPerCore * cores, kAssumedMemoryBytesMax);
-    const double flops = assumed_flops_per_core(plan_.backend.isa, plan_.backend.compute) * cores;
-    decide("machine.profile", "assumed",
-           fmt::format("not measured: {:.0f} GB/s of memory, {:.0f} GFLOP/s, {:.1f} GB/s of disk",
-                       memory_rate / 1e9, flops / 1e9, kAssumedDiskBytes / 1e9));
-
-    Estimate& out = plan_.estimate;
-    out.memory_bytes_per_sweep = plan_.weight_bytes;
-    const double weights_s = static_cast<double>(plan_.weight_bytes) / memory_rate;
-    const double layers = 2.0 * static_cast<double>(layer_multiply_adds_per_row(composition_));
-    const double head = 2.0 * static_cast<double>(head_multiply_adds_per_row(composition_));
-    const double rows = static_cast<double>(plan_.workload.sequences);
-    const double decode_compute_s = rows * (layers + head) / flops;
-    out.seconds_per_sweep = std::max(weights_s, decode_compute_s);
-    out.bound_by = weights_s >= decode_compute_s ? "memory" : "compute";
-    out.decode_tokens_per_second = rows / out.seconds_per_sweep;
-
-    const double prompt = rows * static_cast<double>(plan_.workload.prompt_tokens);
-    const double chunk = static_cast<double>(plan_.engine.max_rows);
-    const double chunk_s = std::max(weights_s, chunk * layers / flops);
-    out.prefill_tokens_per_second = chunk / chunk_s;
-    out.time_to_first_token_s = prompt / out.prefill_tokens_per_second + decode_compute_s;
-    const double load_s = static_cast<double>(plan_.weight_bytes) / kAssumedDiskBytes;
-    out.total_s = load_s + out.time_to_first_token_s +
-                  static_cast<double>(plan_.workload.max_new_tokens) * out.seconds_per_sweep;
+  void explain_memory(const weights::TapeMap& map, std::size_t rows_at_most) {
+    const std::size_t chunk = plan_.engine.max_rows;
+    decide("prefill_chunk", fmt::format("{}", chunk),
+           !plan_.fits             ? "the smallest; even it does not fit"
+           : wishes_.prefill_chunk ? "asked for"
+           : chunk >= rows_at_most ? "the whole prompt is one sweep"
+           : plan_.workload.all_logits
+               ? fmt::format("all logits are wanted, at most {} of them at a time",
+                             format_bytes(kLogitsBytes))
+           : map.stream.loads.empty() ? "enough rows for the arithmetic's peak"
+                                      : "the fastest that fits: enough rows that computing hides "
+                                        "reading, and the rest of the memory pins weights");
+    if (plan_.engine.feed_forward_rows < chunk) {
+      decide("feed_forward_rows", fmt::format("{}", plan_.engine.feed_forward_rows),
+             fmt::format("the intermediate of {} rows would take more than 1/{} of the budget",
+                         chunk, kFeedForwardShare));
+    }
+    if (map.all_pinned()) {
+      decide("weights", "pinned", "every segment is held in memory");
+    } else if (map.stream.loads.empty()) {
+      decide("weights", "pinned",
+             "every segment but the embedding, whose rows are read one by one");
+    } else {
+      decide("weights", map.pinned_bytes == 0 ? "streamed" : "pinned and streamed",
+             fmt::format("{} of {} fit beside the rest; {} are read in every sweep",
+                         format_bytes(map.pinned_bytes), format_bytes(map.sweep_bytes),
+                         format_bytes(map.stream_bytes)));
+    }
+    decide("weights.reads",
+           storage_.direct ? fmt::format("direct, {}", to_string(plan_.weights.read_method))
+                           : "buffered, pread",
+           !storage_.direct    ? "the file system has no direct access"
+           : machine_.io_uring ? "past the page cache, by the kernel's queue"
+                               : "past the page cache; io_uring is not allowed here");
   }
 
   const models::Composition& composition_;
   const checkpoint::TensorIndex& tensors_;
   const TextFiles& text_;
+  const Storage& storage_;
   const Machine& machine_;
   const Wishes& wishes_;
+  Rates rates_;
+  std::unique_ptr<backend::Backend> backend_;
+  weights::TapeMap all_;   // with everything pinned
+  weights::TapeMap none_;  // with nothing
   ExecutionPlan plan_;
 };
 
@@ -282,9 +464,9 @@ class Chooser {
 
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Machine& machine, const Wishes& wishes,
+                             const Storage& storage, const Machine& machine, const Wishes& wishes,
                              const Workload& workload) {
-  return Chooser(composition, tensors, text, machine, wishes, workload).choose();
+  return Chooser(composition, tensors, text, storage, machine, wishes, workload).choose();
 }
 
 }  // namespace ollm::plan

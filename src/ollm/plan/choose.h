@@ -1,5 +1,6 @@
 // From a model, a machine and wishes to an execution plan: threads, instruction set, compute mode,
-// chunk, KV and the ledger that holds them to the budget. Only arithmetic; nothing is measured.
+// chunk, KV, pinned weights and the ledger that holds them to the budget. Only arithmetic; nothing
+// is measured.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,13 @@ struct Wishes {
   std::optional<std::size_t> context_tokens;
   std::optional<backend::ComputeMode> compute;
   std::optional<backend::Isa> isa;
+  std::optional<std::size_t> feed_forward_rows;
+};
+
+/// The file system that the weights lie on.
+struct Storage {
+  std::optional<std::uint64_t> device;  // st_dev, for the profile's rate
+  bool direct = false;                  // whether it has direct access
 };
 
 /// What of the model's folder counts for memory beside its tensors.
@@ -34,7 +42,7 @@ struct TextFiles {
 /// and for bf16 on weights that are not BF16.
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Machine& machine, const Wishes& wishes,
+                             const Storage& storage, const Machine& machine, const Wishes& wishes,
                              const Workload& workload);
 
 }  // namespace ollm::plan

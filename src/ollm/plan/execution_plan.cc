@@ -22,9 +22,12 @@ Json memory_json(const ExecutionPlan& plan) {
 
 Json weights_json(const ExecutionPlan& plan) {
   return {{"bytes", plan.weight_bytes},
-          {"pinned_bytes", plan.weight_bytes},
-          {"streamed_bytes", 0},
-          {"segment_bytes", plan.weights.segment_bytes}};
+          {"pinned_bytes", plan.pinned_bytes},
+          {"streamed_bytes", plan.streamed_bytes},
+          {"segment_bytes", plan.weights.segment_bytes},
+          {"ring_slots", plan.weights.ring_slots},
+          {"access", plan.weights.access == io::Access::direct ? "direct" : "buffered"},
+          {"reads", to_string(plan.weights.read_method)}};
 }
 
 Json kv_json(const ExecutionPlan& plan) {
@@ -45,7 +48,9 @@ Json estimate_json(const Estimate& estimate) {
           {"prefill_tokens_per_second", estimate.prefill_tokens_per_second},
           {"decode_tokens_per_second", estimate.decode_tokens_per_second},
           {"time_to_first_token_s", estimate.time_to_first_token_s},
-          {"total_s", estimate.total_s}};
+          {"total_s", estimate.total_s},
+          {"load_s", estimate.load_s},
+          {"rows_that_fill_a_sweep", estimate.rows_that_fill}};
 }
 
 }  // namespace
@@ -64,6 +69,7 @@ Json to_json(const ExecutionPlan& plan) {
           {"isa", to_string(plan.backend.isa)},
           {"threads", plan.threads},
           {"prefill_chunk", plan.engine.max_rows},
+          {"feed_forward_rows", plan.engine.feed_forward_rows},
           {"estimate", estimate_json(plan.estimate)},
           {"decisions", std::move(decisions)}};
 }

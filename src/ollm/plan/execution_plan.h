@@ -14,22 +14,11 @@
 #include "ollm/kv/store.h"
 #include "ollm/memory/ledger.h"
 #include "ollm/plan/decision.h"
+#include "ollm/plan/estimate.h"
 #include "ollm/plan/workload.h"
 #include "ollm/weights/tape.h"
 
 namespace ollm::plan {
-
-/// What a run should take. Rates are of the whole machine; times in seconds.
-struct Estimate {
-  std::uint64_t bytes_per_sweep = 0;         // read from disk
-  std::uint64_t memory_bytes_per_sweep = 0;  // of weights, read from memory in one decode sweep
-  double seconds_per_sweep = 0;              // one decode sweep
-  std::string bound_by;                      // "memory", "compute" or "disk", of decoding
-  double prefill_tokens_per_second = 0;
-  double decode_tokens_per_second = 0;
-  double time_to_first_token_s = 0;  // from when the model is loaded
-  double total_s = 0;                // from when the process starts
-};
 
 struct ExecutionPlan {
   bool fits = false;
@@ -42,7 +31,10 @@ struct ExecutionPlan {
   backend::Options backend;
   std::size_t threads = 1;
   weights::Options weights;
-  std::uint64_t weight_bytes = 0;
+  std::uint64_t weight_bytes = 0;    // of all weights
+  std::uint64_t pinned_bytes = 0;    // of them, matrices that stay in memory
+  std::uint64_t streamed_bytes = 0;  // read from disk in every sweep that wants logits
+  bool gathers_from_disk = false;    // rows of the embedding are read one by one
   kv::Options kv;
   engine::Options engine;
   Estimate estimate;

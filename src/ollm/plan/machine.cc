@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "ollm/backend/backend.h"
+#include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
 
 namespace ollm::plan {
@@ -174,6 +175,7 @@ Machine Machine::detect(io::SystemCalls& calls) {
   }
   const auto isas = backend::supported_isas();
   machine.isas.assign(isas.begin(), isas.end());
+  machine.io_uring = io::io_uring_allowed();
   return machine;
 }
 

@@ -1,14 +1,16 @@
 // The machine that a plan is made for: a value, so that plans can be made for any machine.
-// Leaves to others: measured rates (the machine's profile), what is chosen for it (choose.h).
+// Leaves to others: measuring its rates (profile.h), what is chosen for it (choose.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ollm/backend/options.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/profile.h"
 
 namespace ollm::plan {
 
@@ -19,8 +21,11 @@ struct Machine {
   std::uint64_t available_bytes = 0;     // what it leaves now, a cgroup's limit included
   std::uint64_t cgroup_limit_bytes = 0;  // 0 where there is none
   std::vector<backend::Isa> isas;        // slowest first
+  bool io_uring = false;                 // whether this process may use it
+  std::optional<Profile> profile;        // what was measured of it, if anything
 
-  /// Reads /proc and the cgroup files, v1 and v2; what cannot be read is left at its default.
+  /// Reads /proc and the cgroup files, v1 and v2; what cannot be read is left at its default. The
+  /// profile is left out: which folder it lies in is the environment's.
   static Machine detect(io::SystemCalls& calls = io::posix());
 };
 

@@ -122,7 +122,7 @@ constexpr std::array kPasses{
     Pass{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
     Pass{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator", cpu_offload},
     Pass{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
-    Pass{Id::mlp_chunking, kNotBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
+    Pass{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
     Pass{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
     Pass{
         Id::attention_replacement, kNotBuilt, {}, "attention of the family", attention_replacement},
@@ -132,7 +132,7 @@ constexpr std::array kPasses{
          {},
          "weights from a validated export",
          gds_export_weights},
-    Pass{Id::weight_streaming, kNotBuilt, {}, "weights read in each sweep", weight_streaming},
+    Pass{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
     Pass{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
     Pass{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
     Pass{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},

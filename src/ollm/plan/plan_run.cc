@@ -33,7 +33,20 @@ Result<Wishes> wishes_of(const RuntimeConfig& config) {
   if (config.isa) {
     OLLM_TRY(wishes.isa, backend::parse_isa(*config.isa));
   }
+  wishes.feed_forward_rows = as<std::size_t>(config.dense_projection_chunk_rows);
   return wishes;
+}
+
+// Whether the files of weights can be read past the page cache: opened so, nothing is read.
+Storage storage_of(const checkpoint::ModelFolder& folder) {
+  Storage storage;
+  storage.direct = true;
+  const auto files = folder.tensors().files();
+  for (std::uint32_t i = 0; i < files.size(); ++i) {
+    storage.device = files[i].identity.device;
+    storage.direct = storage.direct && folder.file(i).reopen(io::Access::direct).ok();
+  }
+  return storage;
 }
 
 // The size of tokenizer.json, without reading it: planning reads headers and nothing else.
@@ -70,8 +83,9 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
 
   TextFiles text;
   text.tokenizer_bytes = tokenizer_bytes(*plan.folder(), calls);
-  OLLM_TRY(ExecutionPlan execution, choose(*plan.composition(), plan.folder()->tensors(), text,
-                                           inputs.machine, wishes, inputs.workload));
+  OLLM_TRY(ExecutionPlan execution,
+           choose(*plan.composition(), plan.folder()->tensors(), text, storage_of(*plan.folder()),
+                  inputs.machine, wishes, inputs.workload));
   // The selection's choices come first: they were made first.
   std::vector<Decision> decisions = plan.reference.selection.decisions;
   for (const Decision& decision : plan.reference.kv.decisions) decisions.push_back(decision);
@@ -81,6 +95,11 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   PassConditions conditions;
   conditions.prompt_tokens = execution.workload.prompt_tokens;
   conditions.prefill_chunk_tokens = execution.engine.max_rows;
+  conditions.weights_pinned = execution.pinned_bytes != 0;
+  conditions.weights_streamed = execution.streamed_bytes != 0;
+  conditions.mlp_rows_explicit = wishes.feed_forward_rows.has_value();
+  if (execution.engine.feed_forward_rows < execution.engine.max_rows)
+    conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
   plan.reference.selection.plan =
       refine_passes(std::move(plan.reference.selection.plan), config.multimodal, conditions);
   plan.execution = std::move(execution);

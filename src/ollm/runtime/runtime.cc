@@ -40,7 +40,11 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
 // chunks.
 plan::LoadedArtifacts artifacts(const Runtime::State& state) {
   plan::LoadedArtifacts loaded;
-  if (state.tape->loaded_bytes() > 0)
+  if (state.engine->options().feed_forward_rows < state.engine->options().max_rows)
+    loaded.provided_pass_ids.push_back(SpecializationPassId::mlp_chunking);
+  if (!state.tape->map().stream.loads.empty())
+    loaded.provided_pass_ids.push_back(SpecializationPassId::weight_streaming);
+  if (state.tape->map().pinned_bytes > 0)
     loaded.provided_pass_ids.push_back(SpecializationPassId::weight_pinning);
   if (state.engine->options().max_rows > 0)
     loaded.provided_pass_ids.push_back(SpecializationPassId::chunked_prefill);

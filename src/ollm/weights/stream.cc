@@ -30,9 +30,7 @@ Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const
   for (const Load& load : map.stream.loads)
     most_extents = std::max<std::size_t>(most_extents, load.extents);
   stream->extents_.reserve(most_extents);
-  // Direct reads want pages; buffers below a huge page are aligned to less.
-  const std::size_t bytes = std::max<std::size_t>(ring_bytes(ring) + io::File::kDirectAlignment, 1);
-  OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", bytes));
+  OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", stream_bytes(map, options)));
   OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
            io::make_async_reads(options.read_method, kReadsUnderWay));
   stream->ring_ = std::make_unique<io::ReadRing>(

@@ -51,33 +51,15 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
 Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
                                LoadProgress progress, const CancellationToken& cancel) {
   OLLM_TRY(storage_, memory::Buffer::make(budget, "weights", map_.storage_bytes));
-  std::vector<LoadItem> items;
-  std::vector<std::pair<FileExtent, std::uint64_t>> wanted;  // and its place in the storage
+  const PinnedLoads pinned = pinned_loads(map_, options);
+  const Loads& loads = pinned.loads;
+  if (loads.loads.empty()) return {};
   std::uint64_t total = 0;
-  for (const Segment& segment : map_.segments) {
-    if (segment.pinned)
-      wanted.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, segment.place});
-  }
-  for (std::size_t i = 0; i < map_.vector_places.size(); ++i) {
-    wanted.push_back({{map_.vector_files[i], map_.vector_offsets[i], map_.vector_sizes[i]},
-                      map_.vector_places[i]});
-  }
-  std::sort(wanted.begin(), wanted.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.first.file, a.first.offset_bytes) <
-           std::pair(b.first.file, b.first.offset_bytes);
-  });
-  for (const auto& [extent, place] : wanted) {
-    items.push_back({extent, 0, 0});
-    total += extent.size_bytes;
-  }
-  if (items.empty()) return {};
-  Loads loads;
-  add_loads(items, load_slot_bytes(options), options.read_bytes, loads);
+  for (const PinnedExtent& one : pinned.wanted) total += one.extent.size_bytes;
 
   const io::ReadRing::Options ring_options = load_ring_options(loads, options);
   OLLM_TRY(memory::Buffer memory,
-           memory::Buffer::make(budget, "load ring",
-                                ring_bytes(ring_options) + io::File::kDirectAlignment));
+           memory::Buffer::make(budget, "load ring", load_ring_bytes(map_, options)));
   OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
            io::make_async_reads(options.read_method, ring_options.slots));
   io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()), std::move(reads));
@@ -96,10 +78,11 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
   for (std::uint32_t load = 0; load < count; ++load) {
     OLLM_TRY_VOID(cancel.check());
     OLLM_TRY(const std::byte* slot, ring.wait(load % ring_options.slots));
-    for (; item < items.size() && items[item].load == load; ++item) {
-      std::memcpy(storage_.data() + wanted[item].second, slot + items[item].place,
-                  items[item].extent.size_bytes);
-      loaded_bytes_ += items[item].extent.size_bytes;
+    for (; item < pinned.items.size() && pinned.items[item].load == load; ++item) {
+      const PinnedExtent& one = pinned.wanted[item];
+      std::memcpy(storage_.data() + one.place, slot + pinned.items[item].place,
+                  one.extent.size_bytes);
+      loaded_bytes_ += one.extent.size_bytes;
     }
     if (load + ring_options.slots < count)
       begin(load + static_cast<std::uint32_t>(ring_options.slots));

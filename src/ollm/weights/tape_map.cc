@@ -200,6 +200,7 @@ class Mapper {
         flush();
         map_.body_loads = static_cast<std::uint32_t>(map_.stream.loads.size());
         map_.body_stream_bytes = map_.stream_bytes;
+        map_.body_bytes = map_.sweep_bytes;
       }
       const std::uint32_t from = map_.source[matrix];
       for (std::uint32_t s = map_.first_segment[from]; s < map_.first_segment[from + 1]; ++s) {
@@ -291,6 +292,39 @@ io::ReadRing::Options load_ring_options(const Loads& loads, const Options& optio
 
 std::uint64_t ring_bytes(const io::ReadRing::Options& ring) {
   return std::uint64_t{ring.slots} * ring.slot_bytes;
+}
+
+PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
+  PinnedLoads out;
+  for (const Segment& segment : map.segments) {
+    if (segment.pinned) {
+      out.wanted.push_back(
+          {{segment.file, segment.offset_bytes, segment.size_bytes}, segment.place});
+    }
+  }
+  for (std::size_t i = 0; i < map.vector_places.size(); ++i) {
+    out.wanted.push_back(
+        {{map.vector_files[i], map.vector_offsets[i], map.vector_sizes[i]}, map.vector_places[i]});
+  }
+  std::sort(out.wanted.begin(), out.wanted.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.extent.file, a.extent.offset_bytes) <
+           std::pair(b.extent.file, b.extent.offset_bytes);
+  });
+  for (const PinnedExtent& one : out.wanted) out.items.push_back({one.extent, 0, 0});
+  add_loads(out.items, load_slot_bytes(options), options.read_bytes, out.loads);
+  return out;
+}
+
+std::uint64_t load_ring_bytes(const TapeMap& map, const Options& options) {
+  const Loads loads = pinned_loads(map, options).loads;
+  if (loads.loads.empty()) return 0;
+  return ring_bytes(load_ring_options(loads, options)) + io::File::kDirectAlignment;
+}
+
+std::uint64_t stream_bytes(const TapeMap& map, const Options& options) {
+  if (map.all_pinned()) return 0;
+  // Direct reads want pages; buffers below a huge page are aligned to less.
+  return ring_bytes(ring_options(map, options)) + io::File::kDirectAlignment;
 }
 
 }  // namespace ollm::weights

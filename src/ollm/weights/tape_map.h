@@ -97,7 +97,8 @@ struct TapeMap {
   std::uint64_t pinned_bytes = 0;       // of matrices
   std::uint64_t body_stream_bytes = 0;  // read from disk by a sweep without the head
   std::uint64_t stream_bytes = 0;       // and by one with it
-  std::uint64_t sweep_bytes = 0;        // of all matrices that a sweep meets, wherever they are
+  std::uint64_t body_bytes = 0;         // of the matrices that a sweep without the head meets
+  std::uint64_t sweep_bytes = 0;        // and of those that one with it does, wherever they are
   bool gathers_from_disk = false;       // some rows of the embedding are read one by one
   std::uint64_t gather_row_bytes = 0;
 
@@ -128,5 +129,22 @@ std::uint64_t load_slot_bytes(const Options& options);
 
 /// Bytes of a ring's memory.
 std::uint64_t ring_bytes(const io::ReadRing::Options& ring);
+
+/// Some bytes of a file and where in the storage they go.
+struct PinnedExtent {
+  FileExtent extent;
+  std::uint64_t place = 0;
+};
+/// Everything that is pinned, in the order of the files, and the loads that bring it.
+struct PinnedLoads {
+  std::vector<PinnedExtent> wanted;
+  std::vector<LoadItem> items;  // of each
+  Loads loads;
+};
+PinnedLoads pinned_loads(const TapeMap& map, const Options& options);
+
+/// What a tape charges: while it loads, and for as long as it streams.
+std::uint64_t load_ring_bytes(const TapeMap& map, const Options& options);
+std::uint64_t stream_bytes(const TapeMap& map, const Options& options);
 
 }  // namespace ollm::weights

@@ -36,8 +36,7 @@ class TapeTest : public testing::Test {
     std::vector<checkpoint::NewTensor> second;
     for (std::size_t i = 0; i < kLayers; ++i) {
       std::vector<checkpoint::NewTensor>& shard = i < 2 ? first : second;
-      shard.push_back(
-          {fmt::format("layer{}.fused", i), DType::f32, Shape({70 + i, kHidden})});
+      shard.push_back({fmt::format("layer{}.fused", i), DType::f32, Shape({70 + i, kHidden})});
       shard.push_back({fmt::format("layer{}.norm", i), DType::f32, Shape({kHidden})});
       shard.push_back({fmt::format("layer{}.plain", i), DType::bf16, Shape({33, 64})});
     }

@@ -18,7 +18,8 @@ struct Sizes {
   }
 };
 
-Sizes sizes_for(const Composition& composition, const backend::Backend& backend, std::size_t rows) {
+Sizes sizes_for(const Composition& composition, const backend::Backend& backend, std::size_t rows,
+                std::size_t feed_forward_rows) {
   const Widths width = widths(composition);
   const auto floats = [&](std::size_t columns) { return rows * columns * sizeof(float); };
   Sizes sizes{};
@@ -29,9 +30,12 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.v = floats(width.kv);
   sizes.attended = floats(width.q);
   sizes.gate = floats(width.intermediate);
-  sizes.up = floats(width.intermediate);
+  const std::size_t piece = std::min(rows, feed_forward_rows);
+  sizes.up = piece * width.intermediate * sizeof(float);
   for (const std::size_t columns : {width.hidden, width.q, width.intermediate})
     sizes.left = std::max(sizes.left, backend.left_bytes(rows, columns));
+  const std::size_t pieces = (rows + piece - 1) / piece;
+  sizes.left = std::max(sizes.left, pieces * left_piece_bytes(backend, piece, width.hidden));
   sizes.positions = rows * sizeof(std::uint32_t);
   sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
   sizes.sines = sizes.cosines;
@@ -57,20 +61,25 @@ backend::AttentionOptions attention_options(const AttentionSpec& spec,
   return options;
 }
 
+std::size_t left_piece_bytes(const backend::Backend& backend, std::size_t rows, std::size_t cols) {
+  return round_up(backend.left_bytes(rows, cols), memory::kCacheLineBytes);
+}
+
 std::uint64_t activation_bytes(const Composition& composition, const backend::Backend& backend,
-                               std::size_t max_rows) {
+                               std::size_t max_rows, std::size_t feed_forward_rows) {
   std::uint64_t sum = 0;
-  for (const std::size_t bytes : sizes_for(composition, backend, max_rows).all())
-    sum += round_up(bytes, memory::kCacheLineBytes);
+  for (const std::size_t bytes : sizes_for(composition, backend, max_rows, feed_forward_rows).all())
+    sum += memory::charged_bytes(bytes);
   return sum;
 }
 
 Result<Activations> Activations::make(const Composition& composition,
                                       const backend::Backend& backend, std::size_t max_rows,
-                                      memory::Budget& budget) {
-  const Sizes sizes = sizes_for(composition, backend, max_rows);
+                                      std::size_t feed_forward_rows, memory::Budget& budget) {
+  const Sizes sizes = sizes_for(composition, backend, max_rows, feed_forward_rows);
   Activations buffers;
   buffers.max_rows = max_rows;
+  buffers.feed_forward_rows = std::min(max_rows, feed_forward_rows);
   const auto make = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
     OLLM_TRY(buffer, memory::Buffer::make(budget, "activations", bytes));
     return {};

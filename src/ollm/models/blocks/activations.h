@@ -18,22 +18,28 @@ backend::AttentionOptions attention_options(const AttentionSpec& spec,
 
 /// Bytes that Activations::make will charge; the plan's ledger counts with the same function.
 std::uint64_t activation_bytes(const Composition& composition, const backend::Backend& backend,
-                               std::size_t max_rows);
+                               std::size_t max_rows, std::size_t feed_forward_rows);
+
+/// Bytes that the LeftOperand of one piece of rows takes in `left`.
+std::size_t left_piece_bytes(const backend::Backend& backend, std::size_t rows, std::size_t cols);
 
 /// Buffers of a sweep of at most `max_rows` rows. All f32 row-major, packed.
 struct Activations {
   /// Errors: out_of_budget.
   static Result<Activations> make(const Composition& composition, const backend::Backend& backend,
-                                  std::size_t max_rows, memory::Budget& budget);
+                                  std::size_t max_rows, std::size_t feed_forward_rows,
+                                  memory::Budget& budget);
 
   std::size_t max_rows = 0;
+  std::size_t feed_forward_rows = 0;  // of `up` at once; max_rows: all
 
   memory::Buffer hidden;          // [rows, hidden] the residual stream
   memory::Buffer normed;          // [rows, hidden] a block's input; later its output
   memory::Buffer q;               // [rows, q]
   memory::Buffer k, v;            // [rows, kv]
   memory::Buffer attended;        // [rows, q]
-  memory::Buffer gate, up;        // [rows, intermediate]
+  memory::Buffer gate;            // [rows, intermediate]
+  memory::Buffer up;              // [feed_forward_rows, intermediate]
   memory::Buffer left;            // LeftOperand of the widest input
   memory::Buffer positions;       // [rows] u32
   memory::Buffer cosines, sines;  // [rotaries, rows, pairs]

@@ -1,6 +1,6 @@
 // Loops without any purpose but to reach the limits of the machine.
-// Leaves to others: what is made of the limits (kernels.cc).
-#include "kernels_machine.h"
+// Leaves to others: what is made of the limits (bench/, runtime/measure.h).
+#include "ollm/backend/machine_limits.h"
 
 #include <immintrin.h>
 
@@ -11,11 +11,8 @@
 
 #include "ollm/backend/backend.h"
 
-namespace ollm::bench {
+namespace ollm::backend {
 namespace {
-
-using backend::ComputeMode;
-using backend::Isa;
 
 // A value that the compiler must believe to be used.
 std::atomic<float> sink;
@@ -107,11 +104,11 @@ template <int kStreams>
   sink = static_cast<float>(_mm256_extract_epi32(sums[0], 0));
 }
 
-}  // namespace
-
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+}  // namespace
 
 double peak_flops(Isa isa, ComputeMode mode, ThreadPool& pool, double seconds) {
   const Peak peak = peak_of(isa, mode);
@@ -145,4 +142,4 @@ double read_rate(std::span<const std::byte> memory, ThreadPool& pool) {
   return best;
 }
 
-}  // namespace ollm::bench
+}  // namespace ollm::backend

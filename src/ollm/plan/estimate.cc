@@ -1,0 +1,106 @@
+#include "ollm/plan/estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ollm::plan {
+namespace {
+
+// The start of a process that loads nothing, planning included (measured: ollm plan on a small
+// model).
+constexpr double kStartSeconds = 0.02;
+
+struct Arithmetic {
+  double layers = 0;     // operations of all matrix products of one row
+  double head = 0;       // of the head, one row
+  double attention = 0;  // of one row for every token that it sees
+};
+
+Arithmetic arithmetic_of(const models::Composition& composition) {
+  Arithmetic out;
+  out.layers = 2.0 * static_cast<double>(layer_multiply_adds_per_row(composition));
+  out.head = 2.0 * static_cast<double>(head_multiply_adds_per_row(composition));
+  for (const models::LayerSpec& layer : composition.layers)
+    out.attention += 4.0 * static_cast<double>(layer.mixer.heads * layer.mixer.head_dim);
+  return out;
+}
+
+struct SweepTime {
+  double disk = 0, memory = 0, compute = 0;
+  double seconds() const { return std::max({disk, memory, compute}); }
+};
+
+}  // namespace
+
+Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
+                  const Rates& rates, const Workload& workload) {
+  const Arithmetic work = arithmetic_of(composition);
+  const auto sequences = static_cast<double>(std::max<std::size_t>(1, workload.sequences));
+  const double kv_token = static_cast<double>(sizes.kv_bytes_per_token);
+
+  // `rows` rows that see `seen` tokens each on average, `logits` of them through the head.
+  const auto sweep = [&](double rows, double seen, double logits) {
+    SweepTime time;
+    double disk = static_cast<double>(sizes.body_stream_bytes);
+    double memory = static_cast<double>(sizes.body_bytes);
+    double flops = rows * work.layers;
+    if (logits > 0) {
+      disk += static_cast<double>(sizes.head_stream_bytes);
+      memory += static_cast<double>(sizes.head_bytes);
+      flops += logits * work.head;
+    }
+    time.disk = disk / rates.disk_bytes_per_second;
+    time.compute = flops / rates.matmul_flops;
+    // One row alone reads its KV at the memory's rate; many rows share the reading and compute.
+    const bool alone = rows <= sequences;
+    if (alone) {
+      time.memory = (memory + rows * seen * kv_token) / rates.memory_bytes_per_second;
+    } else {
+      time.memory = memory / rates.memory_bytes_per_second;
+      time.compute += rows * seen * work.attention / rates.attention_flops;
+    }
+    return time;
+  };
+
+  Estimate out;
+  const double prompt = static_cast<double>(workload.prompt_tokens);
+  const double new_tokens = static_cast<double>(workload.max_new_tokens);
+  const double rows = std::max(1.0, prompt) * sequences;
+  const double chunk =
+      std::min(rows, static_cast<double>(std::max<std::size_t>(1, sizes.chunk_rows)));
+  const double sweeps = std::ceil(rows / chunk);
+  double prefill_s = 0;
+  for (double done = 0, i = 0; i < sweeps; ++i, done += chunk) {
+    const double now = std::min(chunk, rows - done);
+    const double seen = (done + now / 2) / sequences;
+    const bool last = i + 1 == sweeps;
+    const double logits = workload.all_logits ? now : last ? sequences : 0;
+    prefill_s += sweep(now, seen, logits).seconds();
+  }
+  out.time_to_first_token_s = prefill_s;
+  out.prefill_tokens_per_second = rows / prefill_s;
+
+  const SweepTime decode = sweep(sequences, prompt + new_tokens / 2, sequences);
+  out.seconds_per_sweep = decode.seconds();
+  out.bound_by = decode.disk >= std::max(decode.memory, decode.compute) && decode.disk > 0 ? "disk"
+                 : decode.memory >= decode.compute ? "memory"
+                                                   : "compute";
+  out.decode_tokens_per_second = sequences / out.seconds_per_sweep;
+  out.bytes_per_sweep = sizes.body_stream_bytes + sizes.head_stream_bytes;
+  out.memory_bytes_per_sweep =
+      sizes.body_bytes + sizes.head_bytes +
+      static_cast<std::uint64_t>(sequences * (prompt + new_tokens / 2) * kv_token);
+
+  const SweepTime one = sweep(1, 0, 0);
+  out.rows_that_fill = static_cast<std::size_t>(
+      std::ceil(std::max(one.disk, one.memory) * rates.matmul_flops / std::max(1.0, work.layers)));
+
+  out.load_s =
+      kStartSeconds + static_cast<double>(sizes.pinned_bytes) / rates.disk_bytes_per_second;
+  // The first of the new tokens comes out of the prefill.
+  out.total_s = out.load_s + out.time_to_first_token_s +
+                std::max(0.0, new_tokens - 1) * out.seconds_per_sweep;
+  return out;
+}
+
+}  // namespace ollm::plan
