@@ -204,7 +204,7 @@ OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& worklo
 
 /// What a run took: the names of the plan's estimate, measured.
 struct Report {
-  std::uint64_t bytes_per_sweep = 0;     // that decoding one token moves
+  std::uint64_t bytes_per_sweep = 0;     // that decoding one token reads from disk
   double seconds_per_sweep = 0;          // of decoding
   std::string bound_by;                  // "memory", "compute", "disk"
   double prefill_tokens_per_second = 0;  // of the tokens that were not cached
@@ -213,11 +213,14 @@ struct Report {
   double total_s = 0;                    // since the process started
   std::uint64_t peak_bytes = 0;          // VmHWM
   std::uint64_t planned_peak_bytes = 0;  // what the plan said of it
-  std::uint64_t bytes_read = 0;          // of weights
+  std::uint64_t bytes_read = 0;          // of weights, since the process began to load them
   std::size_t prompt_tokens = 0;         // cached ones included
   std::size_t cached_tokens = 0;         // of the prompt, whose keys and values were there
   std::size_t new_tokens = 0;            // without the end token
   double load_s = 0;                     // from opening the files to the last byte of weights
+  std::uint64_t streamed_bytes = 0;      // of weights, by this run's sweeps
+  double io_wait_s = 0;                  // that its sweeps slept, as the disk was not there yet
+  double io_cpu_s = 0;                   // of CPU, for reading
 
   /// All of them as one JSON object.
   OLLM_API std::string json() const;

@@ -56,7 +56,19 @@ std::uint64_t tokenizer_bytes(const checkpoint::ModelFolder& folder, io::SystemC
   return calls.stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+Result<ExecutionPlan> choose_for(const PlannedRun& plan) {
+  const ExecutionInputs& inputs = plan.inputs;
+  return choose(*plan.composition(), plan.folder()->tensors(), inputs.text, inputs.storage,
+                inputs.machine, inputs.wishes, inputs.workload);
+}
+
 }  // namespace
+
+Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
+  PlannedRun other = run;
+  other.inputs.wishes.memory_bytes = memory_bytes;
+  return choose_for(other);
+}
 
 const checkpoint::ModelFolder* PlannedRun::folder() const {
   const auto& inspection = reference.resolution.inspection;
@@ -81,11 +93,12 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
     return plan;
 
-  TextFiles text;
-  text.tokenizer_bytes = tokenizer_bytes(*plan.folder(), calls);
-  OLLM_TRY(ExecutionPlan execution,
-           choose(*plan.composition(), plan.folder()->tensors(), text, storage_of(*plan.folder()),
-                  inputs.machine, wishes, inputs.workload));
+  plan.inputs = {{tokenizer_bytes(*plan.folder(), calls)},
+                 storage_of(*plan.folder()),
+                 inputs.machine,
+                 wishes,
+                 inputs.workload};
+  OLLM_TRY(ExecutionPlan execution, choose_for(plan));
   // The selection's choices come first: they were made first.
   std::vector<Decision> decisions = plan.reference.selection.decisions;
   for (const Decision& decision : plan.reference.kv.decisions) decisions.push_back(decision);

@@ -9,6 +9,7 @@
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/choose.h"
 #include "ollm/plan/environment.h"
 #include "ollm/plan/execution_plan.h"
 #include "ollm/plan/machine.h"
@@ -18,12 +19,22 @@
 
 namespace ollm::plan {
 
+/// All that an execution plan is chosen from, beside the model.
+struct ExecutionInputs {
+  TextFiles text;
+  Storage storage;
+  Machine machine;
+  Wishes wishes;
+  Workload workload;
+};
+
 struct PlannedRun {
   RuntimeConfig config;  // as asked for
   Environment environment;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
   std::optional<ExecutionPlan> execution;
+  ExecutionInputs inputs;  // what it was chosen from
 
   const RuntimePlan& runtime() const { return reference.selection.plan; }
   /// The folder that was inspected, nothing where there is none.
@@ -42,6 +53,10 @@ struct RunInputs {
 /// Equal inputs give equal plans, byte for byte in JSON.
 /// Errors: those of plan_reference and choose.
 Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls = io::posix());
+
+/// The execution plan of the same run with another budget; there must be one.
+/// Errors: those of choose.
+Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes);
 
 /// Whether the plan can run. Errors: why not: not_found, unsupported, corrupt; out_of_budget with
 /// the ledger, the smallest budget that would do, and what would lower it.

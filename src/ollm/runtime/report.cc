@@ -19,7 +19,10 @@ std::string Report::json() const {
                                          {"prompt_tokens", prompt_tokens},
                                          {"cached_tokens", cached_tokens},
                                          {"new_tokens", new_tokens},
-                                         {"load_s", load_s}};
+                                         {"load_s", load_s},
+                                         {"streamed_bytes", streamed_bytes},
+                                         {"io_wait_s", io_wait_s},
+                                         {"io_cpu_s", io_cpu_s}};
   return report.dump();
 }
 
@@ -34,16 +37,30 @@ double rate(std::size_t count, double seconds) {
 
 Report make_report(const Runtime::State& state, const Timing& timing) {
   Report report;
-  report.seconds_per_sweep =
-      timing.decoded == 0 ? 0 : timing.decode_s / static_cast<double>(timing.decoded);
-  report.bound_by = state.execution().estimate.bound_by;
+  if (timing.decoded != 0) {
+    report.seconds_per_sweep = timing.decode_s / static_cast<double>(timing.decoded);
+    report.bytes_per_sweep =
+        (timing.at_end.bytes_read - timing.at_decode.bytes_read) / timing.decoded;
+  }
+  // What the sweeps slept for was the disk; whether the rest was memory's or the arithmetic's, only
+  // the plan's model of the machine tells.
+  const double slept = timing.at_end.wait_s - timing.at_begin.wait_s;
+  const std::string& planned = state.execution().estimate.bound_by;
+  if (slept > (timing.prefill_s + timing.decode_s) / 2) {
+    report.bound_by = "disk";
+  } else {
+    report.bound_by = planned == "disk" ? "memory" : planned;
+  }
   report.prefill_tokens_per_second = rate(timing.prefilled, timing.prefill_s);
   report.decode_tokens_per_second = rate(timing.decoded, timing.decode_s);
   report.time_to_first_token_s = timing.first_token_s;
   report.total_s = process_seconds();
   report.peak_bytes = peak_resident_bytes();
   report.planned_peak_bytes = state.execution().memory.peak_bytes();
-  report.bytes_read = state.tape->loaded_bytes();
+  report.bytes_read = state.tape->loaded_bytes() + timing.at_end.bytes_read;
+  report.io_wait_s = slept;
+  report.io_cpu_s = timing.at_end.cpu_s - timing.at_begin.cpu_s;
+  report.streamed_bytes = timing.at_end.bytes_read - timing.at_begin.bytes_read;
   report.load_s = state.load_s;
   return report;
 }

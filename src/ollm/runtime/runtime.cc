@@ -23,6 +23,16 @@ std::vector<TokenId> end_tokens(const plan::PlannedRun& run,
   return ids;
 }
 
+// What the ledger counts and no buffer is charged with, so that buffers stay within the rest.
+Result<void> charge_what_is_no_buffer(Runtime::State& state) {
+  for (const memory::LedgerLine& line : state.execution().memory.lines()) {
+    if (line.owner != "process" && line.owner != "tokenizer") continue;
+    OLLM_TRY(memory::Charge charge, state.budget.charge(line.owner, line.bytes));
+    state.charges.push_back(std::move(charge));
+  }
+  return {};
+}
+
 Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& folder,
                           OnProgress on_progress, const CancellationToken& cancel) {
   const auto progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -71,18 +81,19 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
   state->end_tokens = end_tokens(run, state->generation);
   state->pool = std::make_unique<ThreadPool>(state->execution().threads);
   OLLM_TRY(state->backend, backend::make_backend(state->execution().backend, *state->pool));
-  Result<void> weights = load_weights(*state, folder, on_progress, cancel ? *cancel : kNever);
-  if (!weights.ok()) return in_load(std::move(weights).error());
-  OLLM_TRY(state->kv, kv::Store::make(state->execution().kv, state->budget));
-  OLLM_TRY(state->engine, engine::Engine::make(state->composition(), *state->tape, *state->backend,
-                                               state->execution().engine, state->budget));
-  OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
+  OLLM_TRY_VOID(charge_what_is_no_buffer(*state));
   if (text) {
     state->text = std::move(text);
   } else if (folder.has_file("tokenizer.json") || folder.has_file("tokenizer.model") ||
              folder.has_file("spiece.model")) {
     OLLM_TRY(state->text, Text::open_folder(folder));
   }
+  Result<void> weights = load_weights(*state, folder, on_progress, cancel ? *cancel : kNever);
+  if (!weights.ok()) return in_load(std::move(weights).error());
+  OLLM_TRY(state->kv, kv::Store::make(state->execution().kv, state->budget));
+  OLLM_TRY(state->engine, engine::Engine::make(state->composition(), *state->tape, *state->backend,
+                                               state->execution().engine, state->budget));
+  OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
   state->load_s = runtime::monotonic_seconds() - begin;
   return Runtime(std::move(state));
 }

@@ -41,13 +41,15 @@ class Scorer {
                                                   runtime_.composition().head.out));
     }
     out_.rows.resize(rows_.size());
+    runtime::Timing timing;
+    timing.at_begin = timing.at_decode = runtime_.tape->stream_cost();
     for (std::size_t first = 0; first < rows_.size(); first += options_.batch)
       OLLM_TRY_VOID(score_batch(first, std::min(options_.batch, rows_.size() - first)));
     if (file_) OLLM_TRY_VOID(file_->finish());
     finish_rows();
 
-    runtime::Timing timing;
     timing.prefilled = total_;
+    timing.at_end = runtime_.tape->stream_cost();
     timing.prefill_s = runtime::monotonic_seconds() - begin;
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;

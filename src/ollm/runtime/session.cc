@@ -146,6 +146,7 @@ class Generator {
     };
     const std::size_t first = kv_.tokens();
     const std::size_t total = line_.size() - first;
+    timing_.at_begin = timing_.at_decode = runtime_.tape->stream_cost();
     OLLM_TRY_VOID(runtime_.engine->prefill(
         kv_, std::span<const TokenId>(line_).subspan(first),
         [&](std::size_t done) {
@@ -154,6 +155,7 @@ class Generator {
         choose, cancel_));
     timing_.prefilled = total;
     timing_.prefill_s = timing_.first_token_s = monotonic_seconds() - begin_;
+    timing_.at_decode = runtime_.tape->stream_cost();
     const double decode_begin = monotonic_seconds();
     for (;;) {
       OLLM_TRY(const TokenId id, std::move(next));
@@ -193,6 +195,7 @@ class Generator {
   }
 
   void report() {
+    timing_.at_end = runtime_.tape->stream_cost();
     Report report = runtime::make_report(runtime_, timing_);
     report.prompt_tokens = out_.report.prompt_tokens;
     report.cached_tokens = out_.report.cached_tokens;

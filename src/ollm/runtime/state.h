@@ -53,6 +53,7 @@ struct Runtime::State {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<backend::Backend> backend;
   std::unique_ptr<weights::Tape> tape;
+  std::vector<memory::Charge> charges;  // of what is not a buffer: process, tokenizer
   std::unique_ptr<kv::Store> kv;
   std::unique_ptr<engine::Engine> engine;
 };
@@ -67,6 +68,8 @@ struct Timing {
   double first_token_s = 0;
   std::size_t prefilled = 0;
   std::size_t decoded = 0;
+  // What streaming had cost when the run began, after its prefill, and at its end.
+  weights::StreamCost at_begin, at_decode, at_end;
 };
 Report make_report(const Runtime::State& state, const Timing& timing);
 

@@ -1,0 +1,142 @@
+// A plan in sentences, for people: what runs and why, where the memory goes, how long it takes, and
+// what would change it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "ollm/base/text_size.h"
+#include "ollm/runtime/state.h"
+
+namespace ollm {
+namespace {
+
+constexpr std::size_t kBarWidth = 40;
+
+std::string duration(double seconds) {
+  if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1e3);
+  if (seconds < 120) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+std::string bar(std::uint64_t part, std::uint64_t whole) {
+  const double share =
+      whole == 0 ? 0 : std::min(1.0, static_cast<double>(part) / static_cast<double>(whole));
+  const auto filled = static_cast<std::size_t>(share * kBarWidth + 0.5);
+  return std::string(filled, '#') + std::string(kBarWidth - filled, '.');
+}
+
+std::string_view when(memory::Phase phase) {
+  switch (phase) {
+    case memory::Phase::always:
+      return "";
+    case memory::Phase::load:
+      return "  while loading";
+    case memory::Phase::run:
+      return "  while running";
+  }
+  return "";
+}
+
+std::string memory_text(const plan::ExecutionPlan& plan) {
+  std::string out =
+      fmt::format("Memory: {} of the {} granted{}.\n", format_bytes(plan.memory.peak_bytes()),
+                  format_bytes(plan.budget_bytes), plan.fits ? "" : ", which does NOT fit");
+  for (const memory::LedgerLine& line : plan.memory.lines()) {
+    out += fmt::format("  {:<14} {:>10} {}{}\n", line.owner, format_bytes(line.bytes),
+                       bar(line.bytes, plan.budget_bytes), when(line.phase));
+  }
+  out += fmt::format("  The smallest budget that runs this as asked is {} MiB.\n",
+                     plan.minimum_bytes >> 20);
+  return out;
+}
+
+std::string weights_text(const plan::ExecutionPlan& plan) {
+  if (plan.streamed_bytes == 0) return "Weights: all in memory after loading.\n";
+  return fmt::format(
+      "Weights: {} of {} are read once and kept; {} are read from disk in every sweep ({}, {}).\n",
+      format_bytes(plan.pinned_bytes), format_bytes(plan.pinned_bytes + plan.streamed_bytes),
+      format_bytes(plan.streamed_bytes),
+      plan.weights.access == io::Access::direct ? "past the page cache" : "through the page cache",
+      to_string(plan.weights.read_method));
+}
+
+std::string time_text(const plan::ExecutionPlan& plan) {
+  const plan::Estimate& estimate = plan.estimate;
+  const Workload& work = plan.workload;
+  std::string out = fmt::format(
+      "Time: loading {}, then {} for a prompt of {} tokens in sweeps of {} ({:.1f} tok/s), then "
+      "{} a token ({:.2f} tok/s, bound by {}).\n",
+      duration(estimate.load_s), duration(estimate.time_to_first_token_s), work.prompt_tokens,
+      plan.engine.max_rows, estimate.prefill_tokens_per_second,
+      duration(estimate.seconds_per_sweep), estimate.decode_tokens_per_second, estimate.bound_by);
+  out += fmt::format(
+      "  The whole job, {} new tokens{}: {}.\n", work.max_new_tokens,
+      work.sequences > 1 ? fmt::format(" for each of {} sequences", work.sequences) : std::string(),
+      duration(estimate.total_s));
+  if (plan.streamed_bytes != 0) {
+    out += fmt::format(
+        "  {} rows would fill a sweep: from there on computing, not reading, takes "
+        "the time.\n",
+        estimate.rows_that_fill);
+  }
+  return out;
+}
+
+// The same run with other budgets: what a person could do about it.
+std::string change_text(const plan::PlannedRun& run, const plan::ExecutionPlan& plan) {
+  const auto with = [&](std::uint64_t budget) -> std::optional<plan::ExecutionPlan> {
+    Result<plan::ExecutionPlan> other = plan::choose_again(run, budget);
+    if (!other.ok() || !other->fits) return std::nullopt;
+    return std::move(other).value();
+  };
+  std::string out = "What would change it:\n";
+  const std::size_t empty = out.size();
+  if (!plan.fits) {
+    out += fmt::format("  --memory {}MiB would run", plan.minimum_bytes >> 20);
+    if (const auto other = with(plan.minimum_bytes))
+      out += fmt::format(", in {}", duration(other->estimate.total_s));
+    return out + ".\n";
+  }
+  if (plan.streamed_bytes == 0) {
+    return out + "  more memory would not: everything is held already.\n";
+  }
+  const std::uint64_t whole = plan.memory.peak_bytes() + plan.streamed_bytes * 102 / 100;
+  for (const std::uint64_t budget : {plan.budget_bytes + plan.budget_bytes / 2, whole}) {
+    if (budget > whole) continue;
+    const auto other = with((budget + (std::uint64_t{1} << 20) - 1) >> 20 << 20);
+    if (!other) continue;
+    out += fmt::format("  --memory {}MiB pins {} and takes {} instead of {} ({:.2f} tok/s).\n",
+                       other->budget_bytes >> 20, format_bytes(other->pinned_bytes),
+                       duration(other->estimate.total_s), duration(plan.estimate.total_s),
+                       other->estimate.decode_tokens_per_second);
+  }
+  if (plan.workload.sequences == 1 && plan.estimate.bound_by == "disk") {
+    out += fmt::format(
+        "  Several sequences in one sweep share its reading: {} of them would decode at nearly {} "
+        "times the tokens a second.\n",
+        std::min<std::size_t>(plan.estimate.rows_that_fill, 64),
+        std::min<std::size_t>(plan.estimate.rows_that_fill, 64));
+  }
+  return out.size() == empty ? std::string() : out;
+}
+
+}  // namespace
+
+std::string Plan::explain() const {
+  const RuntimePlan& runtime = runtime_plan();
+  std::string out = fmt::format("{}: {}\n", runtime.resolved_model.reference.raw, runtime.reason);
+  if (!state_->run.execution) return out;
+  const plan::ExecutionPlan& plan = *state_->run.execution;
+  out += fmt::format("Runs on: {} ({}), {} arithmetic, table {}, {} threads.\n",
+                     runtime.backend_id.value_or("none"), to_string(runtime.support_level),
+                     to_string(plan.backend.compute), to_string(plan.backend.isa), plan.threads);
+  out += memory_text(plan) + weights_text(plan) + time_text(plan) + change_text(state_->run, plan);
+  out += "Why:\n";
+  for (const plan::Decision& decision : plan.decisions)
+    out += fmt::format("  {} = {}: {}\n", decision.what, decision.chosen, decision.because);
+  return out;
+}
+
+}  // namespace ollm
