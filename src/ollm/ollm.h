@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -227,9 +228,10 @@ struct Report {
 };
 
 /// What a call is busy with.
-enum class Stage { load, prefill, decode, score };
+enum class Stage { load, prefill, decode, score, write, measure };
 
-/// How far a stage is: bytes of weights while loading, else tokens.
+/// How far a stage is: bytes of weights while loading or writing, steps while measuring, else
+/// tokens.
 struct Progress {
   Stage stage = Stage::load;  // what is going on
   std::uint64_t done = 0;     // up to now
@@ -356,5 +358,55 @@ class Runtime {
   explicit Runtime(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
 };
+
+/// A folder of a real shape with random weights.
+struct RandomModelOptions {
+  std::string shape;       // "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", or a config.json
+  std::uint64_t seed = 0;  // equal seeds give equal bytes
+  std::filesystem::path out;  // the folder; files in it are replaced
+  bool sparse = false;        // no weights, holes of the same size: for tests of memory
+};
+
+/// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
+/// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
+/// from its config alone; io; cancelled.
+OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
+                                        OnProgress on_progress = nullptr,
+                                        const CancellationToken* cancel = nullptr);
+
+/// How the machine is measured.
+struct MeasureOptions {
+  std::size_t threads = 0;               // 0: every core that this process may use
+  std::filesystem::path disk_file;       // read from past the page cache; empty: disks are left out
+  std::filesystem::path scratch_folder;  // where no file is given: one is written here and removed
+};
+
+/// Measures memory, arithmetic, kernels and the disk, and keeps what it found for later plans
+/// (profile.json under the cache folder). The profile as JSON: docs/formats/profile.schema.json.
+/// Errors: io, unsupported where the file system has no direct access; cancelled; out_of_budget
+/// where a gibibyte cannot be had.
+OLLM_API Result<std::string> measure_machine(const MeasureOptions& options,
+                                             OnProgress on_progress = nullptr,
+                                             const CancellationToken* cancel = nullptr);
+
+/// What the machine can do at most, measured now: the limits that speed is a share of.
+struct MachineLimits {
+  double memory_bytes_per_second = 0;  // reads
+  double peak_flops = 0;               // of the table and mode, from registers
+};
+/// `isa` and `compute` as their settings name them. Errors: invalid_argument, unsupported;
+/// out_of_budget.
+OLLM_API Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
+                                              std::size_t threads);
+
+/// What a bare reader of a file gets: direct reads of 4 MiB by two threads, nothing done with them.
+struct DiskLimit {
+  double bytes_per_second = 0;
+  double cpu_s_per_gigabyte = 0;  // 10^9 bytes
+};
+/// Reads at most `bytes` of the files, one after the other. Errors: not_found, io; unsupported
+/// where the file system has no direct access.
+OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files,
+                                        std::uint64_t bytes);
 
 }  // namespace ollm

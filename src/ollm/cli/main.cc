@@ -1,5 +1,6 @@
 // The command line: parses, runs one command, turns its error into words and an exit code.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <csignal>
@@ -91,6 +92,11 @@ int run(int argc, char** argv) {
 }  // namespace ollm::cli
 
 int main(int argc, char** argv) {
+  // One arena, and large pieces mapped and given back one by one: what malloc holds is then what is
+  // in use, as the plan's ledger counts it.
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  ::mallopt(M_TRIM_THRESHOLD, 128 << 10);
   // Who reads our output may stop at any time (`ollm prompt ... | head`), and then we end without a
   // word. A parent that ignores the signal would hand that down, and we would go on for nobody.
   std::signal(SIGPIPE, SIG_DFL);

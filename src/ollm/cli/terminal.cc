@@ -42,6 +42,10 @@ std::string_view name_of(Stage stage) {
       return "decode";
     case Stage::score:
       return "score";
+    case Stage::write:
+      return "write";
+    case Stage::measure:
+      return "measure";
   }
   return "";
 }
@@ -50,9 +54,12 @@ std::string progress_text(const Progress& progress, double elapsed) {
   const double done = static_cast<double>(progress.done);
   const double rate = elapsed > 0 ? done / elapsed : 0;
   const double left = rate > 0 ? static_cast<double>(progress.total - progress.done) / rate : 0;
-  if (progress.stage == Stage::load) {
-    return fmt::format("load {} of {}, {:.2f} GB/s, {} left", format_bytes(progress.done),
-                       format_bytes(progress.total), rate / 1e9, format_seconds(left));
+  if (progress.stage == Stage::measure)
+    return fmt::format("measure, step {} of {}", progress.done + 1, progress.total);
+  if (progress.stage == Stage::load || progress.stage == Stage::write) {
+    return fmt::format("{} {} of {}, {:.2f} GB/s, {} left", name_of(progress.stage),
+                       format_bytes(progress.done), format_bytes(progress.total), rate / 1e9,
+                       format_seconds(left));
   }
   return fmt::format("{} {} of {} tokens, {:.1f} tok/s, {} left", name_of(progress.stage),
                      progress.done, progress.total, rate, format_seconds(left));

@@ -51,14 +51,10 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
     }
     time.disk = disk / rates.disk_bytes_per_second;
     time.compute = flops / rates.matmul_flops;
-    // One row alone reads its KV at the memory's rate; many rows share the reading and compute.
-    const bool alone = rows <= sequences;
-    if (alone) {
-      time.memory = (memory + rows * seen * kv_token) / rates.memory_bytes_per_second;
-    } else {
-      time.memory = memory / rates.memory_bytes_per_second;
-      time.compute += rows * seen * work.attention / rates.attention_flops;
-    }
+    time.compute += rows * seen * work.attention / rates.attention_flops;
+    // Rows of one sequence share the reading of its KV.
+    memory += std::min(rows, sequences) * seen * kv_token;
+    time.memory = memory / rates.memory_bytes_per_second;
     return time;
   };
 
@@ -91,6 +87,7 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
       sizes.body_bytes + sizes.head_bytes +
       static_cast<std::uint64_t>(sequences * (prompt + new_tokens / 2) * kv_token);
 
+  out.flops_per_token = work.layers;
   const SweepTime one = sweep(1, 0, 0);
   out.rows_that_fill = static_cast<std::size_t>(
       std::ceil(std::max(one.disk, one.memory) * rates.matmul_flops / std::max(1.0, work.layers)));

@@ -23,6 +23,7 @@ struct Estimate {
   double time_to_first_token_s = 0;  // from when the model is loaded
   double load_s = 0;
   double total_s = 0;              // from when the process starts
+  double flops_per_token = 0;      // of matrix products of all layers, the head left out
   std::size_t rows_that_fill = 0;  // rows of a sweep from which compute, not reading, binds it
 };
 

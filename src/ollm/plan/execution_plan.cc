@@ -50,6 +50,7 @@ Json estimate_json(const Estimate& estimate) {
           {"time_to_first_token_s", estimate.time_to_first_token_s},
           {"total_s", estimate.total_s},
           {"load_s", estimate.load_s},
+          {"flops_per_token", estimate.flops_per_token},
           {"rows_that_fill_a_sweep", estimate.rows_that_fill}};
 }
 

@@ -247,13 +247,25 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
   return out;
 }
 
-RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions) {
+RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions,
+                          std::vector<Decision>* decisions) {
   if (plan.specialization_state != SpecializationState::planned) return plan;
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::vector<PlannedPass> planned =
       plan_passes({provider, &plan.resolved_model, multimodal}, conditions);
   std::vector<Id> ids;
   for (const PlannedPass& pass : planned) ids.push_back(pass.id);
+  if (decisions != nullptr) {
+    const auto of_pass = [](const Decision& decision) {
+      return decision.what.starts_with("pass.");
+    };
+    auto at = std::find_if(decisions->begin(), decisions->end(), of_pass) - decisions->begin();
+    std::erase_if(*decisions, of_pass);
+    for (const PlannedPass& pass : planned) {
+      decisions->insert(decisions->begin() + at++,
+                        {fmt::format("pass.{}", to_string(pass.id)), "planned", pass.because});
+    }
+  }
 
   // Rebuilt rather than changed, so that the keys stand where a first plan puts them.
   Details details;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/plan/decision.h"
 #include "ollm/plan/details.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/wire_values.h"
@@ -86,8 +87,10 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
                          const PassConditions& conditions);
 
 /// A planned plan with the passes of these conditions: once more when the execution plan is known.
-/// Plans in any other state come back as they are.
-RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions);
+/// Plans in any other state come back as they are. `decisions`, if given, gets those of the passes
+/// anew ("pass.ID"), where the old ones stood.
+RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions,
+                          std::vector<Decision>* decisions = nullptr);
 
 /// What a load made, for the contracts of the passes (spec/runtime-plan.md §10.4).
 struct LoadedArtifacts {

@@ -114,7 +114,8 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   if (execution.engine.feed_forward_rows < execution.engine.max_rows)
     conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
   plan.reference.selection.plan =
-      refine_passes(std::move(plan.reference.selection.plan), config.multimodal, conditions);
+      refine_passes(std::move(plan.reference.selection.plan), config.multimodal, conditions,
+                    &execution.decisions);
   plan.execution = std::move(execution);
   return plan;
 }

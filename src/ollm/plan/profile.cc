@@ -64,7 +64,8 @@ class Reader {
   }
   Result<std::uint64_t> count(const char* key) const {
     const auto found = json_.find(key);
-    if (found == json_.end() || !found->is_number_unsigned())
+    if (found == json_.end() || !found->is_number_integer() ||
+        (!found->is_number_unsigned() && found->get<std::int64_t>() < 0))
       return fail(ErrorKind::corrupt, fmt::format("profile: {}: a count is expected", key));
     return found->get<std::uint64_t>();
   }

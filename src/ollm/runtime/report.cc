@@ -15,6 +15,7 @@ std::string Report::json() const {
                                          {"time_to_first_token_s", time_to_first_token_s},
                                          {"total_s", total_s},
                                          {"peak_bytes", peak_bytes},
+                                         {"planned_peak_bytes", planned_peak_bytes},
                                          {"bytes_read", bytes_read},
                                          {"prompt_tokens", prompt_tokens},
                                          {"cached_tokens", cached_tokens},

@@ -46,6 +46,11 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
   return tape;
 }
 
+const std::string& Tape::tensor_name(std::uint32_t use) const {
+  const std::size_t matrices = layout_.matrices.size();
+  return use < matrices ? layout_.matrices[use].tensor : layout_.vectors[use - matrices].tensor;
+}
+
 // Through a ring of its own, in the order of the files, and from there to its place: files promise
 // no alignment, kernels like cache lines.
 Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
@@ -77,10 +82,16 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
   std::size_t item = 0;
   for (std::uint32_t load = 0; load < count; ++load) {
     OLLM_TRY_VOID(cancel.check());
-    OLLM_TRY(const std::byte* slot, ring.wait(load % ring_options.slots));
+    Result<const std::byte*> slot = ring.wait(load % ring_options.slots);
+    if (!slot.ok()) {
+      const bool alone = item + 1 == pinned.items.size() || pinned.items[item + 1].load != load;
+      return std::move(slot).error().within(fmt::format("tensor {}{}",
+                                                        tensor_name(pinned.wanted[item].use),
+                                                        alone ? "" : " or one read with it"));
+    }
     for (; item < pinned.items.size() && pinned.items[item].load == load; ++item) {
       const PinnedExtent& one = pinned.wanted[item];
-      std::memcpy(storage_.data() + one.place, slot + pinned.items[item].place,
+      std::memcpy(storage_.data() + one.place, *slot + pinned.items[item].place,
                   one.extent.size_bytes);
       loaded_bytes_ += one.extent.size_bytes;
     }
@@ -157,8 +168,12 @@ Result<void> Pass::for_each_segment(
       use({tape_.storage_.data() + first.place, dtype, rows, cols}, first.first_row);
       continue;
     }
-    OLLM_TRY(const std::byte* slot, tape_.stream_->wait(first.load));
-    use({slot + first.place, dtype, rows, cols}, first.first_row);
+    Result<const std::byte*> slot = tape_.stream_->wait(first.load);
+    if (!slot.ok()) {
+      return std::move(slot).error().within(
+          fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
+    }
+    use({*slot + first.place, dtype, rows, cols}, first.first_row);
   }
   return {};
 }

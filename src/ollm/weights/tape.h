@@ -63,6 +63,7 @@ class Tape {
   Result<void> load_pinned(const Options& options, memory::Budget& budget, LoadProgress progress,
                            const CancellationToken& cancel);
   Result<void> check_unchanged() const;
+  const std::string& tensor_name(std::uint32_t use) const;
 
   TapeLayout layout_;
   TapeMap map_;

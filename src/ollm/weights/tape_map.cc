@@ -298,13 +298,15 @@ PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
   PinnedLoads out;
   for (const Segment& segment : map.segments) {
     if (segment.pinned) {
-      out.wanted.push_back(
-          {{segment.file, segment.offset_bytes, segment.size_bytes}, segment.place});
+      out.wanted.push_back({{segment.file, segment.offset_bytes, segment.size_bytes},
+                            segment.place,
+                            segment.matrix});
     }
   }
   for (std::size_t i = 0; i < map.vector_places.size(); ++i) {
-    out.wanted.push_back(
-        {{map.vector_files[i], map.vector_offsets[i], map.vector_sizes[i]}, map.vector_places[i]});
+    out.wanted.push_back({{map.vector_files[i], map.vector_offsets[i], map.vector_sizes[i]},
+                          map.vector_places[i],
+                          static_cast<std::uint32_t>(map.source.size() + i)});
   }
   std::sort(out.wanted.begin(), out.wanted.end(), [](const auto& a, const auto& b) {
     return std::pair(a.extent.file, a.extent.offset_bytes) <

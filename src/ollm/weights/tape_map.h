@@ -134,6 +134,7 @@ std::uint64_t ring_bytes(const io::ReadRing::Options& ring);
 struct PinnedExtent {
   FileExtent extent;
   std::uint64_t place = 0;
+  std::uint32_t use = 0;  // index into the layout's matrices, and behind them its vectors
 };
 /// Everything that is pinned, in the order of the files, and the loads that bring it.
 struct PinnedLoads {

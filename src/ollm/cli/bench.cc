@@ -1,0 +1,337 @@
+// ollm bench: make model folders of real shapes, and measure runs beside the machine's own limits.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "ollm/base/text_size.h"
+#include "ollm/cli/command.h"
+#include "ollm/cli/interrupt.h"
+#include "ollm/cli/settings_flags.h"
+#include "ollm/cli/terminal.h"
+#include "ollm/ollm.h"
+
+namespace ollm::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What is run, in token counts.
+struct BenchCase {
+  std::string_view name;
+  std::size_t prompt_tokens;
+  std::size_t new_tokens;  // 0: the rows are scored
+  std::size_t sequences;
+};
+constexpr BenchCase kCases[] = {
+    {"decode", 16, 33, 1},        {"decode-few", 16, 5, 1}, {"prefill-512", 512, 1, 1},
+    {"prefill-4096", 4096, 1, 1}, {"score-1", 64, 0, 1},    {"score-8", 64, 0, 8},
+};
+
+const BenchCase* find_case(std::string_view name) {
+  for (const BenchCase& one : kCases)
+    if (one.name == name) return &one;
+  return nullptr;
+}
+
+std::string case_names() {
+  std::string names;
+  for (const BenchCase& one : kCases) names += (names.empty() ? "" : ", ") + std::string(one.name);
+  return names;
+}
+
+// Ids that no two rows share, of any vocabulary above a thousand.
+std::vector<TokenId> some_ids(std::size_t count, std::size_t row) {
+  std::vector<TokenId> ids(count);
+  for (std::size_t i = 0; i < count; ++i)
+    ids[i] = static_cast<TokenId>((i * 7919 + row * 104729 + 17) % 997);
+  return ids;
+}
+
+// Figures of several rounds: the median, and the least and largest beside it.
+struct Spread {
+  std::vector<double> values;
+  void add(double value) { values.push_back(value); }
+  bool empty() const { return values.empty(); }
+  double median() const {
+    std::vector<double> sorted = values;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted.empty() ? 0 : sorted[sorted.size() / 2];
+  }
+  Json json() const {
+    return {{"median", median()},
+            {"least", *std::min_element(values.begin(), values.end())},
+            {"largest", *std::max_element(values.begin(), values.end())}};
+  }
+  std::string text(int digits) const {
+    return fmt::format("{:.{}f} ({:.{}f}-{:.{}f})", median(), digits,
+                       *std::min_element(values.begin(), values.end()), digits,
+                       *std::max_element(values.begin(), values.end()), digits);
+  }
+};
+
+// One case on one loaded model: rounds of the limits and of the run, one beside the other.
+class CaseRun {
+ public:
+  CaseRun(const BenchCase& what, const Settings& settings, std::size_t rounds,
+          const CancellationToken& cancel)
+      : what_(what), settings_(settings), rounds_(rounds), cancel_(cancel) {}
+
+  Result<Json> run() {
+    Workload workload;
+    workload.prompt_tokens = what_.prompt_tokens;
+    workload.max_new_tokens = what_.new_tokens;
+    workload.sequences = what_.sequences;
+    workload.all_logits = false;
+    OLLM_TRY(const Plan plan, make_plan(settings_, workload));
+    OLLM_TRY_VOID(plan.check());
+    plan_ = Json::parse(plan.execution_plan_json());
+    const Json whole = Json::parse(plan.json());
+    folder_ = whole.at("resolved_model").at("model_path").get<std::string>();
+    streamed_ = plan_.at("weights").at("streamed_bytes").get<std::uint64_t>() != 0;
+    OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::nullopt, nullptr, &cancel_));
+    for (std::size_t round = 0; round < rounds_; ++round) {
+      OLLM_TRY_VOID(cancel_.check());
+      OLLM_TRY_VOID(measure_limit());
+      OLLM_TRY_VOID(measure_run(runtime));
+    }
+    return result();
+  }
+
+  std::string table() const {
+    std::string out = fmt::format("{}{}\n", what_.name, streamed_ ? ", streamed" : "");
+    const auto line = [&](std::string_view name, const std::string& text) {
+      out += fmt::format("  {:<34} {}\n", name, text);
+    };
+    const Json& estimate = plan_.at("estimate");
+    if (!decode_.empty()) {
+      line("decode tok/s", decode_.text(3));
+      line("  planned / measured", fmt::format("{:.2f}", planned_decode() / decode_.median()));
+    }
+    line("prefill tok/s", prefill_.text(1));
+    line("time to first token s", first_.text(3));
+    line("  planned / measured",
+         fmt::format("{:.2f}",
+                     estimate.at("time_to_first_token_s").get<double>() / first_.median()));
+    if (streamed_) {
+      line("disk GB/s while running", disk_rate_.text(2));
+      line("bare reader GB/s", reader_rate_.text(2));
+      line("  share of the bare reader", disk_share_.text(3));
+      line("CPU s per GB for reading", io_cpu_.text(4));
+      line("  bare reader's", reader_cpu_.text(4));
+    } else {
+      line("memory reads GB/s", memory_rate_.text(1));
+      if (!memory_share_.empty()) line("  share of memory reads", memory_share_.text(3));
+      line("arithmetic peak GFLOP/s", peak_.text(0));
+    }
+    if (!peak_share_.empty() && !streamed_) line("  share of the peak", peak_share_.text(3));
+    line("peak memory / planned",
+         fmt::format("{} / {}", format_bytes(peak_bytes_), format_bytes(planned_peak_bytes_)));
+    return out;
+  }
+
+ private:
+  double planned_decode() const {
+    return plan_.at("estimate").at("decode_tokens_per_second").get<double>();
+  }
+
+  Result<void> measure_limit() {
+    if (streamed_) {
+      std::vector<std::filesystem::path> files;
+      for (const auto& entry : std::filesystem::directory_iterator(folder_))
+        if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+      std::sort(files.begin(), files.end());
+      OLLM_TRY(const DiskLimit limit, measure_disk(files, std::uint64_t{4} << 30));
+      reader_rate_.add(limit.bytes_per_second / 1e9);
+      reader_cpu_.add(limit.cpu_s_per_gigabyte);
+      return {};
+    }
+    OLLM_TRY(const MachineLimits limits, measure_limits(plan_.at("isa").get<std::string>(),
+                                                        plan_.at("compute").get<std::string>(),
+                                                        plan_.at("threads").get<std::size_t>()));
+    memory_rate_.add(limits.memory_bytes_per_second / 1e9);
+    peak_.add(limits.peak_flops / 1e9);
+    return {};
+  }
+
+  Result<void> measure_run(const Runtime& runtime) {
+    OLLM_TRY(const Report report, what_.new_tokens == 0 ? score(runtime) : generate(runtime));
+    prefill_.add(report.prefill_tokens_per_second);
+    if (what_.new_tokens != 0) first_.add(report.time_to_first_token_s);
+    const double tokens = static_cast<double>(what_.prompt_tokens * what_.sequences);
+    double busy = tokens / report.prefill_tokens_per_second;
+    if (what_.new_tokens > 1) {
+      decode_.add(report.decode_tokens_per_second);
+      busy += static_cast<double>(what_.new_tokens - 1) / report.decode_tokens_per_second;
+    }
+    if (streamed_) {
+      const double gigabytes = static_cast<double>(report.streamed_bytes) / 1e9;
+      disk_rate_.add(gigabytes / busy);
+      disk_share_.add(disk_rate_.values.back() / reader_rate_.values.back());
+      io_cpu_.add(report.io_cpu_s / gigabytes);
+    } else if (what_.new_tokens > 1) {
+      const double bytes = plan_.at("estimate").at("memory_bytes_per_sweep").get<double>() / 1e9;
+      memory_share_.add(bytes * report.decode_tokens_per_second / memory_rate_.values.back());
+    }
+    if (!streamed_ && what_.new_tokens <= 1) {
+      const double flops = plan_.at("estimate").at("flops_per_token").get<double>() / 1e9;
+      peak_share_.add(flops * report.prefill_tokens_per_second / peak_.values.back());
+    }
+    peak_bytes_ = report.peak_bytes;
+    planned_peak_bytes_ = report.planned_peak_bytes;
+    return {};
+  }
+
+  Result<Report> generate(const Runtime& runtime) {
+    OLLM_TRY(Session session, runtime.new_session());
+    GenerateOptions options;
+    options.max_new_tokens = what_.new_tokens;
+    options.ignore_eos = true;
+    OLLM_TRY(const Generation made,
+             session.generate(Prompt::tokens(some_ids(what_.prompt_tokens, 0)), options, nullptr,
+                              nullptr, &cancel_));
+    OLLM_TRY_VOID(cancel_.check());
+    return made.report;
+  }
+
+  Result<Report> score(const Runtime& runtime) {
+    std::vector<ScoreRow> rows;
+    for (std::size_t i = 0; i < what_.sequences; ++i)
+      rows.push_back({std::to_string(i), some_ids(what_.prompt_tokens, i)});
+    ScoreOptions options;
+    options.batch = what_.sequences;
+    options.last_only = true;
+    OLLM_TRY(const ScoreResult scored, runtime.score(rows, options, nullptr, &cancel_));
+    const double seconds = static_cast<double>(what_.prompt_tokens * what_.sequences) /
+                           scored.report.prefill_tokens_per_second;
+    first_.add(seconds);
+    return scored.report;
+  }
+
+  Json result() const {
+    Json out = {{"case", what_.name},
+                {"streamed", streamed_},
+                {"rounds", rounds_},
+                {"plan", plan_},
+                {"measured", Json::object()}};
+    const auto add = [&](const char* name, const Spread& spread) {
+      if (!spread.empty()) out["measured"][name] = spread.json();
+    };
+    add("decode_tokens_per_second", decode_);
+    add("prefill_tokens_per_second", prefill_);
+    add("time_to_first_token_s", first_);
+    add("disk_gigabytes_per_second", disk_rate_);
+    add("bare_reader_gigabytes_per_second", reader_rate_);
+    add("share_of_bare_reader", disk_share_);
+    add("io_cpu_s_per_gigabyte", io_cpu_);
+    add("bare_reader_cpu_s_per_gigabyte", reader_cpu_);
+    add("memory_gigabytes_per_second", memory_rate_);
+    add("share_of_memory_rate", memory_share_);
+    add("peak_gigaflops", peak_);
+    add("share_of_peak", peak_share_);
+    out["measured"]["peak_bytes"] = peak_bytes_;
+    out["measured"]["planned_peak_bytes"] = planned_peak_bytes_;
+    return out;
+  }
+
+  const BenchCase& what_;
+  const Settings& settings_;
+  const std::size_t rounds_;
+  const CancellationToken& cancel_;
+
+  Json plan_;
+  std::filesystem::path folder_;
+  bool streamed_ = false;
+  Spread decode_, prefill_, first_, disk_rate_, reader_rate_, disk_share_, io_cpu_, reader_cpu_,
+      memory_rate_, memory_share_, peak_, peak_share_;
+  std::uint64_t peak_bytes_ = 0, planned_peak_bytes_ = 0;
+};
+
+class BenchCommand {
+ public:
+  explicit BenchCommand(CLI::App& app) {
+    app.require_subcommand(1);
+    make_ = app.add_subcommand("make", "Write a model folder with random weights");
+    make_
+        ->add_option("shape", model_.shape,
+                     "llama3-1B, llama3-3B, llama3-8B, llama3-70B, or a config.json")
+        ->required();
+    make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")->type_name("number");
+    make_->add_option("--out", out_, "The folder")->type_name("path")->required();
+    make_->add_flag("--sparse", model_.sparse, "Holes instead of weights, for tests of memory");
+
+    run_ = app.add_subcommand("run", "Measure runs of a model beside the machine's limits");
+    flags_ = std::make_unique<SettingsFlags>(
+        *run_, std::initializer_list<std::string_view>{"runtime"}, true);
+    run_->add_option("--case", cases_, "Which, with commas between: " + case_names())
+        ->type_name("names")
+        ->delimiter(',');
+    run_->add_option("--rounds", rounds_, "Rounds of each; medians are printed")
+        ->type_name("count")
+        ->check(CLI::Range(1, 1000));
+    run_->add_flag("--json", json_, "Print one JSON object");
+  }
+
+  Outcome run() { return make_->parsed() ? make() : measure(); }
+
+ private:
+  Outcome make() {
+    model_.out = out_;
+    ProgressLine progress(Verbosity::normal, Screen::standard_error());
+    OLLM_TRY_VOID(make_random_model(model_, progress, &cancel_on_interrupt()));
+    progress.clear();
+    return 0;
+  }
+
+  Outcome measure() {
+    OLLM_TRY(const Settings settings, flags_->load());
+    std::vector<const BenchCase*> cases;
+    for (const std::string& name : cases_) {
+      const BenchCase* found = find_case(name);
+      if (found == nullptr) {
+        return fail(ErrorKind::invalid_argument,
+                    fmt::format("--case: no case '{}'; there are {}", name, case_names()));
+      }
+      cases.push_back(found);
+    }
+    Json all = Json::array();
+    for (const BenchCase* one : cases) {
+      CaseRun run(*one, settings, rounds_, cancel_on_interrupt());
+      OLLM_TRY(Json result, run.run());
+      if (!json_) {
+        std::printf("%s\n", run.table().c_str());
+        std::fflush(stdout);
+      }
+      all.push_back(std::move(result));
+    }
+    if (json_) std::printf("%s\n", Json{{"cases", std::move(all)}}.dump(2).c_str());
+    return 0;
+  }
+
+  CLI::App* make_ = nullptr;
+  CLI::App* run_ = nullptr;
+  std::unique_ptr<SettingsFlags> flags_;
+  RandomModelOptions model_;
+  std::string out_;
+  std::vector<std::string> cases_ = {"decode", "prefill-512"};
+  std::size_t rounds_ = 5;
+  bool json_ = false;
+};
+
+std::function<Outcome()> set_up(CLI::App& app) {
+  auto command = std::make_shared<BenchCommand>(app);  // shared: std::function is copied
+  return [command] { return command->run(); };
+}
+
+}  // namespace
+
+const Command kBench{.name = "bench",
+                     .summary = "Make model folders of real shapes, and measure runs on them",
+                     .set_up = set_up};
+
+}  // namespace ollm::cli

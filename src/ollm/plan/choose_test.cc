@@ -1,0 +1,206 @@
+#include "ollm/plan/choose.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
+#include "ollm/checkpoint/json_reader.h"
+#include "ollm/models/families.h"
+#include "ollm/models/model_config.h"
+
+namespace ollm::plan {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+// A Llama of any size whose files do not exist.
+struct Shape {
+  std::size_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocab;
+  bool tied;
+};
+constexpr Shape kTiny{64, 128, 3, 4, 2, 16, 512, true};
+constexpr Shape k1B{2048, 8192, 16, 32, 8, 64, 128256, true};
+constexpr Shape k8B{4096, 14336, 32, 32, 8, 128, 128256, false};
+constexpr Shape k70B{8192, 28672, 80, 64, 8, 128, 128256, false};
+
+struct Model {
+  explicit Model(const Shape& shape) {
+    const auto json = checkpoint::parse_json(
+        fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
+        "hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},"num_attention_heads":{},
+        "num_key_value_heads":{},"head_dim":{},"vocab_size":{},"tie_word_embeddings":{},
+        "hidden_act":"silu","max_position_embeddings":131072,"rms_norm_eps":1e-5,
+        "rope_theta":10000.0}})",
+                    shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
+                    shape.head_dim, shape.vocab, shape.tied),
+        "config.json");
+    const models::ModelConfig config = *models::parse_model_config(*json);
+    composition = models::compose(config, *models::kLlama.blueprint(config));
+    std::map<std::string, ollm::Shape> by_name;
+    for (const weights::MatrixUse& use : composition.tape.matrices)
+      by_name.emplace(use.tensor, ollm::Shape({use.tensor_rows, use.cols}));
+    for (const weights::VectorUse& use : composition.tape.vectors)
+      by_name.emplace(use.tensor, ollm::Shape({use.tensor_size}));
+    std::vector<checkpoint::TensorInfo> infos;
+    std::uint64_t offset = 5000;  // at no border of anything
+    for (const auto& [name, size] : by_name) {
+      infos.push_back({name, DType::bf16, size, 0, offset, *size_bytes(DType::bf16, size)});
+      offset += infos.back().size_bytes;
+    }
+    tensors = *checkpoint::TensorIndex::make(std::move(infos), {{"model.safetensors", {}}});
+  }
+
+  Result<ExecutionPlan> plan(std::uint64_t budget, const Workload& workload,
+                             Wishes wishes = {}) const {
+    Machine machine;
+    machine.cores = 2;
+    machine.total_bytes = machine.available_bytes = 512 * kGiB;
+    machine.isas = {backend::Isa::scalar};  // the sizes alone are asked of it
+    machine.io_uring = true;
+    Storage storage;
+    storage.direct = true;
+    wishes.memory_bytes = budget;
+    return choose(composition, tensors, {}, storage, machine, wishes, workload);
+  }
+
+  models::Composition composition;
+  checkpoint::TensorIndex tensors;
+};
+
+TEST(Choose, TheMinimumRunsAndAMibibyteLessIsRefused) {
+  for (const Shape& shape : {kTiny, k1B, k8B}) {
+    const Model model(shape);
+    for (const Workload& work : {Workload{.prompt_tokens = 7, .max_new_tokens = 3},
+                                 Workload{.prompt_tokens = 3000, .max_new_tokens = 100},
+                                 Workload{.prompt_tokens = 100, .sequences = 4},
+                                 Workload{.prompt_tokens = 300, .all_logits = true}}) {
+      const auto any = model.plan(64 * kGiB, work);
+      ASSERT_TRUE(any.ok()) << any.error().message;
+      SCOPED_TRACE(fmt::format("hidden {}, prompt {}, minimum {} MiB", shape.hidden,
+                               work.prompt_tokens, any->minimum_bytes / kMiB));
+      EXPECT_EQ(any->minimum_bytes % kMiB, 0U);
+      const auto least = model.plan(any->minimum_bytes, work);
+      ASSERT_TRUE(least.ok());
+      EXPECT_TRUE(least->fits);
+      EXPECT_EQ(least->minimum_bytes, any->minimum_bytes) << "it depends on the budget";
+      EXPECT_LE(least->memory.peak_bytes(), any->minimum_bytes);
+      const auto less = model.plan(any->minimum_bytes - kMiB, work);
+      ASSERT_TRUE(less.ok());
+      EXPECT_FALSE(less->fits);
+    }
+  }
+}
+
+TEST(Choose, StaysWithinAnyBudgetAndUsesIt) {
+  std::mt19937 random(5);
+  const Model models[] = {Model(kTiny), Model(k1B), Model(k8B)};
+  for (int round = 0; round < 60; ++round) {
+    const Model& model = models[round % 3];
+    Workload work;
+    work.prompt_tokens = 1 + random() % 9000;
+    work.max_new_tokens = random() % 300;
+    work.sequences = 1 + random() % 3;
+    const std::uint64_t budget = (60 + random() % 24'000) * kMiB;
+    const auto plan = model.plan(budget, work);
+    ASSERT_TRUE(plan.ok());
+    SCOPED_TRACE(fmt::format("round {}: budget {} MiB, prompt {}, new {}, {} sequences", round,
+                             budget / kMiB, work.prompt_tokens, work.max_new_tokens,
+                             work.sequences));
+    EXPECT_EQ(plan->fits, budget >= plan->minimum_bytes);
+    if (!plan->fits) continue;
+    EXPECT_LE(plan->memory.peak_bytes(), budget);
+    if (plan->streamed_bytes == 0) continue;
+    // What is left over is little: a segment, the padding, the bound of the ring.
+    EXPECT_GT(plan->memory.peak_bytes() + 64 * kMiB, budget);
+  }
+}
+
+TEST(Choose, MoreMemoryPinsMoreAndIsNeverSlower) {
+  const Model model(k8B);
+  const Workload work{.prompt_tokens = 2000, .max_new_tokens = 300};
+  double slowest = 0;
+  std::uint64_t streamed = 0;
+  for (const std::uint64_t gib : {20, 16, 12, 8, 5, 3, 2, 1}) {
+    const auto plan = model.plan(gib * kGiB, work);
+    ASSERT_TRUE(plan.ok());
+    ASSERT_TRUE(plan->fits) << gib;
+    EXPECT_GE(plan->streamed_bytes, streamed);
+    EXPECT_GE(plan->estimate.total_s, slowest * 0.99) << gib;
+    streamed = plan->streamed_bytes;
+    slowest = std::max(slowest, plan->estimate.total_s);
+    EXPECT_EQ(plan->estimate.bytes_per_sweep, plan->streamed_bytes);
+  }
+  EXPECT_GT(streamed, 13 * kGiB);
+}
+
+TEST(Choose, AStreamedPromptGetsAChunkThatHidesReading) {
+  const Model model(k8B);
+  Wishes wishes;
+  const auto plan = model.plan(3 * kGiB, {.prompt_tokens = 20000, .max_new_tokens = 300}, wishes);
+  ASSERT_TRUE(plan.ok());
+  // The scalar table computes so slowly that few rows hide the reading; a second's reading of
+  // gigabytes wants more of them at a faster table's rate.
+  Machine fast;
+  fast.cores = 2;
+  fast.available_bytes = fast.total_bytes = 64 * kGiB;
+  fast.isas = {backend::Isa::scalar};
+  Profile profile;
+  profile.threads = 2;
+  profile.memory_bytes_per_second = 40e9;
+  profile.tables.push_back(
+      {backend::Isa::scalar, backend::ComputeMode::bf16, 900e9, 700e9, 38e9, 300e9});
+  profile.disks.push_back({7, "model.safetensors", 2e9});
+  fast.profile = profile;
+  Storage storage{.device = 7, .direct = true};
+  wishes.memory_bytes = 3 * kGiB;
+  const auto quick = choose(model.composition, model.tensors, {}, storage, fast, wishes,
+                            {.prompt_tokens = 20000, .max_new_tokens = 300});
+  ASSERT_TRUE(quick.ok());
+  EXPECT_GE(2 * quick->engine.max_rows, quick->estimate.rows_that_fill);
+  EXPECT_EQ(quick->estimate.bound_by, "disk");
+  EXPECT_GT(quick->estimate.prefill_tokens_per_second, 20);
+}
+
+TEST(Choose, AWishedChunkIsTaken) {
+  const Model model(k1B);
+  Wishes wishes;
+  wishes.prefill_chunk = 37;
+  const auto plan = model.plan(kGiB, {.prompt_tokens = 1000}, wishes);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->engine.max_rows, 37U);
+}
+
+TEST(Choose, TheFeedForwardIsComputedInPiecesWhereItsShareWouldBeExceeded) {
+  const Model model(k8B);
+  Wishes wishes;
+  wishes.prefill_chunk = 4096;
+  const auto plan = model.plan(2 * kGiB, {.prompt_tokens = 4096}, wishes);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_LT(plan->engine.feed_forward_rows, plan->engine.max_rows);
+  const auto rich = model.plan(64 * kGiB, {.prompt_tokens = 4096}, wishes);
+  ASSERT_TRUE(rich.ok());
+  EXPECT_GE(rich->engine.feed_forward_rows, rich->engine.max_rows);
+}
+
+TEST(Choose, ASeventyBillionModelPlansInThreeGibibytes) {
+  const Model model(k70B);
+  const auto plan = model.plan(3 * kGiB, {.prompt_tokens = 512, .max_new_tokens = 16});
+  ASSERT_TRUE(plan.ok());
+  EXPECT_TRUE(plan->fits);
+  EXPECT_LE(plan->memory.peak_bytes(), 3 * kGiB);
+}
+
+TEST(Choose, EqualInputsGiveEqualPlans) {
+  const Model model(k1B);
+  const Workload work{.prompt_tokens = 800, .max_new_tokens = 5};
+  EXPECT_EQ(to_json(*model.plan(kGiB, work)).dump(), to_json(*model.plan(kGiB, work)).dump());
+}
+
+}  // namespace
+}  // namespace ollm::plan

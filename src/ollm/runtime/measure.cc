@@ -1,0 +1,345 @@
+// Measuring the machine: memory, arithmetic, what the kernels reach of both, and the disk as a bare
+// reader sees it. Leaves to others: keeping the figures and what they mean (plan/profile.h).
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "ollm/backend/backend.h"
+#include "ollm/backend/machine_limits.h"
+#include "ollm/io/file.h"
+#include "ollm/io/output_file.h"
+#include "ollm/memory/buffer.h"
+#include "ollm/ollm.h"
+#include "ollm/plan/machine.h"
+#include "ollm/plan/profile.h"
+#include "ollm/runtime/process.h"
+
+namespace ollm {
+namespace {
+
+using runtime::monotonic_seconds;
+
+constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
+constexpr std::size_t kRounds = 5;
+constexpr double kRoundSeconds = 0.1;
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// A gibibyte of bf16 values of size about one; read as f32 it is the same.
+Result<memory::Buffer> weight_pool(memory::Budget& budget) {
+  OLLM_TRY(memory::Buffer pool, memory::Buffer::make(budget, "measured weights", kPoolBytes));
+  std::mt19937 random(1);
+  std::vector<std::uint16_t> some(std::size_t{1} << 20);
+  for (std::uint16_t& half : some)
+    half = static_cast<std::uint16_t>(0x3f00U | (random() & 0x80ffU));
+  for (std::size_t at = 0; at < kPoolBytes; at += 2 * some.size())
+    std::memcpy(pool.data() + at, some.data(), 2 * some.size());
+  return pool;
+}
+
+std::vector<float> random_floats(std::size_t count) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// What one table's kernels reach, on shapes of a small model.
+class KernelRates {
+ public:
+  KernelRates(const backend::Options& table, ThreadPool& pool, memory::Buffer& weights,
+              memory::Budget& budget)
+      : table_(table), pool_(pool), weights_(weights), budget_(budget) {}
+
+  Result<plan::TableRates> measure() {
+    OLLM_TRY(backend_, backend::make_backend(table_, pool_));
+    plan::TableRates rates{table_.isa, table_.compute};
+    std::vector<double> peaks;
+    for (std::size_t i = 0; i < kRounds; ++i)
+      peaks.push_back(backend::peak_flops(table_.isa, table_.compute, pool_, kRoundSeconds / 2));
+    rates.peak_flops = median(peaks);
+    // The scalar table is for checking others; fewer rows tell as much about it.
+    const bool slow = table_.isa == backend::Isa::scalar;
+    const std::size_t rows = slow ? 8 : 512;
+    OLLM_TRY(const double matvec, product_seconds(1));
+    rates.matvec_bytes_per_second = static_cast<double>(kIn * kOut * element_bytes()) / matvec;
+    OLLM_TRY(const double matmul, product_seconds(rows));
+    rates.matmul_flops = 2.0 * static_cast<double>(rows * kIn * kOut) / matmul;
+    OLLM_TRY(rates.attention_flops, attention_rate(slow ? 8 : 256));
+    return rates;
+  }
+
+ private:
+  static constexpr std::size_t kIn = 2048, kOut = 8192;
+
+  std::size_t element_bytes() const { return table_.compute == backend::ComputeMode::bf16 ? 2 : 4; }
+
+  const std::byte* next(std::size_t size) {
+    if (at_ + size > kPoolBytes) at_ = 0;
+    const std::byte* found = weights_.data() + at_;
+    at_ += size;
+    return found;
+  }
+
+  // Seconds of one call: the median of rounds, each the median of its calls.
+  static double seconds_of(const std::function<void()>& body) {
+    body();
+    std::vector<double> rounds;
+    for (std::size_t round = 0; round < kRounds; ++round) {
+      std::vector<double> calls;
+      const double begin = monotonic_seconds();
+      do {
+        const double start = monotonic_seconds();
+        body();
+        calls.push_back(monotonic_seconds() - start);
+      } while (monotonic_seconds() - begin < kRoundSeconds);
+      rounds.push_back(median(calls));
+    }
+    return median(rounds);
+  }
+
+  Result<double> product_seconds(std::size_t rows) {
+    const std::vector<float> x = random_floats(rows * kIn);
+    std::vector<float> out(rows * kOut);
+    OLLM_TRY(memory::Buffer left,
+             memory::Buffer::make(budget_, "measured rows", backend_->left_bytes(rows, kIn)));
+    const DType dtype = table_.compute == backend::ComputeMode::bf16 ? DType::bf16 : DType::f32;
+    return seconds_of([&] {
+      const auto prepared = backend_->prepare_left(x.data(), kIn, rows, kIn, left.data());
+      const std::byte* weights = next(kIn * kOut * element_bytes());
+      backend_->matmul(prepared, {weights, dtype, kOut, kIn}, out.data(), kOut);
+    });
+  }
+
+  Result<double> attention_rate(std::size_t rows) {
+    constexpr std::size_t kContext = 2048, kHeads = 32, kKvHeads = 8, kHeadSize = 128;
+    backend::AttentionOptions options;
+    options.heads = kHeads;
+    options.layout = {kKvHeads, kHeadSize, kHeadSize, table_.compute};
+    options.scale = 1 / std::sqrt(static_cast<float>(kHeadSize));
+    const std::vector<float> q = random_floats(rows * kHeads * kHeadSize);
+    std::vector<float> out(q.size());
+    std::vector<std::uint32_t> positions;
+    for (std::size_t r = 0; r < rows; ++r)
+      positions.push_back(static_cast<std::uint32_t>(kContext - rows + r));
+    OLLM_TRY(memory::Buffer state,
+             memory::Buffer::make(budget_, "measured rows",
+                                  backend_->attention_state_bytes(options, rows)));
+    std::vector<const std::byte*> tiles;
+    for (std::size_t t = 0; t < kContext / backend::kTileTokens; ++t)
+      tiles.push_back(next(options.layout.tile_bytes()));
+    const backend::AttentionRows block{q.data(), out.data(), positions.data(), rows};
+    const double seconds = seconds_of([&] {
+      backend_->attention_begin(options, block, state.data());
+      backend_->attention_fold(options, block, tiles, 0, state.data());
+      backend_->attention_finish(options, block, state.data());
+    });
+    const double seen =
+        static_cast<double>(rows) * (static_cast<double>(kContext) - static_cast<double>(rows) / 2);
+    return 4.0 * static_cast<double>(kHeads * kHeadSize) * seen / seconds;
+  }
+
+  const backend::Options table_;
+  ThreadPool& pool_;
+  memory::Buffer& weights_;
+  memory::Budget& budget_;
+  std::unique_ptr<backend::Backend> backend_;
+  std::size_t at_ = 0;
+};
+
+double cpu_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// A file to read from where none is given: of ordinary bytes, on the disk before it is read.
+Result<void> write_scratch(const std::filesystem::path& path) {
+  OLLM_TRY(io::OutputFile file, io::OutputFile::create(path));
+  std::mt19937_64 random(3);
+  std::vector<std::uint64_t> piece((std::size_t{4} << 20) / sizeof(std::uint64_t));
+  for (std::uint64_t& value : piece) value = random();
+  const auto bytes = std::as_bytes(std::span(piece));
+  for (std::uint64_t at = 0; at < kPoolBytes; at += bytes.size())
+    OLLM_TRY_VOID(file.write_at(at, bytes));
+  return file.finish();
+}
+
+class Measurement {
+ public:
+  Measurement(const MeasureOptions& options, OnProgress on_progress,
+              const CancellationToken& cancel)
+      : options_(options), on_progress_(on_progress), cancel_(cancel) {}
+
+  Result<std::string> run() {
+    const plan::Machine machine = plan::Machine::detect();
+    const plan::Environment environment = plan::Environment::of_process();
+    plan::Profile profile;
+    profile.measured = utc_now();
+    profile.cpu_model = machine.cpu_model;
+    profile.cores = machine.cores;
+    profile.total_bytes = machine.total_bytes;
+    profile.threads = options_.threads != 0 ? options_.threads : machine.cores;
+    std::vector<backend::Options> tables;
+    for (const backend::Isa isa : machine.isas) {
+      for (const auto mode : {backend::ComputeMode::f32, backend::ComputeMode::bf16}) {
+        if (isa == backend::Isa::avx512_bf16 && mode == backend::ComputeMode::f32) continue;
+        tables.push_back({isa, mode});
+      }
+    }
+    steps_ = tables.size() + 2;
+
+    ThreadPool pool(profile.threads);
+    memory::Budget budget(2 * kPoolBytes);
+    {
+      OLLM_TRY(memory::Buffer weights, weight_pool(budget));
+      OLLM_TRY_VOID(step());
+      std::vector<double> rates;
+      for (std::size_t i = 0; i < 3; ++i)
+        rates.push_back(backend::read_rate({weights.data(), kPoolBytes}, pool));
+      profile.memory_bytes_per_second = *std::max_element(rates.begin(), rates.end());
+      for (const backend::Options& table : tables) {
+        OLLM_TRY_VOID(step());
+        OLLM_TRY(const plan::TableRates one, KernelRates(table, pool, weights, budget).measure());
+        profile.tables.push_back(one);
+      }
+    }
+    OLLM_TRY_VOID(step());
+    OLLM_TRY_VOID(measure_file(profile));
+    // Other disks stay as they were measured.
+    if (const auto before =
+            plan::load_profile(environment, machine.cpu_model, machine.cores, io::posix())) {
+      for (const plan::DiskRate& disk : before->disks)
+        if (profile.find_disk(disk.device) == nullptr) profile.disks.push_back(disk);
+    }
+    OLLM_TRY_VOID(plan::save_profile(profile, environment));
+    return plan::profile_json(profile);
+  }
+
+ private:
+  Result<void> step() {
+    if (on_progress_) on_progress_({Stage::measure, done_, steps_});
+    ++done_;
+    return cancel_.check();
+  }
+
+  Result<void> measure_file(plan::Profile& profile) {
+    std::filesystem::path path = options_.disk_file;
+    if (path.empty() && options_.scratch_folder.empty()) return {};
+    const bool scratch = path.empty();
+    if (scratch) {
+      path = options_.scratch_folder / "ollm-measure.tmp";
+      OLLM_TRY_VOID(write_scratch(path));
+    }
+    const std::filesystem::path files[] = {path};
+    Result<DiskLimit> limit = measure_disk(files, 4 * kPoolBytes);
+    const Result<io::File> file = io::File::open(path);
+    std::error_code ignored;
+    if (scratch) std::filesystem::remove(path, ignored);
+    if (!limit.ok()) return std::move(limit).error();
+    OLLM_TRY_VOID(file.ok() ? Result<void>() : Result<void>(file.error()));
+    profile.disks.push_back({file->identity().device,
+                             (scratch ? options_.scratch_folder : path).string(),
+                             limit->bytes_per_second});
+    return {};
+  }
+
+  const MeasureOptions& options_;
+  OnProgress on_progress_;
+  const CancellationToken& cancel_;
+  std::size_t steps_ = 0;
+  std::size_t done_ = 0;
+};
+
+}  // namespace
+
+Result<std::string> measure_machine(const MeasureOptions& options, OnProgress on_progress,
+                                    const CancellationToken* cancel) {
+  static const CancellationToken kNever;
+  return Measurement(options, on_progress, cancel ? *cancel : kNever).run();
+}
+
+Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
+                                     std::size_t threads) {
+  OLLM_TRY(const backend::Isa table, backend::parse_isa(isa));
+  ThreadPool pool(threads);
+  memory::Budget budget(2 * kPoolBytes);
+  OLLM_TRY(const memory::Buffer weights, weight_pool(budget));
+  const auto mode = compute == to_string(backend::ComputeMode::bf16) ? backend::ComputeMode::bf16
+                                                                     : backend::ComputeMode::f32;
+  MachineLimits limits;
+  limits.memory_bytes_per_second = backend::read_rate({weights.data(), kPoolBytes}, pool);
+  limits.peak_flops = backend::peak_flops(table, mode, pool, kRoundSeconds);
+  return limits;
+}
+
+Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files, std::uint64_t bytes) {
+  constexpr std::size_t kPiece = std::size_t{4} << 20;
+  constexpr std::size_t kThreads = 2;
+  std::vector<io::File> opened;
+  std::vector<std::pair<std::size_t, std::uint64_t>> pieces;  // file, offset
+  for (const std::filesystem::path& path : files) {
+    OLLM_TRY(io::File file, io::File::open(path, io::Access::direct));
+    for (std::uint64_t at = 0; at + kPiece <= file.size_bytes() && pieces.size() * kPiece < bytes;
+         at += kPiece)
+      pieces.emplace_back(opened.size(), at);
+    opened.push_back(std::move(file));
+  }
+  if (pieces.empty()) {
+    return fail(ErrorKind::invalid_argument,
+                "files of less than 4 MiB are too small to measure a disk with");
+  }
+  memory::Budget budget(kThreads * kPiece);
+  std::vector<memory::Buffer> buffers;
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    OLLM_TRY(memory::Buffer buffer, memory::Buffer::make(budget, "reader", kPiece));
+    std::memset(buffer.data(), 0, kPiece);  // pages are there before the clock runs
+    buffers.push_back(std::move(buffer));
+  }
+  std::atomic<std::size_t> next{0};
+  std::vector<Result<void>> results(kThreads);
+  const double begin = monotonic_seconds();
+  const double cpu = cpu_seconds();
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = next++; i < pieces.size(); i = next++) {
+        Result<void> read = opened[pieces[i].first].read_at(pieces[i].second, buffers[t].bytes());
+        if (!read.ok()) {
+          results[t] = std::move(read);
+          return;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double seconds = monotonic_seconds() - begin;
+  const double cpu_s = cpu_seconds() - cpu;
+  for (Result<void>& result : results) OLLM_TRY_VOID(std::move(result));
+  const double total = static_cast<double>(pieces.size() * kPiece);
+  return DiskLimit{total / seconds, cpu_s / (total / 1e9)};
+}
+
+}  // namespace ollm
