@@ -401,8 +401,8 @@ OLLM_API Result<MachineLimits> measure_limits(std::string_view isa, std::string_
 
 /// What a bare reader of a file gets: direct reads of 4 MiB by two threads, nothing done with them.
 struct DiskLimit {
-  double bytes_per_second = 0;
-  double cpu_s_per_gigabyte = 0;  // 10^9 bytes
+  double bytes_per_second = 0;    // that it read
+  double cpu_s_per_gigabyte = 0;  // of the process; a gigabyte is 10^9 bytes
 };
 /// Reads at most `bytes` of the files, one after the other. Errors: not_found, io; unsupported
 /// where the file system has no direct access.
