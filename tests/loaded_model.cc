@@ -53,9 +53,11 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   kv.block_tokens = options.kv_block_tokens;
   kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
   OLLM_TRY(model->store_, kv::Store::make(kv, model->budget_));
-  OLLM_TRY(model->engine_,
-           engine::Engine::make(model->composition_, *model->tape_, *model->backend_,
-                                {options.max_rows, options.max_logit_rows}, model->budget_));
+  OLLM_TRY(
+      model->engine_,
+      engine::Engine::make(model->composition_, *model->tape_, *model->backend_,
+                           {options.max_rows, options.max_logit_rows, options.feed_forward_rows},
+                           model->budget_));
   return model;
 }
 

@@ -23,6 +23,7 @@ struct LoadOptions {
   std::size_t threads = 1;
   std::size_t max_rows = 256;
   std::size_t max_logit_rows = 256;
+  std::size_t feed_forward_rows = 256;
   std::size_t kv_tokens = 4096;  // over all sequences
   std::size_t kv_block_tokens = 64;
   weights::Options weights;

@@ -55,8 +55,10 @@ class SameBits : public ::testing::TestWithParam<Case> {
  protected:
   std::unique_ptr<LoadedModel> load(backend::Isa isa, std::size_t threads,
                                     std::size_t kv_block_tokens = 64,
-                                    const weights::Options& weights = {}) {
+                                    const weights::Options& weights = {},
+                                    std::size_t feed_forward_rows = 1024) {
     LoadOptions options;
+    options.feed_forward_rows = feed_forward_rows;
     options.weights = weights;
     options.isa = isa;
     options.compute = GetParam().compute;
@@ -133,6 +135,11 @@ TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
     ASSERT_TRUE(threaded.ok());
     EXPECT_TRUE(same_bits(*whole, *threaded)) << "2 threads, KV blocks of 192";
     EXPECT_TRUE(same_bits(*whole, beside_others(*two, ids))) << "beside six others";
+
+    const auto pieces = load(isa, 2, 64, {}, 12);
+    const auto in_pieces = pieces->logits(ids, ids.size());
+    ASSERT_TRUE(in_pieces.ok());
+    EXPECT_TRUE(same_bits(*whole, *in_pieces)) << "feed-forward in pieces of 12 rows";
 
     if (backend::numeric_class(isa, GetParam().compute) != backend::NumericClass::fma16) continue;
     if (of_class.empty()) of_class = *whole;

@@ -1,6 +1,7 @@
 // The token loop allocates nothing: counted over 200 tokens of the stories.
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "tests/allocation_count.h"
@@ -10,7 +11,27 @@
 namespace ollm::testing {
 namespace {
 
-TEST(TokenLoop, AllocatesNothingAfterTheFirstToken) {
+// Everything pinned, and nothing pinned by each way of reading.
+std::vector<weights::Options> ways_to_hold() {
+  std::vector<weights::Options> ways(1);
+  weights::Options streamed;
+  streamed.pinned_limit_bytes = 0;
+  streamed.segment_bytes = 64 << 10;
+  streamed.read_bytes = 64 << 10;
+  streamed.ring_slots = 3;
+  ways.push_back(streamed);
+  streamed.access = io::Access::direct;
+  ways.push_back(streamed);
+  if (io::io_uring_allowed()) {
+    streamed.read_method = io::ReadMethod::io_uring;
+    ways.push_back(streamed);
+  }
+  return ways;
+}
+
+class TokenLoop : public ::testing::TestWithParam<weights::Options> {};
+
+TEST_P(TokenLoop, AllocatesNothingAfterTheFirstToken) {
   OLLM_NEED_TEST_DATA(data);
   for (const backend::ComputeMode mode : {backend::ComputeMode::f32, backend::ComputeMode::bf16}) {
     LoadOptions options;
@@ -19,6 +40,7 @@ TEST(TokenLoop, AllocatesNothingAfterTheFirstToken) {
     options.threads = 2;
     options.max_rows = 8;
     options.max_logit_rows = 1;
+    options.weights = GetParam();
     const bool bf16 = mode == backend::ComputeMode::bf16;
     auto loaded =
         LoadedModel::load(data / "models" / (bf16 ? "stories260k-bf16" : "stories260k"), options);
@@ -39,6 +61,14 @@ TEST(TokenLoop, AllocatesNothingAfterTheFirstToken) {
     EXPECT_EQ(allocation_count() - before, 0u);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, TokenLoop, ::testing::ValuesIn(ways_to_hold()),
+                         [](const ::testing::TestParamInfo<weights::Options>& of) {
+                           const weights::Options& way = of.param;
+                           if (way.pinned_limit_bytes != 0) return std::string("pinned");
+                           if (way.access == io::Access::buffered) return std::string("buffered");
+                           return std::string(to_string(way.read_method));
+                         });
 
 }  // namespace
 }  // namespace ollm::testing
