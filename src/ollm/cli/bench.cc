@@ -92,7 +92,7 @@ class CaseRun {
     OLLM_TRY_VOID(plan.check());
     plan_ = Json::parse(plan.execution_plan_json());
     const Json whole = Json::parse(plan.json());
-    folder_ = whole.at("resolved_model").at("model_path").get<std::string>();
+    folder_ = whole.at("runtime_plan").at("model_path").get<std::string>();
     streamed_ = plan_.at("weights").at("streamed_bytes").get<std::uint64_t>() != 0;
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::nullopt, nullptr, &cancel_));
     for (std::size_t round = 0; round < rounds_; ++round) {
