@@ -186,6 +186,8 @@ class Plan {
   OLLM_API std::string runtime_plan_json() const;
   OLLM_API std::string execution_plan_json() const;
   ///@}
+  /// What the run will take, in one line for people: time, speed, memory; empty where nothing runs.
+  OLLM_API std::string summary() const;
   /// The plan in sentences, for people.
   OLLM_API std::string explain() const;
 

@@ -53,8 +53,9 @@ bool Terminal::read_more() {
 }
 
 bool Terminal::read_until(std::string_view text) {
-  while (text_.find(text) == std::string::npos)
+  while (text_.find(text, read_) == std::string::npos)
     if (!read_more()) return false;
+  read_ = text_.find(text, read_) + text.size();
   return true;
 }
 

@@ -18,8 +18,8 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// Reads until `text` stands in what was written since the start. False where the end came first,
-  /// or nothing for a minute.
+  /// Reads until `text` stands in what was written since the start, behind what was last read
+  /// until. False where the end came first, or nothing for a minute.
   bool read_until(std::string_view text);
 
   /// As on the keyboard: "\x03" is Ctrl-C.
@@ -37,6 +37,7 @@ class Terminal {
   int descriptor_ = -1;
   pid_t process_ = -1;
   std::string text_;
+  std::size_t read_ = 0;  // of it, up to the end of what was last read until
 };
 
 }  // namespace ollm::testing

@@ -63,7 +63,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 TEST(Terminal, CtrlCLeavesAWholeLineAndTheReportWithinASecond) {
   const LongModel model;
   Terminal terminal(model.writes());
-  ASSERT_TRUE(terminal.read_until(" ")) << terminal.text();  // the first words
+  ASSERT_TRUE(terminal.read_until("\r\n")) << terminal.text();  // the plan
+  ASSERT_TRUE(terminal.read_until(" ")) << terminal.text();     // the first words
   const auto pressed = std::chrono::steady_clock::now();
   terminal.type("\x03");
   EXPECT_EQ(terminal.wait(), 130) << terminal.text();
@@ -107,12 +108,13 @@ TEST(Terminal, ErrorsAreColoredThereAndNowhereElse) {
   EXPECT_EQ(elsewhere.err.find('\033'), std::string::npos) << elsewhere.err;
 }
 
-TEST(Output, ReportIsOneLineAfterTheAnswerAndHasNoEscapes) {
+TEST(Output, PlanAndReportAreALineEachAroundTheAnswerAndHaveNoEscapes) {
   const CommandResult run =
       run_ollm("prompt --ids 1,4,51 --max-new-tokens 4 --model " + kShippedModel);
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_TRUE(run.err.starts_with("prefill 3 tokens (0 cached) at ")) << run.err;
-  EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 1) << run.err;
+  EXPECT_TRUE(run.err.starts_with("plan: load ")) << run.err;
+  EXPECT_TRUE(last_line(run.err).starts_with("prefill 3 tokens (0 cached) at ")) << run.err;
+  EXPECT_EQ(std::count(run.err.begin(), run.err.end(), '\n'), 2) << run.err;
   EXPECT_EQ((run.out + run.err).find('\033'), std::string::npos);
 }
 
@@ -150,12 +152,14 @@ TEST(Output, ClosedPipeEndsQuietlyAndSoon) {
   const LongModel model;
   // The shell's number for a program that SIGPIPE ended is 128 + 13.
   const std::string status = "; echo \"status $?\" >&2; } | head -c 5";
-  const CommandResult run = run_shell("{ " + model.writes() + status);
+  const CommandResult run = run_shell("{ " + model.writes("--quiet") + status);
   EXPECT_EQ(run.out.size(), 5u);
   EXPECT_EQ(run.err, "status 141\n");
   const CommandResult ignored = run_shell("trap '' PIPE; { " + model.writes() + status);
   EXPECT_EQ(ignored.out.size(), 5u);
-  EXPECT_EQ(ignored.err, "status 141\n");
+  EXPECT_TRUE(ignored.err.starts_with("plan: ")) << ignored.err;
+  EXPECT_EQ(last_line(ignored.err), "status 141") << ignored.err;
+  EXPECT_EQ(std::count(ignored.err.begin(), ignored.err.end(), '\n'), 2) << ignored.err;
   const CommandResult json =
       run_shell("{ \"$OLLM\" plan --json " + kShippedModel + "; echo \"status $?\" >&2; } | true");
   EXPECT_EQ(json.out, "");

@@ -126,6 +126,12 @@ void ProgressLine::clear() {
   drawn_ = false;
 }
 
+void say_plan(const Plan& plan, Verbosity verbosity) {
+  if (verbosity == Verbosity::quiet) return;
+  const std::string text = verbosity == Verbosity::verbose ? plan.explain() : plan.summary() + "\n";
+  std::fputs(text.c_str(), stderr);
+}
+
 std::string report_line(const Report& report) {
   std::string line = fmt::format(
       "prefill {} tokens ({} cached) at {:.1f} tok/s | first token {} | decode {:.1f} tok/s",

@@ -46,9 +46,9 @@ constexpr std::size_t kBlockTokens = backend::kTileTokens;
 constexpr std::size_t kChunks[] = {1,   2,   4,   8,   16,   32,   64,   96,   128, 192,
                                    256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096};
 
-// A chunk that is this much slower than the best in time is taken if it is smaller: it leaves
-// memory and answers sooner.
-constexpr double kNearlyAsFast = 1.01;
+// Ways that are this near to the fastest count as equal: the model of the machine is not more
+// exact.
+constexpr double kNearlyAsFast = 1.03;
 
 // Rings, from the largest: one takes a small share of the budget, reads stay long.
 struct RingSize {
@@ -320,8 +320,7 @@ class Chooser {
     return out;
   }
 
-  // The fastest way that fits; of those nearly as fast, the one with the smallest chunk, but not
-  // below what the arithmetic's peak wants.
+  // The fastest way that fits; of those nearly as fast, one whose chunk the arithmetic likes.
   Candidate choose_candidate(const std::vector<std::size_t>& chunks,
                              const std::vector<RingSize>& rings) const {
     std::vector<Candidate> fitting;
@@ -337,13 +336,14 @@ class Chooser {
     if (fitting.empty()) return look_at(chunks.front(), rings.back());
     double best = fitting.front().seconds;
     for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds);
+    // Of those nearly as fast the first with enough rows for the peak, or the last with fewer.
+    const Candidate* chosen = nullptr;
     for (const Candidate& candidate : fitting) {
-      const bool all_pinned = candidate.weights.pinned_limit_bytes >= all_.storage_bytes;
-      const std::size_t wanted = std::min(kPreferredChunk, fitting.back().engine.max_rows);
-      if (all_pinned && candidate.engine.max_rows < wanted) continue;
-      if (candidate.seconds <= best * kNearlyAsFast) return candidate;
+      if (candidate.seconds > best * kNearlyAsFast) continue;
+      chosen = &candidate;
+      if (candidate.engine.max_rows >= kPreferredChunk) break;
     }
-    return fitting.back();
+    return *chosen;
   }
 
   // The smallest ledger that there is for these wishes.
@@ -439,6 +439,11 @@ class Chooser {
                          format_bytes(map.pinned_bytes), format_bytes(map.sweep_bytes),
                          format_bytes(map.stream_bytes)));
     }
+    decide("memory.pages", machine_.huge_pages ? "2 MiB" : "4 KiB",
+           machine_.huge_pages
+               ? "the system gives transparent huge pages to who asks"
+               : "the system gives no transparent huge pages; reading into small ones costs more "
+                 "CPU (/sys/kernel/mm/transparent_hugepage/enabled)");
     decide("weights.reads",
            storage_.direct ? fmt::format("direct, {}", to_string(plan_.weights.read_method))
                            : "buffered, pread",

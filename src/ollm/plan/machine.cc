@@ -176,6 +176,10 @@ Machine Machine::detect(io::SystemCalls& calls) {
   const auto isas = backend::supported_isas();
   machine.isas.assign(isas.begin(), isas.end());
   machine.io_uring = io::io_uring_allowed();
+  // "always [madvise] never": the one in brackets counts.
+  const std::string huge = read("/sys/kernel/mm/transparent_hugepage/enabled", calls);
+  machine.huge_pages =
+      huge.find("[always]") != std::string::npos || huge.find("[madvise]") != std::string::npos;
   return machine;
 }
 

@@ -22,6 +22,7 @@ struct Machine {
   std::uint64_t cgroup_limit_bytes = 0;  // 0 where there is none
   std::vector<backend::Isa> isas;        // slowest first
   bool io_uring = false;                 // whether this process may use it
+  bool huge_pages = false;               // whether memory may come in pages of 2 MiB
   std::optional<Profile> profile;        // what was measured of it, if anything
 
   /// Reads /proc and the cgroup files, v1 and v2; what cannot be read is left at its default. The

@@ -124,6 +124,21 @@ std::string change_text(const plan::PlannedRun& run, const plan::ExecutionPlan& 
 
 }  // namespace
 
+std::string Plan::summary() const {
+  if (!state_->run.execution) return "";
+  const plan::ExecutionPlan& plan = *state_->run.execution;
+  const plan::Estimate& estimate = plan.estimate;
+  std::string out = fmt::format(
+      "plan: load {}, first token after {}, {:.2f} tok/s (bound by {}), {} in all | memory {} of "
+      "{}",
+      duration(estimate.load_s), duration(estimate.time_to_first_token_s),
+      estimate.decode_tokens_per_second, estimate.bound_by, duration(estimate.total_s),
+      format_bytes(plan.memory.peak_bytes()), format_bytes(plan.budget_bytes));
+  if (plan.streamed_bytes != 0)
+    out += fmt::format(" | {} from disk per sweep", format_bytes(plan.streamed_bytes));
+  return out;
+}
+
 std::string Plan::explain() const {
   const RuntimePlan& runtime = runtime_plan();
   std::string out = fmt::format("{}: {}\n", runtime.resolved_model.reference.raw, runtime.reason);
