@@ -171,8 +171,10 @@ class Generator {
       }
       out_.ids.push_back(id);
       if (stream_) {
-        OLLM_TRY(const std::string piece, stream_->push(id));
-        show(stops_.push(piece));
+        // Models have rows beyond the tokenizer's tokens, to round the vocabulary; they mean no
+        // text.
+        const Result<std::string> piece = stream_->push(id);
+        if (piece.ok()) show(stops_.push(*piece));
       }
       if (on_progress_) on_progress_({Stage::decode, out_.ids.size(), max_new_});
       if (stops_.stopped()) {
