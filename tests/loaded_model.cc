@@ -47,7 +47,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
   const CancellationToken never;
   OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, options.weights,
-                                             model->budget_, nullptr, never));
+                                             model->budget_, *model->pool_, nullptr, never));
   kv::Options kv;
   kv.layers = models::kv_layouts(model->composition_, options.compute);
   kv.block_tokens = options.kv_block_tokens;

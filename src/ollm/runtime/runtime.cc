@@ -40,7 +40,7 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   };
   OLLM_TRY(state.tape,
            weights::Tape::load(folder, state.composition().tape, state.execution().weights,
-                               state.budget, progress, cancel));
+                               state.budget, *state.pool, progress, cancel));
   if (const auto* head = models::stored_tied_head(folder.tensors(), state.composition()))
     OLLM_TRY_VOID(state.tape->check_same_bytes(folder, *head, state.composition().embedding));
   return {};

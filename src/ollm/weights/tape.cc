@@ -15,6 +15,21 @@ namespace ollm::weights {
 using checkpoint::ModelFolder;
 using checkpoint::TensorInfo;
 
+namespace {
+
+// Bytes that one thread copies at once: the first touch of new pages, which the system has to
+// clear, costs more than the copy.
+constexpr std::size_t kCopiedBytes = std::size_t{512} << 10;
+
+void move_to(ThreadPool& pool, const std::byte* from, std::size_t size, std::byte* to) {
+  pool.parallel_for((size + kCopiedBytes - 1) / kCopiedBytes, [&](std::size_t i) {
+    const std::size_t at = i * kCopiedBytes;
+    std::memcpy(to + at, from + at, std::min(kCopiedBytes, size - at));
+  });
+}
+
+}  // namespace
+
 Result<void> Tape::open_files(const ModelFolder& folder, const Options& options) {
   const std::size_t count = folder.tensors().files().size();
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -31,13 +46,14 @@ Result<void> Tape::check_unchanged() const {
 
 Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLayout& layout,
                                          const Options& options, memory::Budget& budget,
-                                         LoadProgress progress, const CancellationToken& cancel) {
+                                         ThreadPool& pool, LoadProgress progress,
+                                         const CancellationToken& cancel) {
   std::unique_ptr<Tape> tape(new Tape());
   tape->layout_ = layout;
   OLLM_TRY(tape->map_, map_tape(folder.tensors(), layout, options));
   OLLM_TRY_VOID(tape->open_files(folder, options));
   OLLM_TRY_VOID(tape->check_unchanged());
-  OLLM_TRY_VOID(tape->load_pinned(options, budget, progress, cancel));
+  OLLM_TRY_VOID(tape->load_pinned(options, budget, pool, progress, cancel));
   OLLM_TRY_VOID(tape->check_unchanged());
   if (!tape->map_.all_pinned()) {
     OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget));
@@ -53,7 +69,7 @@ const std::string& Tape::tensor_name(std::uint32_t use) const {
 
 // Through a ring of its own, in the order of the files, and from there to its place: files promise
 // no alignment, kernels like cache lines.
-Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
+Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
                                LoadProgress progress, const CancellationToken& cancel) {
   OLLM_TRY(storage_, memory::Buffer::make(budget, "weights", map_.storage_bytes));
   const PinnedLoads pinned = pinned_loads(map_, options);
@@ -91,8 +107,8 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget,
     }
     for (; item < pinned.items.size() && pinned.items[item].load == load; ++item) {
       const PinnedExtent& one = pinned.wanted[item];
-      std::memcpy(storage_.data() + one.place, *slot + pinned.items[item].place,
-                  one.extent.size_bytes);
+      move_to(pool, *slot + pinned.items[item].place, one.extent.size_bytes,
+              storage_.data() + one.place);
       loaded_bytes_ += one.extent.size_bytes;
     }
     if (load + ring_options.slots < count)

@@ -12,6 +12,7 @@
 #include "ollm/base/cancel.h"
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
+#include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/io/file.h"
 #include "ollm/memory/buffer.h"
@@ -37,11 +38,12 @@ class Tape {
  public:
   /// Reads what is pinned, and begins to read ahead what is not. Errors: not_found where a tensor
   /// is missing; io, corrupt from reading, naming file and byte; out_of_budget; cancelled;
-  /// unsupported where the planned way of reading is not to be had.
+  /// unsupported where the planned way of reading is not to be had. `pool` moves what was read to
+  /// its place.
   static Result<std::unique_ptr<Tape>> load(const checkpoint::ModelFolder& folder,
                                             const TapeLayout& layout, const Options& options,
-                                            memory::Budget& budget, LoadProgress progress,
-                                            const CancellationToken& cancel);
+                                            memory::Budget& budget, ThreadPool& pool,
+                                            LoadProgress progress, const CancellationToken& cancel);
 
   const TapeLayout& layout() const { return layout_; }
   const TapeMap& map() const { return map_; }
@@ -60,8 +62,8 @@ class Tape {
   friend class Pass;
   Tape() = default;
   Result<void> open_files(const checkpoint::ModelFolder& folder, const Options& options);
-  Result<void> load_pinned(const Options& options, memory::Budget& budget, LoadProgress progress,
-                           const CancellationToken& cancel);
+  Result<void> load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
+                           LoadProgress progress, const CancellationToken& cancel);
   Result<void> check_unchanged() const;
   const std::string& tensor_name(std::uint32_t use) const;
 

@@ -41,8 +41,9 @@ class TapeFaults : public ::testing::Test {
     Options options;
     options.segment_bytes = std::size_t{64} << 10;
     static memory::Budget budget(std::uint64_t{1} << 30);
+    ThreadPool pool(1);
     const CancellationToken never;
-    return Tape::load(folder, layout, options, budget, nullptr, never);
+    return Tape::load(folder, layout, options, budget, pool, nullptr, never);
   }
 
   FaultySystemCalls calls_;

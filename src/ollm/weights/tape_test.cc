@@ -63,7 +63,7 @@ class TapeTest : public testing::Test {
   Result<std::unique_ptr<Tape>> load(const Options& options) {
     OLLM_TRY(const checkpoint::ModelFolder folder,
              checkpoint::ModelFolder::open(folder_.path(), calls_));
-    return Tape::load(folder, layout_, options, budget_, nullptr, never_);
+    return Tape::load(folder, layout_, options, budget_, pool_, nullptr, never_);
   }
 
   static Options small(std::uint64_t pinned) {
@@ -119,6 +119,7 @@ class TapeTest : public testing::Test {
   std::map<std::string, std::string> bytes_;
   bool tied_ = false;
   memory::Budget budget_{std::uint64_t{1} << 30};
+  ThreadPool pool_{2};
   const CancellationToken never_;
   std::mt19937 random_{11};
 
@@ -268,7 +269,7 @@ TEST_F(TapeTest, ChargesWhatThePlanCounts) {
     memory::Budget budget(std::uint64_t{1} << 30);
     const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
     const Options options = small(pinned);
-    const auto tape = Tape::load(folder, layout_, options, budget, nullptr, never_);
+    const auto tape = Tape::load(folder, layout_, options, budget, pool_, nullptr, never_);
     ASSERT_TRUE(tape.ok());
     const TapeMap& map = (*tape)->map();
     std::uint64_t planned = map.storage_bytes;
@@ -291,11 +292,12 @@ TEST_F(TapeTest, LoadingCanBeCancelledAndRefusesToExceedTheBudget) {
   const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
   CancellationToken cancelled;
   cancelled.cancel();
-  const auto stopped = Tape::load(folder, layout_, small(50'000), budget_, nullptr, cancelled);
+  const auto stopped =
+      Tape::load(folder, layout_, small(50'000), budget_, pool_, nullptr, cancelled);
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().kind, ErrorKind::cancelled);
   memory::Budget tight(30'000);
-  const auto refused = Tape::load(folder, layout_, small(50'000), tight, nullptr, never_);
+  const auto refused = Tape::load(folder, layout_, small(50'000), tight, pool_, nullptr, never_);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::out_of_budget);
 }
