@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   std::vector<ollm::text::TokenId> ids;
   bool failed = false;
   const double encode_s = median_seconds(runs, [&] {
-    auto encoded = tokenizer->encode(text, {.add_special = false});
+    auto encoded = tokenizer->encode(text, {.add_special = false, .parse_special = true});
     failed = failed || !encoded.ok();
     if (encoded.ok()) ids = std::move(encoded).value();
   });

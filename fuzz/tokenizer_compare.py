@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Compares `ollm tokenize` and `detokenize` with the tokenizers library on random texts.
 
-    tokenizer_compare.py OLLM FOLDER... [--texts 100000] [--seed 1]
+    tokenizer_compare.py OLLM [FOLDER...] [--goldens FOLDER] [--texts 100000] [--seed 1]
 
-Needs `pip install tokenizers`. Texts are drawn from code points assigned in Unicode 12.0, for which parity is
+Folders are tokenizers, those of --goldens all that lie in it. Needs `pip install tokenizers`; exit 77, which ctest
+counts as skipped, where that or the folders are missing. Texts are drawn from code points assigned in Unicode 12.0, for which parity is
 promised (docs/decisions/tokenizer.md). Prints differences and one line for each folder; exit 1 if there are any.
 Leaves what an error is worth to the goldens, which are exact.
 """
 import argparse
+import importlib.util
 import json
 import pathlib
 import random
@@ -74,15 +76,19 @@ def compare(ollm, folder, texts, rnd, code_points):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ollm")
-    parser.add_argument("folders", nargs="+")
+    parser.add_argument("folders", nargs="*")
+    parser.add_argument("--goldens")
     parser.add_argument("--texts", type=int, default=100000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    try:
-        import tokenizers  # noqa: F401
-    except ImportError:
+    if options.goldens:
+        options.folders += sorted(str(file.parent) for file in pathlib.Path(options.goldens).glob("*/tokenizer.json"))
+    if not options.folders:
+        print(f"skipped: no tokenizers to compare, none in {options.goldens}")
+        return 77
+    if importlib.util.find_spec("tokenizers") is None:
         print("skipped: no tokenizers library (pip install tokenizers)")
-        return 0
+        return 77
     code_points = assigned()
     rnd = random.Random(options.seed)
     print(f"seed {options.seed}")

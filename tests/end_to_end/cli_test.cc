@@ -50,6 +50,20 @@ TEST(CommandLine, StoryComesOutWholeAndOnEveryTable) {
   }
 }
 
+TEST(CommandLine, ShowPromptMarksControlTokensAndNoTextThatLooksLikeThem) {
+  OLLM_NEED_TEST_DATA(data);
+  const std::string model = "'" + (data / "models" / "stories260k").string() + "'";
+  const std::string command =
+      "prompt --quiet --show-prompt --max-new-tokens 1 --model " + model + " 'a </s> b' ";
+  const CommandResult text = run_ollm(command);
+  ASSERT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_NE(text.err.find("\u27E6<s>\u27E7"), std::string::npos) << text.err;
+  EXPECT_NE(text.err.find("a </s> b"), std::string::npos) << text.err;
+  const CommandResult parsed = run_ollm(command + "--parse-special");
+  EXPECT_NE(parsed.err.find("\u27E6</s>\u27E7"), std::string::npos) << parsed.err;
+  EXPECT_EQ(parsed.out.find("\u27E6"), std::string::npos);
+}
+
 TEST(CommandLine, JsonIsOneObjectWithTheKeysOfTheContract) {
   const CommandResult run =
       run_ollm(prompt_shipped("--json --ids 1,4,51,36,2,5 --max-new-tokens 4"));

@@ -55,7 +55,8 @@ class PromptCommand {
         ->type_name("name")
         ->expected(1)
         ->take_all();
-    app.add_flag("--show-prompt", show_prompt_, "Print the rendered prompt on stderr");
+    app.add_flag("--show-prompt", show_prompt_,
+                 "Print the rendered prompt on stderr, control tokens marked");
     app.add_flag("--json", json_, "Print one JSON object instead of the text");
     app.add_flag("--plan-json", plan_json_, "Print the plan as JSON and stop");
   }
@@ -75,7 +76,10 @@ class PromptCommand {
         text = std::move(opened).value();
         OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, options.chat_template));
         prompt_tokens = encoded.ids.size();
-        if (show_prompt_) std::fprintf(stderr, "%s\n", encoded.rendered.c_str());
+        if (show_prompt_) {
+          OLLM_TRY(const std::string shown, text->decode_marked(encoded.ids));
+          std::fprintf(stderr, "%s\n", shown.c_str());
+        }
         prompt = Prompt::tokens(std::move(encoded.ids));
         if (prompt_tokens == 0)
           return usage("the prompt is empty: there is no token to go on from");

@@ -168,6 +168,20 @@ Result<std::string> Text::decode(std::span<const TokenId> ids, bool skip_special
   return state_->tokenizer.decode(ids, skip_special);
 }
 
+Result<std::string> Text::decode_marked(std::span<const TokenId> ids) const {
+  const text::Tokenizer& tokenizer = state_->tokenizer;
+  std::string out;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= ids.size(); ++i) {
+    if (i < ids.size() && !tokenizer.is_special(ids[i])) continue;
+    OLLM_TRY(const std::string before, tokenizer.decode(ids.subspan(begin, i - begin), false));
+    out += before;
+    if (i < ids.size()) out += "\u27E6" + tokenizer.token_of(ids[i]).value_or("") + "\u27E7";
+    begin = i + 1;
+  }
+  return out;
+}
+
 bool Text::has_chat_template() const { return !state_->templates.empty(); }
 
 std::optional<RenderError> Text::render(std::string_view variables_json,

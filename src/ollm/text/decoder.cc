@@ -20,30 +20,32 @@ void decode_byte_level(std::vector<std::string>& tokens) {
   tokens.assign(1, std::move(text));
 }
 
+// In place, as the list of a long text is many times the text: a run takes no more than its tokens.
 void decode_byte_fallback(std::vector<std::string>& tokens) {
-  std::vector<std::string> out;
+  std::size_t kept = 0;
   std::string run;
   const auto end_run = [&] {
     if (run.empty()) return;
+    std::string& out = tokens[kept++];
     if (unicode::valid_utf8_prefix(run) == run.size()) {
-      out.push_back(std::move(run));
+      out = run;
     } else {
-      std::string broken;
-      for (std::size_t i = 0; i < run.size(); ++i) broken += unicode::kReplacementUtf8;
-      out.push_back(std::move(broken));
+      out.clear();
+      for (std::size_t i = 0; i < run.size(); ++i) out += unicode::kReplacementUtf8;
     }
     run.clear();
   };
   for (std::string& token : tokens) {
     if (const int byte = fallback_byte(token); byte >= 0) {
       run.push_back(static_cast<char>(byte));
-    } else {
-      end_run();
-      out.push_back(std::move(token));
+      continue;
     }
+    end_run();
+    std::string& out = tokens[kept++];
+    if (&out != &token) out = std::move(token);
   }
   end_run();
-  tokens = std::move(out);
+  tokens.resize(kept);
 }
 
 std::string strip(const DecoderStep& step, std::string_view token) {

@@ -29,8 +29,6 @@ class UnigramScratch final : public ModelScratch {
   using ModelScratch::ModelScratch;
   WordCache cache;
   std::vector<Arrival> best;
-  std::vector<TextSpan> pieces;
-  std::vector<TokenId> ids;
 };
 
 class UnigramModel final : public Model {
@@ -114,32 +112,32 @@ class UnigramModel final : public Model {
     return {};
   }
 
-  // Walks the best path back. Neighbouring unknown characters are one piece, which counts as the
-  // token that it spells, if there is one.
+  // Turns the links of the best path around, then follows them. Neighbouring unknown characters are
+  // one piece, which counts as the token that it spells, if there is one.
   void append_best(std::string_view word, UnigramScratch& scratch,
                    std::vector<TokenId>& out) const {
-    scratch.pieces.clear();
-    scratch.ids.clear();
-    bool unknown_before = false;
-    for (std::size_t end = word.size(); end > 0;) {
-      const Arrival& arrival = scratch.best[end];
-      const bool unknown = options_.unk_id && arrival.id == *options_.unk_id;
-      if (unknown && unknown_before) {
-        scratch.pieces.back().begin = arrival.from;
-      } else {
-        scratch.pieces.push_back({arrival.from, end});
-        scratch.ids.push_back(unknown ? -1 : arrival.id);
-      }
-      unknown_before = unknown;
-      end = arrival.from;
+    std::vector<Arrival>& best = scratch.best;
+    auto next = static_cast<std::uint32_t>(word.size());
+    for (std::uint32_t at = next; at > 0;) {
+      const std::uint32_t from = best[at].from;
+      best[at].from = next;
+      next = at;
+      at = from;
     }
-    for (std::size_t i = scratch.pieces.size(); i-- > 0;) {
-      if (scratch.ids[i] >= 0) {
-        out.push_back(scratch.ids[i]);
-        continue;
+    std::size_t begin = 0;
+    for (std::uint32_t end = next;; end = best[end].from) {
+      const bool unknown = options_.unk_id && best[end].id == *options_.unk_id;
+      const bool last = end == word.size();
+      const bool joins = unknown && !last && best[best[end].from].id == *options_.unk_id;
+      if (!joins) {
+        if (unknown) {
+          append_unknown(word.substr(begin, end - begin), scratch, out);
+        } else {
+          out.push_back(best[end].id);
+        }
+        begin = end;
       }
-      const TextSpan span = scratch.pieces[i];
-      append_unknown(word.substr(span.begin, span.end - span.begin), scratch, out);
+      if (last) return;
     }
   }
 

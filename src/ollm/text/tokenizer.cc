@@ -138,6 +138,7 @@ Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, bool skip_sp
   const bool as_bytes = !steps.empty() && steps[0].kind == DecoderKind::byte_level;
   std::string bytes;
   std::vector<std::string> tokens;
+  if (!as_bytes) tokens.reserve(ids.size());
   for (const TokenId id : ids) {
     OLLM_TRY_VOID(state_->check_id(id));
     if (skip_special && state_->is_skipped(id)) continue;

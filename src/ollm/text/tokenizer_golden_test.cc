@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -135,6 +136,80 @@ TEST_P(GoldenTokenizer, TheTextOfEveryControlTokenIsText) {
   }
   EXPECT_GT(checked, 0);
 }
+
+std::string random_text(std::mt19937& random) {
+  constexpr const char* kParts[] = {"The ", "quick", " fox\n", "ß",       "漢字", "😀",    "  ",
+                                    "123",  "'ll",   "\u3000", "e\u0301", "\t\t", "ſ",     ".",
+                                    "\r\n", "한",    "\u200D", "http://", "_x_",  "\uFFFD"};
+  std::string text;
+  const auto parts = random() % 24;
+  for (unsigned i = 0; i < parts; ++i) text += kParts[random() % std::size(kParts)];
+  return text;
+}
+
+// The laws of published vocabularies; GPT-2's and its kin lose nothing.
+class LawsOfTokenizer : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LawsOfTokenizer, DecodeOfEncodeIsTheText) {
+  OLLM_NEED_TEST_DATA(data);
+  const Tokenizer tokenizer = load(data / "golden" / "tokenizers" / GetParam());
+  std::mt19937 random(11);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = random_text(random);
+    const auto ids = tokenizer.encode(text, {.add_special = false});
+    ASSERT_TRUE(ids.ok());
+    // Qwen's normal form is NFC.
+    const bool composes = GetParam() == std::string_view("qwen2");
+    if (composes && text.find("e\u0301") != std::string::npos) continue;
+    EXPECT_EQ(*tokenizer.decode(*ids, false), text);
+  }
+}
+
+TEST_P(LawsOfTokenizer, ConcatenationAtAControlTokenIsConcatenationOfIds) {
+  OLLM_NEED_TEST_DATA(data);
+  const auto folder = data / "golden" / "tokenizers" / GetParam();
+  const Tokenizer tokenizer = load(folder);
+  const json added = json::parse(read_file(folder / "tokenizer.json")).at("added_tokens");
+  const EncodeOptions options{.add_special = false, .parse_special = true};
+  std::mt19937 random(12);
+  for (int i = 0; i < 1000; ++i) {
+    const json& token = added[random() % added.size()];
+    const std::string a = random_text(random);
+    const std::string b = random_text(random);
+    auto expected = *tokenizer.encode(a, options);
+    expected.push_back(token.at("id").get<TokenId>());
+    const auto behind = *tokenizer.encode(b, options);
+    expected.insert(expected.end(), behind.begin(), behind.end());
+    EXPECT_EQ(*tokenizer.encode(a + token.at("content").get<std::string>() + b, options), expected)
+        << a << " + " << b;
+  }
+}
+
+TEST_P(LawsOfTokenizer, AnySplitOfTheIdsStreamsWhatTheyDecodeTo) {
+  OLLM_NEED_TEST_DATA(data);
+  const Tokenizer tokenizer = load(data / "golden" / "tokenizers" / GetParam());
+  std::mt19937 random(13);
+  for (int i = 0; i < 1000; ++i) {
+    std::vector<TokenId> ids = *tokenizer.encode(random_text(random), {.add_special = false});
+    for (unsigned more = random() % 8; more > 0; --more) {
+      ids.insert(ids.begin() + static_cast<std::ptrdiff_t>(random() % (ids.size() + 1)),
+                 static_cast<TokenId>(random() % tokenizer.vocabulary_size()));
+    }
+    StreamingDetokenizer stream(tokenizer, false);
+    std::string all;
+    for (std::size_t at = 0; at < ids.size(); ++at) {
+      all += *stream.push(ids[at]);
+      // What is out is the text so far without U+FFFD at its end.
+      std::string so_far = *tokenizer.decode(std::span(ids).first(at + 1), false);
+      while (so_far.ends_with("\uFFFD")) so_far.resize(so_far.size() - 3);
+      EXPECT_TRUE(so_far.starts_with(all) || all.starts_with(so_far));
+    }
+    EXPECT_EQ(all + stream.finish(), *tokenizer.decode(ids, false));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ByteLevel, LawsOfTokenizer, ::testing::Values("gpt2", "llama3", "qwen2"),
+                         [](const auto& name) { return std::string(name.param); });
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenTokenizer,
                          ::testing::Values("bert", "bpe-digits", "bpe-metaspace", "bpe-suffix",
