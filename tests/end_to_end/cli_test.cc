@@ -1,6 +1,9 @@
 // The command line as a user meets it, on the shipped model and on the models of others.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -62,6 +65,21 @@ TEST(CommandLine, ShowPromptMarksControlTokensAndNoTextThatLooksLikeThem) {
   const CommandResult parsed = run_ollm(command + "--parse-special");
   EXPECT_NE(parsed.err.find("\u27E6</s>\u27E7"), std::string::npos) << parsed.err;
   EXPECT_EQ(parsed.out.find("\u27E6"), std::string::npos);
+}
+
+TEST(CommandLine, RenderTakesATemplateByFileAndByName) {
+  const std::string file = "/tmp/ollm_render_" + std::to_string(::getpid()) + ".jinja";
+  std::ofstream(file) << "{{ messages|length }}\n{{ messages[0].x.y }}";
+  const std::string command = "render --jsonl " + kShippedModel + " --chat-template ";
+  const CommandResult by_file = run_ollm(command + file, "{\"messages\": [1]}\n");
+  std::filesystem::remove(file);
+  EXPECT_EQ(by_file.exit_code, 0) << by_file.err;
+  const Json error = Json::parse(by_file.out)["error"];
+  EXPECT_EQ(error["line"], 2) << by_file.out;
+  EXPECT_GT(error["column"], 1) << by_file.out;
+  const CommandResult by_name = run_ollm(command + "no-such-template", "{\"messages\": []}\n");
+  EXPECT_EQ(by_name.exit_code, 0) << by_name.err;
+  EXPECT_NE(by_name.out.find("no-such-template"), std::string::npos) << by_name.out;
 }
 
 TEST(CommandLine, JsonIsOneObjectWithTheKeysOfTheContract) {

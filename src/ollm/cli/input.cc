@@ -113,4 +113,14 @@ Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text) {
   return rows;
 }
 
+Result<void> choose_template(const std::string& name_or_path, TemplateOptions& options) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(name_or_path, error)) {
+    options.name = name_or_path;
+    return {};
+  }
+  OLLM_TRY(options.source, read_text_file(name_or_path));
+  return {};
+}
+
 }  // namespace ollm::cli

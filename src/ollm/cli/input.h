@@ -24,4 +24,8 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text);
 /// or a whole number. Errors: invalid_argument, naming the line.
 Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text);
 
+/// Puts a value of --chat-template into `options`: a file with a template, or the name of one in
+/// the model's folder; empty changes nothing. Errors: as read_text_file.
+Result<void> choose_template(const std::string& name_or_path, TemplateOptions& options);
+
 }  // namespace ollm::cli

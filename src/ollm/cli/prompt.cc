@@ -176,14 +176,7 @@ class PromptCommand {
   Result<TemplateOptions> template_options() const {
     TemplateOptions options;
     options.parse_special = parse_special_;
-    if (!template_name_.empty()) {
-      std::error_code error;
-      if (std::filesystem::is_regular_file(template_name_, error)) {
-        OLLM_TRY(options.source, read_text_file(template_name_));
-      } else {
-        options.name = template_name_;
-      }
-    }
+    OLLM_TRY_VOID(choose_template(template_name_, options));
     Json variables = Json::object();
     for (const std::string& assignment : template_vars_) {
       const std::size_t equals = assignment.find('=');

@@ -1,4 +1,7 @@
 // ollm render: conversations through the model's chat template.
+#include <memory>
+
+#include "ollm/cli/input.h"
 #include "ollm/cli/text_lines.h"
 
 namespace ollm::cli {
@@ -6,9 +9,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json answer(const Text& text, const Json& line) {
+Json answer(const Text& text, const TemplateOptions& options, const Json& line) {
   std::string out;
-  const auto failed = text.render(line.dump(), {}, out);
+  const auto failed = text.render(line.dump(), options, out);
   if (!failed) return {{"text", out}};
   Json error = error_line(failed->kind, failed->error.message);
   if (failed->line > 0) {
@@ -18,7 +21,23 @@ Json answer(const Text& text, const Json& line) {
   return error;
 }
 
-std::function<Outcome()> set_up(CLI::App& app) { return set_up_lines(app, answer); }
+std::function<Outcome()> set_up(CLI::App& app) {
+  struct Given {
+    std::string chat_template;
+    TemplateOptions options;
+  };
+  auto given = std::make_shared<Given>();  // shared: std::function is copied
+  app.add_option("--chat-template", given->chat_template,
+                 "A template of the folder by name, or a file with one")
+      ->type_name("name|path");
+  auto run = set_up_lines(app, [given](const Text& text, const Json& line) {
+    return answer(text, given->options, line);
+  });
+  return [given, run]() -> Outcome {
+    OLLM_TRY_VOID(choose_template(given->chat_template, given->options));
+    return run();
+  };
+}
 
 }  // namespace
 
