@@ -161,9 +161,14 @@ Result<void> apply(const DecoderStep& step, std::vector<std::string>& tokens,
       decode_byte_fallback(tokens);
       return {};
     case DecoderKind::fuse: {
+      std::size_t bytes = 0;
+      for (const std::string& token : tokens) bytes += token.size();
       std::string text;
+      text.reserve(bytes);
       for (const std::string& token : tokens) text += token;
-      tokens.assign(1, std::move(text));
+      // A list anew: assigning to the old one would keep its memory, many times the text.
+      tokens = std::vector<std::string>();
+      tokens.push_back(std::move(text));
       return {};
     }
     case DecoderKind::strip:

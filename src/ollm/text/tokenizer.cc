@@ -160,6 +160,7 @@ Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, bool skip_sp
       return std::move(done).error().within("decode");
     }
   }
+  if (tokens.size() == 1) return std::move(tokens[0]);
   std::string text;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (i > 0 && !parts.has_decoder) text += ' ';
