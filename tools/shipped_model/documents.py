@@ -23,12 +23,23 @@ class Question:
     answer: str
     kind: str  # "paper: signer"
     fact_end: int  # where the sentence of the fact ends, in characters of the document
+    name: str  # what the question calls its subject
+    telling: object  # the Telling of the fact
+
+
+@dataclass
+class Telling:
+    """One sentence about a subject, by places in the document's characters."""
+    end: int  # behind its last character
+    named: int  # behind the subject's name in it, or behind the last one before it that it refers to
+    values: dict  # fact -> (start, end)
 
 
 @dataclass
 class Document:
     text: str
     questions: list
+    tellings: list
 
 
 @dataclass
@@ -43,9 +54,30 @@ class Subject:
         return self.name.split()[0]
 
 
+class Drill:
+    """What a training document keeps to, so that what is rare in the others comes often.
+
+    Sentences that name the fact before the subject; and in most a few kinds with the same few facts about
+    each subject: who looks for the kind of fact alone finds as many answers as there are subjects.
+    """
+
+    def __init__(self, rng):
+        self.fact_first = rng.choice((0.3, 0.7, 1.0))
+        self.met = set()  # people who are subjects already: each is one only once
+        self.kinds, self.facts = KINDS, {kind: list(kind.facts) for kind in KINDS}
+        if rng.random() < 0.6:
+            self.kinds = rng.sample(sorted(set(KINDS), key=lambda kind: kind.name), rng.choice((1, 1, 2)))
+            self.facts = {kind: rng.sample(sorted(kind.facts), rng.choice((1, 2, 3, 4))) for kind in self.kinds}
+
+    def template(self, rng, templates):
+        first = [t for t in templates if fact_first(t)]
+        return rng.choice(first if first and rng.random() < self.fact_first else templates)
+
+
 class Writer:
-    def __init__(self, rng, testing):
+    def __init__(self, rng, testing, drill=None):
         self.rng = rng
+        self.drill = drill
         self.namer = Namer(rng, testing)
         self.date_style = rng.choice(("day", "day", "us", "us", "short", "of"))
         self.amount_style = self.namer.amount_style()
@@ -107,12 +139,16 @@ class Writer:
 
     def subject(self):
         rng = self.rng
-        kind = rng.choice(KINDS)
+        kind = rng.choice(self.drill.kinds if self.drill else KINDS)
         pronoun = ("it", "its")
         if kind.name == "person":
             subjects = {s.name for s in self.subjects}
             free = [p for p in self.people if p[0] not in subjects]
             name, pronoun = rng.choice(free) if free and rng.random() < 0.5 else self.new_person()
+            if self.drill and name in self.drill.met:
+                name, pronoun = self.new_person()
+            if self.drill:
+                self.drill.met.add(name)
         elif kind.name == "company":
             name = self.namer.org()
         else:
@@ -125,7 +161,8 @@ class Writer:
             noun = rng.choice(nouns)
             self.taken.add(noun.split()[-1])
             name = "the " + noun
-        facts = rng.sample(list(kind.facts), min(len(kind.facts), rng.choice((1, 2, 2, 3, 3, 4, 5))))
+        facts = self.drill.facts[kind] if self.drill else list(kind.facts)
+        facts = rng.sample(facts, min(len(facts), rng.choice((1, 2, 2, 3, 3, 4, 5))))
         return Subject(kind, name, dict.fromkeys(facts), pronoun)
 
     def statements(self, subject):
@@ -137,7 +174,8 @@ class Writer:
             if joint and rng.random() < 0.5:
                 template = rng.choice(joint)
             else:
-                template = rng.choice(subject.kind.facts[rng.choice(sorted(left))][1])
+                templates = subject.kind.facts[rng.choice(sorted(left))][1]
+                template = self.drill.template(rng, templates) if self.drill else rng.choice(templates)
             chosen.append((template, slots(template)))
             left -= set(slots(template))
         rng.shuffle(chosen)
@@ -189,6 +227,8 @@ class Writer:
         while length < size_chars:
             if not pending:
                 group = [s for s in (self.subject() for _ in range(4 if scattered else 1)) if s]
+                if not group and self.drill and told:
+                    break
                 if not group:
                     continue  # that kind's nouns are used up; people and companies never are
                 self.subjects += group
@@ -225,12 +265,35 @@ class Writer:
             text = "\n\n".join(textwrap.fill(part, width, break_long_words=False, break_on_hyphens=False)
                                for part in text.split("\n\n"))
         text = text.replace(HARD_SPACE, " ")
-        return Document(text, self.questions(told, ends))
+        tellings = self.tellings(text, told, ends)
+        return Document(text, self.questions(told, tellings), [t for t in tellings if t])
 
-    def questions(self, told, ends):
+    def tellings(self, text, told, ends):
+        """A Telling for each sentence, None for those about nothing."""
+        text = text.replace("\n", " ").lower()  # as long as before: all letters are of plain Latin
+        found, named = [], {}
+        for (sentence, subject, facts), end in zip(told, ends):
+            if subject is None:
+                found.append(None)
+                continue
+            start = end - len(sentence)
+            for name in (subject.name.lower(), subject.short().lower()):
+                at = -1 if name == "the" else text.find(name, start, end)
+                if at >= 0:
+                    named[subject.name] = at + len(name)
+                    break
+            values = {}
+            for fact in facts:
+                value = subject.values[fact].lower()
+                at = text.find(value, start, end)
+                values[fact] = (at, at + len(value))
+            found.append(Telling(end, named[subject.name], values))
+        return found
+
+    def questions(self, told, tellings):
         rng = self.rng
         found = []
-        for (_, subject, facts), end in zip(told, ends):
+        for (_, subject, facts), telling in zip(told, tellings):
             for fact in facts:
                 name = subject.name
                 if subject.kind.name == "person" and rng.random() < 0.15:
@@ -239,7 +302,8 @@ class Writer:
                     # "the contract" for "the supply contract": no other contract is in the document.
                     name = "the " + name.split()[-1]
                 question = capitalised(rng.choice(subject.kind.facts[fact][2]).replace("{s}", name))
-                found.append(Question(question, subject.values[fact], f"{subject.kind.name}: {fact}", end))
+                found.append(Question(question, subject.values[fact], f"{subject.kind.name}: {fact}",
+                                      telling.end, name, telling))
         rng.shuffle(found)
         return found
 
@@ -248,14 +312,19 @@ def slots(template):
     return [name for name in re.findall(r"\{(\w+)\}", template) if name not in ("S", "s", "P")]
 
 
+def fact_first(template):
+    """Whether the sentence names a fact before its subject."""
+    return re.match(r"[^{]*\{\w{2,}\}", template) is not None
+
+
 def capitalised(text):
     return text[:1].upper() + text[1:]
 
 
-def make_document(split, seed, index, size_chars):
+def make_document(split, seed, index, size_chars, drilled=False):
     """Document `index` of a stream. split: "train" or "test"; the two share no seed and no invented name."""
     rng = random.Random(f"{split}/{seed}/{index}")
-    return Writer(rng, split == "test").write(size_chars)
+    return Writer(rng, split == "test", Drill(rng) if drilled else None).write(size_chars)
 
 
 if __name__ == "__main__":

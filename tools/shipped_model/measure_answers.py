@@ -4,8 +4,8 @@
 usage: measure_answers.py OLLM MODEL [--questions 300] [--seed 1] [--tokens 400] [--from-tokens 40]
 
 Needs Python alone. An answer counts if it is the document's words exactly (white space around it aside).
-Prints accuracy by kind of question, by how many tokens lie between the fact and the question, and by
-the length of the document.
+Prints accuracy by kind of question, by how many tokens lie between the fact and the question, by the
+length of the document, by how many facts of the kind asked for it holds, and by how the fact is told.
 """
 
 import argparse
@@ -36,8 +36,9 @@ class Tally:
 
 
 def draw(count, seed, from_tokens, to_tokens, count_tokens):
-    """`count` questions, one a document: (document text, question, tokens of the document, distance).
+    """`count` questions, one a document: (document text, question, tokens of the document, distance, rivals).
 
+    Rivals: facts of the kind asked for that the document tells about any subject, the right one among them.
     count_tokens: a list of texts to the list of their token counts.
     """
     rng = random.Random(f"sizes/{seed}")
@@ -52,8 +53,9 @@ def draw(count, seed, from_tokens, to_tokens, count_tokens):
         questions = [rng.choice(d.questions) for d in documents]
         sizes = count_tokens([d.text for d in documents])
         distances = count_tokens([d.text[q.fact_end:] + "\n\n" + q.text for d, q in zip(documents, questions)])
-        found += [(d.text, q, size, distance) for d, q, size, distance
-                  in zip(documents, questions, sizes, distances) if from_tokens <= size <= to_tokens]
+        rivals = [sum(other.kind == q.kind for other in d.questions) for d, q in zip(documents, questions)]
+        found += [(d.text, q, size, distance, rival) for d, q, size, distance, rival
+                  in zip(documents, questions, sizes, distances, rivals) if from_tokens <= size <= to_tokens]
     return found[:count]
 
 
@@ -64,8 +66,8 @@ def bucket(value, width):
 
 def measure(drawn, answer, width, show_errors):
     """Asks all and prints the tables. answer: message to answered text. Returns the share of right ones."""
-    kinds, facts, distances, sizes, right_ones = Tally(), Tally(), Tally(), Tally(), 0
-    for number, (text, question, size, distance) in enumerate(drawn, 1):
+    kinds, facts, distances, sizes, rivals, orders, right_ones = *(Tally() for _ in range(6)), 0
+    for number, (text, question, size, distance, rival) in enumerate(drawn, 1):
         said = answer(f"{text}\n\n{question.text}").strip()
         right = said == question.answer
         right_ones += right
@@ -73,6 +75,9 @@ def measure(drawn, answer, width, show_errors):
         facts.add(question.kind, right)
         distances.add(bucket(distance, width), right)
         sizes.add(bucket(size, width), right)
+        rivals.add(str(rival) if rival < 4 else "4 or more", right)
+        value_start = question.telling.values[question.kind.split(": ")[1]][0]
+        orders.add("fact before name" if value_start < question.telling.named else "name before fact", right)
         if show_errors and not right:
             print(f"{question.kind}: {question.text}\n    wanted {question.answer!r}, got {said!r}")
         if number % 50 == 0:
@@ -81,6 +86,8 @@ def measure(drawn, answer, width, show_errors):
     kinds.show("about a")
     distances.show("from the fact to the question's end")
     sizes.show("length of the document")
+    rivals.show("facts of the kind asked for")
+    orders.show("the sentence tells")
     print(f"\nall: {right_ones} of {len(drawn)} right, {100 * right_ones / len(drawn):.1f} %")
     return right_ones / len(drawn)
 
