@@ -153,8 +153,12 @@ TEST(Choose, AStreamedPromptGetsAChunkThatHidesReading) {
   Profile profile;
   profile.threads = 2;
   profile.memory_bytes_per_second = 40e9;
-  profile.tables.push_back(
-      {backend::Isa::scalar, backend::ComputeMode::bf16, 900e9, 700e9, 38e9, 300e9});
+  profile.tables.push_back({backend::Isa::scalar,
+                            backend::ComputeMode::bf16,
+                            900e9,
+                            {{1, 38e9}, {64, 500e9}, {512, 700e9}},
+                            38e9,
+                            300e9});
   profile.disks.push_back({7, "model.safetensors", 2e9});
   fast.profile = profile;
   Storage storage{.device = 7, .direct = true};

@@ -50,7 +50,7 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
       flops += logits * work.head;
     }
     time.disk = disk / rates.disk_bytes_per_second;
-    time.compute = flops / rates.matmul_flops;
+    time.compute = flops / rates.matmul_flops(rows);
     time.compute += rows * seen * work.attention / rates.attention_flops;
     // Rows of one sequence share the reading of its KV.
     memory += std::min(rows, sequences) * seen * kv_token;
@@ -88,9 +88,15 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
       static_cast<std::uint64_t>(sequences * (prompt + new_tokens / 2) * kv_token);
 
   out.flops_per_token = work.layers;
+  // The rate depends on the rows, the rows on the rate: once more with what came out is near
+  // enough.
   const SweepTime one = sweep(1, 0, 0);
-  out.rows_that_fill = static_cast<std::size_t>(
-      std::ceil(std::max(one.disk, one.memory) * rates.matmul_flops / std::max(1.0, work.layers)));
+  double fill = 1;
+  for (int i = 0; i < 2; ++i) {
+    fill = std::ceil(std::max(one.disk, one.memory) * rates.matmul_flops(fill == 1 ? 512 : fill) /
+                     std::max(1.0, work.layers));
+  }
+  out.rows_that_fill = static_cast<std::size_t>(std::max(1.0, fill));
 
   out.load_s =
       kStartSeconds + static_cast<double>(sizes.pinned_bytes) / rates.disk_bytes_per_second;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -107,10 +108,13 @@ std::string profile_json(const Profile& profile) {
   using Json = nlohmann::ordered_json;
   Json tables = Json::array();
   for (const TableRates& rates : profile.tables) {
+    Json matmul = Json::array();
+    for (const RowsRate& rate : rates.matmul)
+      matmul.push_back({{"rows", rate.rows}, {"flops", rate.flops}});
     tables.push_back({{"isa", to_string(rates.isa)},
                       {"compute", to_string(rates.compute)},
                       {"peak_flops", rates.peak_flops},
-                      {"matmul_flops", rates.matmul_flops},
+                      {"matmul", std::move(matmul)},
                       {"matvec_bytes_per_second", rates.matvec_bytes_per_second},
                       {"attention_flops", rates.attention_flops}});
   }
@@ -160,7 +164,17 @@ Result<Profile> parse_profile(std::string_view text) {
                   fmt::format("profile: tables: no table {} {}", isa_text, mode_text));
     TableRates rates{*table, *mode};
     OLLM_TRY(rates.peak_flops, reader.positive("peak_flops"));
-    OLLM_TRY(rates.matmul_flops, reader.positive("matmul_flops"));
+    OLLM_TRY(const checkpoint::Json* matmul, reader.list("matmul"));
+    for (const auto& point : *matmul) {
+      const Reader of_point(point);
+      RowsRate rate;
+      OLLM_TRY(rate.rows, of_point.count("rows"));
+      OLLM_TRY(rate.flops, of_point.positive("flops"));
+      if (rate.rows <= (rates.matmul.empty() ? 0 : rates.matmul.back().rows))
+        return fail(ErrorKind::corrupt, "profile: matmul: rows must ascend");
+      rates.matmul.push_back(rate);
+    }
+    if (rates.matmul.empty()) return fail(ErrorKind::corrupt, "profile: matmul: an empty list");
     OLLM_TRY(rates.matvec_bytes_per_second, reader.positive("matvec_bytes_per_second"));
     OLLM_TRY(rates.attention_flops, reader.positive("attention_flops"));
     profile.tables.push_back(rates);
@@ -212,6 +226,18 @@ Result<void> save_profile(const Profile& profile, const Environment& environment
   return io::atomic_replace(path, profile_json(profile), 0600, calls);
 }
 
+double Rates::matmul_flops(double rows) const {
+  if (rows <= static_cast<double>(matmul.front().rows)) return matmul.front().flops;
+  for (std::size_t i = 1; i < matmul.size(); ++i) {
+    const auto below = static_cast<double>(matmul[i - 1].rows);
+    const auto above = static_cast<double>(matmul[i].rows);
+    if (rows > above) continue;
+    const double part = std::log(rows / below) / std::log(above / below);
+    return matmul[i - 1].flops + part * (matmul[i].flops - matmul[i - 1].flops);
+  }
+  return matmul.back().flops;
+}
+
 Rates rates_for(const std::optional<Profile>& profile, const backend::Options& table,
                 std::size_t threads, std::optional<std::uint64_t> device) {
   const double count = static_cast<double>(threads);
@@ -220,21 +246,22 @@ Rates rates_for(const std::optional<Profile>& profile, const backend::Options& t
   const DiskRate* of_disk = profile && device ? profile->find_disk(*device) : nullptr;
   if (of_table != nullptr) {
     const double scale = count / static_cast<double>(profile->threads);
-    rates.matmul_flops = of_table->matmul_flops * scale;
+    rates.matmul = of_table->matmul;
+    for (RowsRate& rate : rates.matmul) rate.flops *= scale;
     rates.attention_flops = of_table->attention_flops * scale;
     // Memory is shared: fewer threads read less, more do not read more.
     rates.memory_bytes_per_second = of_table->matvec_bytes_per_second * std::min(1.0, scale);
     rates.measured = true;
   } else {
-    rates.matmul_flops = assumed_flops_per_core(table) * count;
-    rates.attention_flops = rates.matmul_flops * kAssumedAttentionShare;
+    rates.matmul = {{1, assumed_flops_per_core(table) * count}};
+    rates.attention_flops = rates.matmul[0].flops * kAssumedAttentionShare;
     rates.memory_bytes_per_second =
         std::min(kAssumedMemoryBytesPerCore * count, kAssumedMemoryBytesMax);
   }
   rates.disk_bytes_per_second = of_disk ? of_disk->bytes_per_second : kAssumedDiskBytes;
   rates.because = fmt::format(
       "{:.1f} GB/s of memory, {:.0f} GFLOP/s {}; {:.1f} GB/s of disk {}",
-      rates.memory_bytes_per_second / 1e9, rates.matmul_flops / 1e9,
+      rates.memory_bytes_per_second / 1e9, rates.matmul.back().flops / 1e9,
       of_table ? "measured " + profile->measured : "assumed (ollm doctor --measure would tell)",
       rates.disk_bytes_per_second / 1e9,
       of_disk ? "measured on " + of_disk->path : std::string("assumed"));

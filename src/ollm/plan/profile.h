@@ -16,14 +16,20 @@
 
 namespace ollm::plan {
 
+/// Operations a second of matrix products with so many rows: few rows reach less.
+struct RowsRate {
+  std::size_t rows = 1;
+  double flops = 0;
+};
+
 /// Of one table of kernels in one compute mode, all threads together: the arithmetic peak, and what
-/// the kernels themselves reach: matrix products of 512 rows, products of one row (bytes of weights
-/// a second), attention of many rows.
+/// the kernels themselves reach: matrix products of some numbers of rows, products of one row
+/// (bytes of weights a second), attention of many rows.
 struct TableRates {
   backend::Isa isa = backend::Isa::scalar;
   backend::ComputeMode compute = backend::ComputeMode::f32;
   double peak_flops = 0;
-  double matmul_flops = 0;
+  std::vector<RowsRate> matmul = {};  // ascending
   double matvec_bytes_per_second = 0;
   double attention_flops = 0;
 };
@@ -70,11 +76,14 @@ Result<void> save_profile(const Profile& profile, const Environment& environment
 /// What an estimate counts with, for one table and one file system.
 struct Rates {
   double memory_bytes_per_second = 0;  // of products of one row
-  double matmul_flops = 0;
+  std::vector<RowsRate> matmul;        // ascending, at least one
   double attention_flops = 0;
   double disk_bytes_per_second = 0;
   bool measured = false;
   std::string because;  // what of it was measured, and when
+
+  /// Between the measured numbers of rows, straight in the logarithm; beyond them, the last.
+  double matmul_flops(double rows) const;
 };
 /// Those of the profile where it has them, else careful values for today's machines; `threads`
 /// other than the profile's scale what scales with them.

@@ -18,8 +18,13 @@ Profile some() {
   profile.threads = 2;
   profile.memory_bytes_per_second = 40e9;
   profile.tables = {
-      {backend::Isa::avx2, backend::ComputeMode::f32, 250e9, 200e9, 36e9, 100e9},
-      {backend::Isa::avx512_bf16, backend::ComputeMode::bf16, 900e9, 700e9, 38e9, 300e9}};
+      {backend::Isa::avx2,
+       backend::ComputeMode::f32,
+       250e9,
+       {{1, 18e9}, {16, 100e9}, {512, 200e9}},
+       36e9,
+       100e9},
+      {backend::Isa::avx512_bf16, backend::ComputeMode::bf16, 900e9, {{512, 700e9}}, 38e9, 300e9}};
   profile.disks = {{11, "a/file", 2e9}};
   return profile;
 }
@@ -75,6 +80,8 @@ TEST(Profile, HostileFilesAreRefusedByKey) {
                                  with("avx2", "avx3"),
                                  with("\"bf16\"", "\"f8\""),
                                  with("\"tables\": [", "\"tables\": [1,"),
+                                 with("\"rows\": 16", "\"rows\": 1"),
+                                 with("\"rows\": 16", "\"rows\": \"many\""),
                                  with("\"disks\": [", "\"disks\": [[],")};
   for (const std::string& text : hostile) {
     const auto parsed = parse_profile(text);
@@ -87,15 +94,18 @@ TEST(Rates, AreMeasuredWhereTheProfileHasThemAndAssumedElsewhere) {
   const backend::Options measured{backend::Isa::avx2, backend::ComputeMode::f32};
   const Rates both = rates_for(some(), measured, 2, 11);
   EXPECT_TRUE(both.measured);
-  EXPECT_EQ(both.matmul_flops, 200e9);
+  EXPECT_EQ(both.matmul_flops(512), 200e9);
+  EXPECT_EQ(both.matmul_flops(4096), 200e9);
+  EXPECT_EQ(both.matmul_flops(1), 18e9);
+  EXPECT_DOUBLE_EQ(both.matmul_flops(4), (18e9 + 100e9) / 2);  // half way in the logarithm
   EXPECT_EQ(both.disk_bytes_per_second, 2e9);
   const Rates one = rates_for(some(), measured, 1, 12);
-  EXPECT_EQ(one.matmul_flops, 100e9);
+  EXPECT_EQ(one.matmul_flops(512), 100e9);
   EXPECT_NE(one.disk_bytes_per_second, 2e9);
   EXPECT_NE(one.because.find("disk assumed"), std::string::npos) << one.because;
   const Rates none = rates_for(std::nullopt, measured, 2, std::nullopt);
   EXPECT_FALSE(none.measured);
-  EXPECT_GT(none.matmul_flops, 0);
+  EXPECT_GT(none.matmul_flops(7), 0);
   EXPECT_FALSE(rates_for(some(), {backend::Isa::avx2, backend::ComputeMode::bf16}, 2, 11).measured);
 }
 

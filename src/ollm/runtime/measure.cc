@@ -73,11 +73,14 @@ class KernelRates {
     rates.peak_flops = median(peaks);
     // The scalar table is for checking others; fewer rows tell as much about it.
     const bool slow = table_.isa == backend::Isa::scalar;
-    const std::size_t rows = slow ? 8 : 512;
     OLLM_TRY(const double matvec, product_seconds(1));
     rates.matvec_bytes_per_second = static_cast<double>(kIn * kOut * element_bytes()) / matvec;
-    OLLM_TRY(const double matmul, product_seconds(rows));
-    rates.matmul_flops = 2.0 * static_cast<double>(rows * kIn * kOut) / matmul;
+    rates.matmul.push_back({1, 2.0 * static_cast<double>(kIn * kOut) / matvec});
+    for (const std::size_t rows : {4, 16, 64, 512}) {
+      if (slow && rows > 16) continue;
+      OLLM_TRY(const double seconds, product_seconds(rows));
+      rates.matmul.push_back({rows, 2.0 * static_cast<double>(rows * kIn * kOut) / seconds});
+    }
     OLLM_TRY(rates.attention_flops, attention_rate(slow ? 8 : 256));
     return rates;
   }
