@@ -35,6 +35,13 @@ class CpuMeter {
   const double begin_;
 };
 
+// Reads of equal size, near to `read_bytes`: an extent that is a page longer than two reads is not
+// worth a third.
+std::uint64_t piece_bytes(std::uint64_t space, std::size_t read_bytes) {
+  const std::uint64_t pieces = std::max<std::uint64_t>(1, (space + read_bytes / 2) / read_bytes);
+  return round_up((space + pieces - 1) / pieces, std::uint64_t{kAlignment});
+}
+
 }  // namespace
 
 std::span<std::byte> aligned_for_reads(std::span<std::byte> memory) {
@@ -71,7 +78,8 @@ std::uint64_t ReadRing::space_bytes(std::uint64_t offset_bytes, std::uint64_t si
 std::size_t ReadRing::reads(const Options& options, std::uint64_t offset_bytes,
                             std::uint64_t size_bytes) {
   const std::uint64_t space = space_bytes(offset_bytes, size_bytes);
-  return static_cast<std::size_t>((space + options.read_bytes - 1) / options.read_bytes);
+  const std::uint64_t piece = piece_bytes(space, options.read_bytes);
+  return static_cast<std::size_t>((space + piece - 1) / piece);
 }
 
 ReadRing::ReadRing(const Options& options, std::span<std::byte> memory,
@@ -100,7 +108,8 @@ void ReadRing::begin(std::size_t slot, std::span<const Extent> extents) {
     const std::size_t lead = lead_bytes(extent.offset_bytes);
     const std::uint64_t space = space_bytes(extent.offset_bytes, extent.size_bytes);
     OLLM_CHECK(space <= static_cast<std::uint64_t>(end - place));
-    for (std::uint64_t at = 0; at < space; at += options_.read_bytes) {
+    const std::uint64_t piece = piece_bytes(space, options_.read_bytes);
+    for (std::uint64_t at = 0; at < space; at += piece) {
       OLLM_CHECK(!free_.empty());
       const std::uint32_t entry = free_.back();
       free_.pop_back();
@@ -108,8 +117,7 @@ void ReadRing::begin(std::size_t slot, std::span<const Extent> extents) {
       read.file = extent.file;
       read.offset = extent.offset_bytes - lead + at;
       read.out = place + at;
-      read.size =
-          static_cast<std::size_t>(std::min<std::uint64_t>(options_.read_bytes, space - at));
+      read.size = static_cast<std::size_t>(std::min<std::uint64_t>(piece, space - at));
       read.needed = static_cast<std::size_t>(
           std::min<std::uint64_t>(read.size, lead + extent.size_bytes - at));
       read.slot = slot;

@@ -37,7 +37,7 @@ class ReadRing {
   struct Options {
     std::size_t slots = 0;
     std::size_t slot_bytes = 0;                     // a multiple of File::kDirectAlignment
-    std::size_t read_bytes = std::size_t{2} << 20;  // of one read; the same multiple
+    std::size_t read_bytes = std::size_t{2} << 20;  // of one read, about; the same multiple
     std::size_t most_reads = 64;                    // of one slot
   };
 

@@ -192,7 +192,8 @@ TEST_P(ReadRingTest, CountsWhatWasRead) {
   ASSERT_TRUE(ring->wait(0).ok());
   EXPECT_EQ(ring->bytes_read(), 8192U);
   EXPECT_EQ(ReadRing::reads({1, kSlotBytes, kReadBytes, 64}, 4000, 200), 1U);
-  EXPECT_EQ(ReadRing::reads({1, kSlotBytes, kReadBytes, 64}, 4000, 16384), 2U);
+  EXPECT_EQ(ReadRing::reads({1, kSlotBytes, kReadBytes, 64}, 4000, 16384), 1U);  // a page more
+  EXPECT_EQ(ReadRing::reads({1, kSlotBytes, kReadBytes, 64}, 4000, 30000), 2U);
 }
 
 TEST_P(ReadRingTest, BufferedReadsLeaveThePageCache) {
