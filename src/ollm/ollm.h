@@ -121,7 +121,7 @@ class Text {
                                                const EncodeOptions& options) const;
   /// Errors: invalid_argument for an id outside the vocabulary.
   OLLM_API Result<std::string> decode(std::span<const TokenId> ids, bool skip_special) const;
-  /// The text of ids for people: each control token between \u27E6 and \u27E7, which tells it from
+  /// The text of ids for people: each control token between U+27E6 and U+27E7, which tells it from
   /// text that only looks like one. Errors: as decode.
   OLLM_API Result<std::string> decode_marked(std::span<const TokenId> ids) const;
 
