@@ -22,7 +22,7 @@ class LogitsFile {
     std::size_t tokens = 0;
   };
 
-  /// Errors: invalid_argument where two rows have one id or an id is not UTF-8; io.
+  /// Errors: those of make_safetensors_header, as where two rows have one id; io.
   static Result<LogitsFile> create(const std::filesystem::path& path, const std::vector<Row>& rows,
                                    std::size_t vocab_size);
 
