@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
   }
   const double load_s =
       median_seconds(runs, [&] { static_cast<void>(ollm::text::Tokenizer::make(files).ok()); });
-  std::vector<ollm::text::TokenId> ids;
+  std::vector<ollm::TokenId> ids;
   bool failed = false;
   const double encode_s = median_seconds(runs, [&] {
     auto encoded = tokenizer->encode(text, {.add_special = false, .parse_special = true});

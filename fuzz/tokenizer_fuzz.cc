@@ -14,10 +14,10 @@
 namespace {
 
 using ollm::ErrorKind;
+using ollm::TokenId;
 using ollm::text::EncodeOptions;
 using ollm::text::StreamingDetokenizer;
 using ollm::text::TextSpan;
-using ollm::text::TokenId;
 using ollm::text::Tokenizer;
 
 bool is_utf8(std::string_view text) {

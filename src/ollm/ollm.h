@@ -29,6 +29,7 @@
 #include "ollm/base/cancel.h"
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/engine/sampling_options.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/settings.h"
@@ -55,8 +56,6 @@ OLLM_API std::string settings_json(const Settings& settings);
 
 /// The version of the library, "0.1.0".
 OLLM_API std::string_view version();
-
-using TokenId = std::int32_t;  // a row of the embedding: from 0
 
 /// One turn of a conversation.
 struct Message {

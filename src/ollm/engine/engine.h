@@ -13,6 +13,7 @@
 #include "ollm/base/cancel.h"
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/models/blocks/activations.h"
@@ -21,8 +22,6 @@
 #include "ollm/weights/tape.h"
 
 namespace ollm::engine {
-
-using TokenId = std::int32_t;
 
 /// What the plan chose.
 struct Options {

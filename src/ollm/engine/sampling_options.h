@@ -10,10 +10,9 @@
 
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 
 namespace ollm::engine {
-
-using TokenId = std::int32_t;  // a row of the embedding: from 0
 
 /// Limits of what is multiplied or divided by. Within them nothing that a choice computes from
 /// finite f32 logits leaves the normal range of a double, so no overflow, and no thread that takes

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/text/byte_trie.h"
 #include "ollm/text/normalizer.h"
 #include "ollm/text/text_span.h"
-#include "ollm/text/token_id.h"
 #include "ollm/text/vocabulary.h"
 
 namespace ollm::text {

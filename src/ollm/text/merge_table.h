@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "ollm/base/token_id.h"
 #include "ollm/text/hash.h"
-#include "ollm/text/token_id.h"
 
 namespace ollm::text {
 

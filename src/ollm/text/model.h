@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/text/text_span.h"
-#include "ollm/text/token_id.h"
 #include "ollm/text/vocabulary.h"
 
 namespace ollm::text {

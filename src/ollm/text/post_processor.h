@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "ollm/text/token_id.h"
+#include "ollm/base/token_id.h"
 
 namespace ollm::text {
 

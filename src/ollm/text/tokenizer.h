@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/text/text_span.h"
-#include "ollm/text/token_id.h"
 
 namespace ollm::text {
 

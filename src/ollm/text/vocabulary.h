@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ollm/base/result.h"
-#include "ollm/text/token_id.h"
+#include "ollm/base/token_id.h"
 
 namespace ollm::text {
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/base/token_id.h"
 #include "ollm/text/hash.h"
-#include "ollm/text/token_id.h"
 
 namespace ollm::text {
 
