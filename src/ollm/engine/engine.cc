@@ -34,11 +34,7 @@ std::uint64_t logits_bytes(const models::Composition& composition, const backend
 
 Engine::Engine(const models::Composition& composition, weights::Tape& tape,
                backend::Backend& backend, const Options& options)
-    : composition_(composition),
-      tape_(tape),
-      backend_(backend),
-      options_(options),
-      widths_(models::widths(composition)) {}
+    : composition_(composition), tape_(tape), backend_(backend), options_(options) {}
 
 Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composition,
                                              weights::Tape& tape, backend::Backend& backend,
@@ -96,11 +92,9 @@ Result<void> Engine::embed(weights::Pass& pass) {
   const std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
   for (std::size_t i = 0; i < composition_.rotaries.size(); ++i) {
     const models::RotarySpec& rotary = composition_.rotaries[i];
-    const std::size_t first = activations_.max_rows * widths_.rotary_pairs * i;
     backend_.rotary_table(positions, rows_, rotary.inverse_frequencies.data(),
                           rotary.inverse_frequencies.size(), rotary.magnitude,
-                          activations_.cosines.as<float>() + first,
-                          activations_.sines.as<float>() + first);
+                          activations_.cosines_of(i), activations_.sines_of(i));
   }
   return {};
 }

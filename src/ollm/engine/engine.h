@@ -89,7 +89,6 @@ class Engine {
   weights::Tape& tape_;
   backend::Backend& backend_;
   const Options options_;
-  const models::Widths widths_;
 
   models::Activations activations_;
   memory::Buffer head_input_;  // [max_logit_rows, hidden]

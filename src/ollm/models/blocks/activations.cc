@@ -78,8 +78,8 @@ Result<Activations> Activations::make(const Composition& composition,
                                       std::size_t feed_forward_rows, memory::Budget& budget) {
   const Sizes sizes = sizes_for(composition, backend, max_rows, feed_forward_rows);
   Activations buffers;
-  buffers.max_rows = max_rows;
   buffers.feed_forward_rows = std::min(max_rows, feed_forward_rows);
+  buffers.rotary_stride = max_rows * widths(composition).rotary_pairs;
   const auto make = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
     OLLM_TRY(buffer, memory::Buffer::make(budget, "activations", bytes));
     return {};

@@ -30,7 +30,11 @@ struct Activations {
                                   std::size_t max_rows, std::size_t feed_forward_rows,
                                   memory::Budget& budget);
 
-  std::size_t max_rows = 0;
+  /// First cosine and sine of a rotary of Composition::rotaries: [rows, its pairs], packed.
+  float* cosines_of(std::size_t rotary) { return cosines.as<float>() + rotary * rotary_stride; }
+  float* sines_of(std::size_t rotary) { return sines.as<float>() + rotary * rotary_stride; }
+
+  std::size_t rotary_stride = 0;      // values of one rotary: the most rows times the most pairs
   std::size_t feed_forward_rows = 0;  // of `up` at once; max_rows: all
 
   memory::Buffer hidden;          // [rows, hidden] the residual stream
@@ -42,7 +46,7 @@ struct Activations {
   memory::Buffer up;              // [feed_forward_rows, intermediate]
   memory::Buffer left;            // LeftOperand of the widest input
   memory::Buffer positions;       // [rows] u32
-  memory::Buffer cosines, sines;  // [rotaries, rows, pairs]
+  memory::Buffer cosines, sines;  // [rotaries, rotary_stride]
   memory::Buffer attention_state;
 };
 

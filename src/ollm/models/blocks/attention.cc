@@ -6,13 +6,10 @@ namespace ollm::models {
 namespace {
 
 void rotate(const SweepTools& tools, const Composition& composition, std::size_t rotary, float* x,
-            std::size_t heads, std::size_t head_dim, std::size_t rows,
-            const Activations& activations) {
+            std::size_t heads, std::size_t head_dim, std::size_t rows, Activations& activations) {
   const std::size_t pairs = composition.rotaries[rotary].inverse_frequencies.size();
-  const std::size_t first = activations.max_rows * widths(composition).rotary_pairs * rotary;
-  tools.backend.rotate(x, heads * head_dim, rows, heads, head_dim,
-                       activations.cosines.as<float>() + first,
-                       activations.sines.as<float>() + first, pairs, false);
+  tools.backend.rotate(x, heads * head_dim, rows, heads, head_dim, activations.cosines_of(rotary),
+                       activations.sines_of(rotary), pairs, false);
 }
 
 // Rows of heads are packed, so that a norm per head is a norm over rows * heads short rows.
