@@ -4,14 +4,15 @@
 
 namespace ollm::models {
 
+backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode) {
+  return {mixer.kv_heads, mixer.head_dim, mixer.head_dim, mode};
+}
+
 std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
                                           backend::ComputeMode mode) {
   std::vector<backend::KvLayout> layouts;
   layouts.reserve(composition.layers.size());
-  for (const LayerSpec& layer : composition.layers) {
-    const AttentionSpec& mixer = layer.mixer;
-    layouts.push_back({mixer.kv_heads, mixer.head_dim, mixer.head_dim, mode});
-  }
+  for (const LayerSpec& layer : composition.layers) layouts.push_back(kv_layout(layer.mixer, mode));
   return layouts;
 }
 

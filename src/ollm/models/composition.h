@@ -85,6 +85,9 @@ struct Composition {
   float logits_divisor = 1;
 };
 
+/// How one layer's keys and values lie in KV.
+backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode);
+
 /// The KV layout of every layer, for kv::Options.
 std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
                                           backend::ComputeMode mode);

@@ -39,10 +39,9 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.positions = rows * sizeof(std::uint32_t);
   sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
   sizes.sines = sizes.cosines;
-  const std::vector<backend::KvLayout> layouts = kv_layouts(composition, backend.options().compute);
-  for (std::size_t i = 0; i < composition.layers.size(); ++i) {
+  for (const LayerSpec& layer : composition.layers) {
     const backend::AttentionOptions options =
-        attention_options(composition.layers[i].mixer, layouts[i]);
+        attention_options(layer.mixer, kv_layout(layer.mixer, backend.options().compute));
     sizes.attention_state =
         std::max(sizes.attention_state, backend.attention_state_bytes(options, rows));
   }

@@ -23,8 +23,7 @@ void norm_heads(const SweepTools& tools, const NormSpec& spec, bool whole_row, f
 Result<void> attention(const SweepTools& tools, const Composition& composition, std::size_t layer,
                        std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
   const AttentionSpec& spec = composition.layers[layer].mixer;
-  const backend::KvLayout layout{spec.kv_heads, spec.head_dim, spec.head_dim,
-                                 tools.backend.options().compute};
+  const backend::KvLayout layout = kv_layout(spec, tools.backend.options().compute);
   float* q = activations.q.as<float>();
   float* k = activations.k.as<float>();
   float* v = activations.v.as<float>();
