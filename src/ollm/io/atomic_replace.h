@@ -12,13 +12,10 @@
 
 namespace ollm::io {
 
-/// Puts `content` under `path`: a temporary file in the same directory is written, synced and
-/// renamed over it, then the directory is synced. After an error the old file stands untouched and
-/// the temporary one is gone; a failed sync is never tried again, since Linux reports it once and
-/// may call the lost pages clean. Only an error of the last step (syncing the directory) leaves the
-/// new content in place, perhaps not durable.
+/// Puts `content` under `path` by way of an OutputFile: after an error the old file stands
+/// untouched, but for an error of the last sync, which leaves the new content, perhaps not durable.
 /// `mode` are the permissions of the new file, before the umask; the default is the owner alone.
-/// Errors: not_found where the directory is not there; io.
+/// Errors: not_found where the folder is not there; io.
 Result<void> atomic_replace(const std::filesystem::path& path, std::string_view content,
                             mode_t mode = 0600, SystemCalls& calls = posix());
 

@@ -4,18 +4,28 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <string_view>
+#include <thread>
 #include <utility>
 
+#include "ollm/base/check.h"
 #include "ollm/io/file.h"
 
 namespace ollm::io {
 namespace {
 
-Error failed(const std::filesystem::path& path, std::string_view what) {
-  const int error = errno;
-  return fail(error == ENOENT ? ErrorKind::not_found : ErrorKind::io,
-              fmt::format("{}: {}: {}", path.string(), what, describe_errno(error)));
+// As in file.cc: a call that keeps being interrupted without moving a byte ends here, and from the
+// second number on a pause stands between two tries.
+constexpr int kMaxIdleCalls = 1000;
+constexpr int kEagerCalls = 32;
+
+Error failed(const std::filesystem::path& path, std::string_view doing, int error) {
+  const bool absent = error == ENOENT || error == ENOTDIR;
+  return fail(absent ? ErrorKind::not_found : ErrorKind::io,
+              fmt::format("{}: {}: {}", path.native(), doing, describe_errno(error)));
 }
 
 }  // namespace
@@ -26,7 +36,7 @@ OutputFile::OutputFile(std::filesystem::path path, std::filesystem::path tempora
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
-      temporary_(std::move(other.temporary_)),
+      temporary_(std::exchange(other.temporary_, {})),
       fd_(std::exchange(other.fd_, -1)),
       calls_(other.calls_) {}
 
@@ -34,7 +44,7 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   if (this != &other) {
     discard();
     path_ = std::move(other.path_);
-    temporary_ = std::move(other.temporary_);
+    temporary_ = std::exchange(other.temporary_, {});
     fd_ = std::exchange(other.fd_, -1);
     calls_ = other.calls_;
   }
@@ -44,46 +54,72 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
 OutputFile::~OutputFile() { discard(); }
 
 void OutputFile::discard() {
-  if (fd_ < 0) return;
-  calls_->close(fd_);
-  calls_->unlink(temporary_.c_str());
-  fd_ = -1;
+  if (fd_ >= 0) calls_->close(std::exchange(fd_, -1));
+  if (!temporary_.empty()) calls_->unlink(temporary_.c_str());
+  temporary_.clear();
 }
 
-Result<OutputFile> OutputFile::create(const std::filesystem::path& path, SystemCalls& calls) {
-  // The process is in the name, so that two of them writing one path do not mix.
-  std::filesystem::path temporary = path;
-  temporary += fmt::format(".{}.tmp", ::getpid());
-  const int fd =
-      calls.open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return failed(temporary, "cannot be written");
+Result<OutputFile> OutputFile::create(const std::filesystem::path& path, mode_t mode,
+                                      SystemCalls& calls) {
+  // Unique among the threads of this process by the counter and among processes by their id; one
+  // left behind by a dead process of the same id is in the way only once.
+  static std::atomic<std::uint64_t> counter{0};
+  std::filesystem::path temporary;
+  int fd = -1;
+  for (int tries = 0; tries < 100; ++tries) {
+    temporary = path;
+    temporary += fmt::format(".tmp-{}-{}", ::getpid(), counter.fetch_add(1));
+    fd = calls.open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd >= 0 || (errno != EEXIST && errno != EINTR)) break;
+  }
+  if (fd < 0) return failed(path, "create", errno);
   return OutputFile(path, std::move(temporary), fd, calls);
 }
 
 Result<void> OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  OLLM_CHECK(fd_ >= 0);
+  int idle = 0;
   while (!bytes.empty()) {
-    const ssize_t written =
+    const ssize_t moved =
         calls_->pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (written <= 0) return failed(path_, fmt::format("write at byte {}", offset));
-    offset += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    if (moved > 0) {
+      offset += static_cast<std::uint64_t>(moved);
+      bytes = bytes.subspan(static_cast<std::size_t>(moved));
+      idle = 0;
+      continue;
+    }
+    const int error = moved == 0 ? EIO : errno;
+    if ((moved < 0 && error != EINTR && error != EAGAIN) || ++idle > kMaxIdleCalls)
+      return failed(path_, fmt::format("write at byte {}", offset), error);
+    if (idle > kEagerCalls) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return {};
 }
 
 Result<void> OutputFile::finish() {
-  if (calls_->fsync(fd_) != 0) {
-    Error error = failed(path_, "fsync");
+  OLLM_CHECK(fd_ >= 0);
+  Result<void> done;
+  if (calls_->fsync(fd_) != 0) done = failed(path_, "sync", errno);
+  if (calls_->close(std::exchange(fd_, -1)) != 0 && done.ok()) done = failed(path_, "close", errno);
+  if (done.ok() && calls_->rename(temporary_.c_str(), path_.c_str()) != 0)
+    done = failed(path_, "rename", errno);
+  if (!done.ok()) {
     discard();
-    return error;
+    return done;
   }
-  if (calls_->rename(temporary_.c_str(), path_.c_str()) != 0) {
-    Error error = failed(path_, "rename");
-    discard();
-    return error;
-  }
-  calls_->close(std::exchange(fd_, -1));
+  temporary_.clear();
+  return sync_folder();
+}
+
+// Without it the name may point at the old file after a loss of power.
+Result<void> OutputFile::sync_folder() {
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  const int fd = calls_->open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) return failed(folder, "open", errno);
+  const int synced = calls_->fsync(fd);
+  const int error = errno;
+  calls_->close(fd);
+  if (synced != 0) return failed(folder, "sync", error);
   return {};
 }
 

@@ -1,12 +1,16 @@
 #include "ollm/io/output_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
+#include <utility>
 
+#include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/file.h"
+#include "ollm/io/temporary_folder.h"
 
 namespace ollm::io {
 namespace {
@@ -17,47 +21,66 @@ std::span<const std::byte> bytes(std::string_view text) {
 
 class OutputFileTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("ollm_output_" + std::to_string(::getpid()) + "_" +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::size_t files() const {
     std::size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_)) count += entry.exists();
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+      count += entry.exists();
     return count;
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(OutputFileTest, AppearsWholeAfterFinish) {
-  auto file = OutputFile::create(folder_ / "out");
+  auto file = OutputFile::create(folder_.path() / "out");
   ASSERT_TRUE(file.ok());
   ASSERT_TRUE(file->write_at(5, bytes("world")).ok());
   ASSERT_TRUE(file->write_at(0, bytes("hello")).ok());
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+  EXPECT_FALSE(std::filesystem::exists(folder_.path() / "out"));
   ASSERT_TRUE(file->finish().ok());
-  EXPECT_EQ(*read_whole_file(folder_ / "out", 100), "helloworld");
+  EXPECT_EQ(*read_whole_file(folder_.path() / "out", 100), "helloworld");
   EXPECT_EQ(files(), 1u);
 }
 
 TEST_F(OutputFileTest, LeavesNothingWhenItIsNotFinished) {
   {
-    auto file = OutputFile::create(folder_ / "out");
+    auto file = OutputFile::create(folder_.path() / "out");
     ASSERT_TRUE(file.ok());
     ASSERT_TRUE(file->write_at(0, bytes("hello")).ok());
   }
   EXPECT_EQ(files(), 0u);
 }
 
+TEST_F(OutputFileTest, GoesOnWhereItWasMovedTo) {
+  auto file = OutputFile::create(folder_.path() / "out");
+  ASSERT_TRUE(file.ok());
+  auto other = OutputFile::create(folder_.path() / "other");
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ(files(), 2u);
+  *other = std::move(*file);  // what "other" had is gone
+  EXPECT_EQ(files(), 1u);
+  ASSERT_TRUE(other->write_at(0, bytes("hello")).ok());
+  ASSERT_TRUE(other->finish().ok());
+  EXPECT_EQ(*read_whole_file(folder_.path() / "out", 100), "hello");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(OutputFileTest, EndlessInterruptionsEndInAnError) {
+  FaultySystemCalls calls;
+  auto file = OutputFile::create(folder_.path() / "out", 0600, calls);
+  ASSERT_TRUE(file.ok());
+  calls.fail(FaultySystemCalls::Call::pwrite, 0, EAGAIN, FaultySystemCalls::Repeat::sticky);
+  const auto written = file->write_at(7, bytes("hello"));
+  ASSERT_FALSE(written.ok());
+  EXPECT_EQ(written.error().kind, ErrorKind::io);
+  EXPECT_THAT(written.error().message, ::testing::HasSubstr("out: write at byte 7"));
+}
+
 TEST_F(OutputFileTest, MissingFolderIsNotFound) {
-  const auto file = OutputFile::create(folder_ / "none" / "out");
+  const auto file = OutputFile::create(folder_.path() / "none" / "out");
   ASSERT_FALSE(file.ok());
   EXPECT_EQ(file.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(file.error().message, ::testing::HasSubstr("none/out: create"));
 }
 
 }  // namespace
