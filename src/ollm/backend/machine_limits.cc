@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <vector>
 
 #include "ollm/backend/backend.h"
+#include "ollm/base/clock.h"
 
 namespace ollm::backend {
 namespace {
@@ -104,24 +104,20 @@ template <int kStreams>
   sink = static_cast<float>(_mm256_extract_epi32(sums[0], 0));
 }
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 double peak_flops(Isa isa, ComputeMode mode, ThreadPool& pool, double seconds) {
   const Peak peak = peak_of(isa, mode);
   std::size_t rounds = 1000;
-  const double start = now_seconds();
+  const double start = monotonic_seconds();
   peak.run(rounds);
-  const double one = std::max(1e-9, now_seconds() - start);
+  const double one = std::max(1e-9, monotonic_seconds() - start);
   rounds = static_cast<std::size_t>(static_cast<double>(rounds) * seconds / one) + 1;
-  const double begin = now_seconds();
+  const double begin = monotonic_seconds();
   pool.parallel_for(pool.threads(), [&](std::size_t) { peak.run(rounds); });
   const double flops =
       peak.flops_per_round * static_cast<double>(rounds) * static_cast<double>(pool.threads());
-  return flops / (now_seconds() - begin);
+  return flops / (monotonic_seconds() - begin);
 }
 
 double read_rate(std::span<const std::byte> memory, ThreadPool& pool) {
@@ -133,10 +129,10 @@ double read_rate(std::span<const std::byte> memory, ThreadPool& pool) {
   const std::size_t pieces = memory.size() / kPiece;
   for (const Loop loop : loops) {
     for (const std::size_t prefetch : {std::size_t{0}, std::size_t{1024}, std::size_t{4096}}) {
-      const double begin = now_seconds();
+      const double begin = monotonic_seconds();
       pool.parallel_for(pieces,
                         [&](std::size_t i) { loop(memory.data() + i * kPiece, kPiece, prefetch); });
-      best = std::max(best, static_cast<double>(pieces * kPiece) / (now_seconds() - begin));
+      best = std::max(best, static_cast<double>(pieces * kPiece) / (monotonic_seconds() - begin));
     }
   }
   return best;

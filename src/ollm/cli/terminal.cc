@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "ollm/base/clock.h"
 #include "ollm/base/text_size.h"
 
 namespace ollm::cli {
@@ -19,12 +19,6 @@ constexpr double kRedrawSeconds = 0.1;
 constexpr double kPlainSeconds = 5;
 constexpr double kSilentSeconds = 1;
 constexpr std::size_t kColumnsUnknown = 80;
-
-double monotonic_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 // Whether a descriptor is a terminal that obeys escape sequences.
 bool is_screen(int descriptor) {

@@ -15,18 +15,16 @@
 
 #include "ollm/backend/backend.h"
 #include "ollm/backend/machine_limits.h"
+#include "ollm/base/clock.h"
 #include "ollm/io/file.h"
 #include "ollm/io/output_file.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/machine.h"
 #include "ollm/plan/profile.h"
-#include "ollm/runtime/process.h"
 
 namespace ollm {
 namespace {
-
-using runtime::monotonic_seconds;
 
 constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
 constexpr std::size_t kRounds = 5;

@@ -11,7 +11,4 @@ double process_seconds();
 /// VmHWM: the most memory that the process ever had resident; 0 where the system does not tell.
 std::uint64_t peak_resident_bytes();
 
-/// A monotonic clock in seconds, for differences.
-double monotonic_seconds();
-
 }  // namespace ollm::runtime

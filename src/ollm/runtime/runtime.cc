@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "ollm/base/clock.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/passes.h"
-#include "ollm/runtime/process.h"
 #include "ollm/runtime/state.h"
 
 namespace ollm {
@@ -68,7 +68,7 @@ Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
                               const CancellationToken* cancel) {
   static const CancellationToken kNever;
-  const double begin = runtime::monotonic_seconds();
+  const double begin = monotonic_seconds();
   OLLM_TRY_VOID(plan.check());
   auto state = std::make_shared<State>(plan.state_);
   const plan::PlannedRun& run = plan.state_->run;
@@ -94,7 +94,7 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
   OLLM_TRY(state->engine, engine::Engine::make(state->composition(), *state->tape, *state->backend,
                                                state->execution().engine, state->budget));
   OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
-  state->load_s = runtime::monotonic_seconds() - begin;
+  state->load_s = monotonic_seconds() - begin;
   return Runtime(std::move(state));
 }
 

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "ollm/base/clock.h"
 #include "ollm/runtime/logits_file.h"
-#include "ollm/runtime/process.h"
 #include "ollm/runtime/state.h"
 
 namespace ollm {
@@ -31,7 +31,7 @@ class Scorer {
         cancel_(cancel) {}
 
   Result<ScoreResult> run() {
-    const double begin = runtime::monotonic_seconds();
+    const double begin = monotonic_seconds();
     OLLM_TRY_VOID(check_rows());
     if (!options_.logits_path.empty()) {
       std::vector<runtime::LogitsFile::Row> lines;
@@ -50,7 +50,7 @@ class Scorer {
 
     timing.prefilled = total_;
     timing.at_end = runtime_.tape->stream_cost();
-    timing.prefill_s = runtime::monotonic_seconds() - begin;
+    timing.prefill_s = monotonic_seconds() - begin;
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;
     return std::move(out_);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "ollm/runtime/process.h"
+#include "ollm/base/clock.h"
 #include "ollm/runtime/state.h"
 #include "ollm/runtime/stop_strings.h"
 
@@ -32,8 +32,6 @@ struct Session::State {
 };
 
 namespace {
-
-using runtime::monotonic_seconds;
 
 // One call of generate: what stays the same over its tokens, and what grows.
 class Generator {
