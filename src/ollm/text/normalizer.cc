@@ -50,19 +50,6 @@ class UnicodeNormalizer final : public Normalizer {
   unicode::NormalizationForm form_;
 };
 
-// Calls `step(c, begin, end, writer)` for each character.
-template <typename Step>
-void rewrite(TrackedText& text, const Step& step) {
-  const std::string_view in = text.text;
-  TrackedWriter out(text);
-  for (std::size_t at = 0; at < in.size();) {
-    const std::size_t begin = at;
-    const char32_t c = next_code_point(in, at);
-    step(c, begin, at, out);
-  }
-  text = out.take();
-}
-
 class LowercaseNormalizer final : public Normalizer {
  public:
   Result<void> apply(TrackedText& text, RegexScratch&) const override {

@@ -21,18 +21,6 @@ bool is_dropped(char32_t c) {
   return c == 0 || c == 0xFFFD || unicode::is_other(c);
 }
 
-template <typename Step>
-void rewrite(TrackedText& text, const Step& step) {
-  const std::string_view in = text.text;
-  TrackedWriter out(text);
-  for (std::size_t at = 0; at < in.size();) {
-    const std::size_t begin = at;
-    const char32_t c = unicode::next_code_point(in, at);
-    step(c, begin, at, out);
-  }
-  text = out.take();
-}
-
 class BertNormalizer final : public Normalizer {
  public:
   explicit BertNormalizer(const BertNormalizerOptions& options)

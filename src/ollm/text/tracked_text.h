@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "ollm/text/utf8.h"
 
 namespace ollm::text {
 
@@ -61,5 +64,19 @@ class TrackedWriter {
   const TrackedText& from_;
   TrackedText to_;
 };
+
+/// Makes a text anew character by character: `step(c, begin, end, writer)` gets each with its bytes
+/// [begin, end) and writes what takes its place.
+template <typename Step>
+void rewrite(TrackedText& text, const Step& step) {
+  const std::string_view in = text.text;
+  TrackedWriter out(text);
+  for (std::size_t at = 0; at < in.size();) {
+    const std::size_t begin = at;
+    const char32_t c = unicode::next_code_point(in, at);
+    step(c, begin, at, out);
+  }
+  text = out.take();
+}
 
 }  // namespace ollm::text
