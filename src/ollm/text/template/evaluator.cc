@@ -243,15 +243,18 @@ Result<Evaluator::Flow> Evaluator::run_loop(const For& statement, const Value& i
   return execute(statement.otherwise);
 }
 
+Result<Evaluator::Flow> Evaluator::execute_captured(const Body& body, Value& text) {
+  Capture capture(*this);
+  const ScopeChange inside(*this, new_scope());
+  OLLM_TRY(const Flow flow, execute(body));
+  if (flow == Flow::normal) text = capture.take();
+  return flow;
+}
+
 Result<Evaluator::Flow> Evaluator::execute_block_assignment(const BlockAssignment& statement) {
   Value text;
-  {
-    Capture capture(*this);
-    const ScopeChange inside(*this, new_scope());
-    OLLM_TRY(const Flow flow, execute(statement.body));
-    if (flow != Flow::normal) return flow;
-    text = capture.take();
-  }
+  OLLM_TRY(const Flow flow, execute_captured(statement.body, text));
+  if (flow != Flow::normal) return flow;
   if (statement.filter) {
     OLLM_TRY(text, filtered(*statement.filter, text));
   }
@@ -261,13 +264,8 @@ Result<Evaluator::Flow> Evaluator::execute_block_assignment(const BlockAssignmen
 
 Result<Evaluator::Flow> Evaluator::execute_filter_block(const FilterBlock& statement) {
   Value text;
-  {
-    Capture capture(*this);
-    const ScopeChange inside(*this, new_scope());
-    OLLM_TRY(const Flow flow, execute(statement.body));
-    if (flow != Flow::normal) return flow;
-    text = capture.take();
-  }
+  OLLM_TRY(const Flow flow, execute_captured(statement.body, text));
+  if (flow != Flow::normal) return flow;
   OLLM_TRY(const Value result, filtered(*statement.filter, text));
   if (!result.is(Kind::string)) {
     return runtime_error(

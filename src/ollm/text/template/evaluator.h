@@ -92,6 +92,8 @@ class Evaluator : public Interpreter {
 
   // Statements.
   Result<Flow> execute(const Body& body);
+  // What the body prints becomes `text` if it ends by itself.
+  Result<Flow> execute_captured(const Body& body, Value& text);
   Result<Flow> execute(const Statement& statement);
   Result<Flow> execute_inner(const Statement& statement);
   Result<Flow> execute_output(const Output& output);
