@@ -9,25 +9,12 @@
 #include <limits>
 #include <numbers>
 
-#include "ollm/backend/cpu/kernels.h"
+#include "ollm/backend/cpu/cpu_backend.h"
 #include "ollm/backend/float_mode.h"
 #include "ollm/backend/kernel_fixture.h"
 
 namespace ollm::backend {
 namespace {
-
-const cpu::Kernels& kernels_of(Isa isa) {
-  switch (isa) {
-    case Isa::avx2:
-      return cpu::kAvx2Kernels;
-    case Isa::avx512:
-      return cpu::kAvx512Kernels;
-    case Isa::avx512_bf16:
-      return cpu::kAvx512Bf16Kernels;
-    default:
-      return cpu::kScalarKernels;
-  }
-}
 
 // |got - truth| over the distance of f32 values around the truth.
 double ulps(float got, double truth) {
@@ -66,7 +53,7 @@ double largest_error(Kernel kernel, const std::vector<float>& x,
 }
 
 // The fastest table; the others have the same bits.
-const cpu::Kernels& fastest() { return kernels_of(best_isa(ComputeMode::f32)); }
+const cpu::Kernels& fastest() { return cpu::kernels_of(best_isa(ComputeMode::f32)); }
 
 TEST(Exp, IsWithinOneUlp) {
   // From ln 2^-126 to ln 2^128; a prime stride reaches all exponents and low bits.
@@ -82,7 +69,7 @@ TEST(Exp, EndsAtZeroAndInfinityAndKeepsNan) {
   for (const Isa isa : supported_isas()) {
     const float x[] = {-inf, -88.0f, -87.34f, 0.0f, 88.73f, inf, std::nanf("")};
     float out[7];
-    kernels_of(isa).exp(x, out, 7);
+    cpu::kernels_of(isa).exp(x, out, 7);
     EXPECT_EQ(out[0], 0);
     EXPECT_EQ(out[1], 0);
     EXPECT_EQ(out[2], 0);
@@ -177,7 +164,7 @@ TEST(Math, EveryTableGivesTheSameBits) {
   const cpu::Kernels& scalar = cpu::kScalarKernels;
   for (const Isa isa : supported_isas()) {
     SCOPED_TRACE(to_string(isa));
-    const cpu::Kernels& table = kernels_of(isa);
+    const cpu::Kernels& table = cpu::kernels_of(isa);
     std::vector<float> expected(x.size());
     std::vector<float> got(x.size());
     scalar.exp(x.data(), expected.data(), x.size());

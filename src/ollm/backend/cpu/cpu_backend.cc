@@ -12,6 +12,22 @@
 #include "ollm/base/check.h"
 
 namespace ollm::backend {
+
+const cpu::Kernels& cpu::kernels_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return kAvx2Kernels;
+    case Isa::avx512:
+      return kAvx512Kernels;
+    case Isa::avx512_bf16:
+      return kAvx512Bf16Kernels;
+    case Isa::scalar:
+    case Isa::reference:
+      break;
+  }
+  return kScalarKernels;
+}
+
 namespace {
 
 constexpr std::size_t kAlignment = 64;
@@ -26,21 +42,6 @@ constexpr std::size_t kPartBytes = std::size_t{4} << 20;
 // Rows of one part of attention: with a group of 4 heads of 64 its running sums (64 KiB) stay in
 // the second-level cache while tiles pass.
 constexpr std::size_t kAttentionRows = 64;
-
-const cpu::Kernels& table_of(Isa isa) {
-  switch (isa) {
-    case Isa::avx2:
-      return cpu::kAvx2Kernels;
-    case Isa::avx512:
-      return cpu::kAvx512Kernels;
-    case Isa::avx512_bf16:
-      return cpu::kAvx512Bf16Kernels;
-    case Isa::scalar:
-    case Isa::reference:
-      break;
-  }
-  return cpu::kScalarKernels;
-}
 
 std::size_t type_index(DType dtype) {
   switch (dtype) {
@@ -95,7 +96,7 @@ static_assert(kTileTokens == 64 && kSpanTokens == 4096, "attention.inc has its o
 
 CpuBackend::CpuBackend(const Options& options, ThreadPool& pool)
     : options_(options),
-      kernels_(table_of(options.isa)),
+      kernels_(cpu::kernels_of(options.isa)),
       mode_(kernels_.mode[static_cast<std::size_t>(options.compute)]),
       pool_(pool),
       scratch_(static_cast<std::byte*>(std::aligned_alloc(

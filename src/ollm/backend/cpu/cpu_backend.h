@@ -10,6 +10,13 @@
 
 namespace ollm::backend {
 
+namespace cpu {
+
+/// The table of an instruction set; the scalar one for the reference, which has none of its own.
+const Kernels& kernels_of(Isa isa);
+
+}  // namespace cpu
+
 class CpuBackend final : public Backend {
  public:
   /// Allocates the scratch memory of each thread of the pool (about 0.5 MiB) once. The machine must
