@@ -160,7 +160,8 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   auto opened = ModelFolder::open_without_weights(dir, calls);
   if (!opened.ok()) return unreadable(dir, std::move(opened).error());
   if (!opened->has_config()) {
-    return unreadable(dir, fail(ErrorKind::not_found, "there is no config.json"));
+    return unreadable(
+        dir, fail(ErrorKind::not_found, fmt::format("{}: there is no config.json", dir.string())));
   }
   ModelFolder folder = std::move(opened).value();
   const Json& config = folder.config();

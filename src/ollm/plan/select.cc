@@ -79,8 +79,10 @@ class Selector {
     }
     auto composed = compose_generic();
     if (!composed.ok()) {
-      return fail(error.kind, fmt::format("{}; no fallback: {}: {}", error.message, kNativeGeneric,
-                                          composed.error().message));
+      const std::string& again = composed.error().message;
+      return fail(error.kind,
+                  fmt::format("{}; no fallback: {}: {}", error.message, kNativeGeneric,
+                              again == error.message ? "needs the same of the model" : again));
     }
     out_.plan = to_fallback(failed, type, error.message);
     accept(*std::move(composed));
