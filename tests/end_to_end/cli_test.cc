@@ -155,11 +155,20 @@ TEST(CommandLine, BadInputGetsItsExitCodeAndAMessageThatNamesIt) {
       {prompt_shipped("--ids 1,2 hi"), 2, "--ids"},
       {prompt_shipped("--raw --system s hi"), 2, "--raw"},
       {prompt_shipped("--raw ''"), 2, "empty"},
+      {prompt_shipped("''"), 2, "empty"},
+      {prompt_shipped("--file /dev/null"), 2, "empty"},
+      {prompt_shipped("--raw --chat-template default hi"), 2, "--chat-template"},
+      {prompt_shipped("--ids 1 --template-var a=b"), 2, "--template-var"},
       {prompt_shipped("--file no-such-file hi"), 3, "no-such-file"},
       {prompt_shipped("--temperature -1 hi"), 2, "temperature"},
       {prompt_shipped("--context 3 --file examples/contract.txt 'Who?'"), 2, "--context"},
       {"score " + kShippedModel, 2, "--ids"},
+      {"plan --prompt-tokens -1 " + kShippedModel, 2, "--prompt-tokens"},
+      {"plan tests/fixtures --json=x", 2, "--json"},
+      {"prompt --ids 1 --model tests/fixtures", 3, "tests/fixtures: there is no config.json"},
       {"plam", 2, "plan"},
+      {"config shew", 2, "show"},
+      {"config show --jsn", 2, "'ollm config show --help'"},
   };
   for (const Refusal& refusal : refusals) {
     const CommandResult run = run_ollm(refusal.arguments);
@@ -170,14 +179,18 @@ TEST(CommandLine, BadInputGetsItsExitCodeAndAMessageThatNamesIt) {
   }
 }
 
-TEST(CommandLine, HelpOnEveryLevel) {
+TEST(CommandLine, HelpAndVersionOnEveryLevel) {
   EXPECT_EQ(run_ollm("--help").exit_code, 0);
-  EXPECT_NE(run_ollm("--version").out.find("ollm "), std::string::npos);
+  const std::string version = run_ollm("--version").out;
+  EXPECT_TRUE(version.starts_with("ollm ")) << version;
   for (const std::string command :
-       {"prompt", "plan", "score", "tokenize", "detokenize", "render", "config"}) {
+       {"prompt", "plan", "score", "tokenize", "detokenize", "render", "config", "config show"}) {
     const CommandResult run = run_ollm(command + " --help");
     EXPECT_EQ(run.exit_code, 0) << command;
-    EXPECT_NE(run.out.find("Usage:"), std::string::npos) << command;
+    EXPECT_NE(run.out.find("Usage: ollm " + command), std::string::npos) << command;
+    const CommandResult asked = run_ollm(command + " --version");
+    EXPECT_EQ(asked.exit_code, 0) << command;
+    EXPECT_EQ(asked.out, version) << command;
   }
 }
 

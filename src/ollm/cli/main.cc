@@ -20,7 +20,9 @@ namespace {
 
 std::string_view without_value(std::string_view flag) { return flag.substr(0, flag.find('=')); }
 
-// "unknown option '--memroy'; the nearest is --memory".
+bool is_flag(std::string_view word) { return word.starts_with("-"); }
+
+// "unknown option '--memroy' (did you mean --memory?)".
 std::string unknown_words(const CLI::App& app, const std::vector<std::string>& words) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options())
@@ -28,9 +30,12 @@ std::string unknown_words(const CLI::App& app, const std::vector<std::string>& w
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(command->get_name());
   const std::vector<std::string_view> views(names.begin(), names.end());
+  // An unknown option leaves its value over, which says nothing new.
+  const bool any_flag = std::any_of(words.begin(), words.end(), is_flag);
   std::string text;
   for (const std::string& word : words) {
-    const bool flag = word.starts_with("-");
+    const bool flag = is_flag(word);
+    if (any_flag && !flag) continue;
     text += fmt::format("{}unknown {} '{}'", text.empty() ? "" : "; ", flag ? "option" : "argument",
                         word);
     const std::string_view nearest = plan::nearest_name(without_value(word), views);
@@ -41,17 +46,32 @@ std::string unknown_words(const CLI::App& app, const std::vector<std::string>& w
 }
 
 int usage_error(const CLI::App& app, const std::string& message) {
-  std::string name = "ollm";
-  if (app.get_parent() != nullptr) name += " " + app.get_name();
+  std::string name = app.get_name();
+  for (const CLI::App* above = app.get_parent(); above != nullptr; above = above->get_parent())
+    name = above->get_name() + " " + name;
   print_error(fail(ErrorKind::invalid_argument, message));
   std::fprintf(stderr, "try '%s --help'\n", name.c_str());
   return kExitUsage;
 }
 
+// The innermost command that the words named.
+CLI::App& chosen_command(CLI::App& app) {
+  CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return *at;
+}
+
+// --version on every level, as --help is.
+void add_version(CLI::App& app) {
+  app.set_version_flag("--version", fmt::format("ollm {}", version()),
+                       "Print the version and exit");
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    add_version(*command);
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Runs language models larger than memory, over long contexts, at full precision"};
   app.name("ollm");
-  app.set_version_flag("--version", std::string("ollm ") + std::string(version()));
   app.require_subcommand(0, 1);
   std::map<CLI::App*, std::function<Outcome()>> actions;
   for (const Command* command : commands()) {
@@ -59,29 +79,29 @@ int run(int argc, char** argv) {
     sub->allow_extras();  // collected, so that an unknown one can be answered with the nearest
     actions[sub] = command->set_up(*sub);
   }
+  add_version(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     std::fputs(app.help().c_str(), stdout);
     return 0;
-  } catch (const CLI::CallForVersion&) {
-    std::fprintf(stdout, "ollm %s\n", std::string(version()).c_str());
+  } catch (const CLI::CallForVersion& words) {
+    std::fprintf(stdout, "%s\n", words.what());
     return 0;
   } catch (const CLI::ExtrasError&) {
     return usage_error(app, unknown_words(app, app.remaining()));
   } catch (const CLI::ParseError& error) {
-    CLI::App* at = &app;
-    for (CLI::App* sub : app.get_subcommands()) at = sub;
-    return usage_error(*at, error.what());
+    const CLI::App& at = chosen_command(app);
+    const std::vector<std::string> words = at.remaining();
+    return usage_error(at, words.empty() ? error.what() : unknown_words(at, words));
   }
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   if (chosen.empty()) {
     std::fputs(app.help().c_str(), stderr);
     return kExitUsage;
   }
-  CLI::App* at = chosen.front();
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
-  if (!at->remaining().empty()) return usage_error(*at, unknown_words(*at, at->remaining()));
+  const CLI::App& at = chosen_command(app);
+  if (!at.remaining().empty()) return usage_error(at, unknown_words(at, at.remaining()));
   const Outcome outcome = actions[chosen.front()]();
   if (outcome.ok()) return *outcome;
   print_error(outcome.error());

@@ -40,7 +40,9 @@ class PlanCommand {
     Workload workload;
     workload.sequences = sequences_;
     if (!prompt_tokens_.empty()) {
-      OLLM_TRY(workload.prompt_tokens, parse_tokens(prompt_tokens_));
+      Result<std::uint64_t> tokens = parse_tokens(prompt_tokens_);
+      if (!tokens.ok()) return std::move(tokens).error().within("--prompt-tokens");
+      workload.prompt_tokens = *tokens;
     }
     const bool new_tokens = settings.given("generation.max_new_tokens");
     if (new_tokens)

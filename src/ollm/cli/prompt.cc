@@ -107,6 +107,11 @@ class PromptCommand {
       return usage("--system goes through the chat template, --ids passes it by");
     if (raw_ && system_->count() > 0)
       return usage("--system goes through the chat template, --raw passes it by");
+    if ((raw_ || ids_->count() > 0) && (!template_name_.empty() || !template_vars_.empty())) {
+      return usage(fmt::format("{} is for the chat template, {} passes it by",
+                               template_name_.empty() ? "--template-var" : "--chat-template",
+                               raw_ ? "--raw" : "--ids"));
+    }
     if (json_ && plan_json_) return usage("--json runs the prompt, --plan-json does not: give one");
     return {};
   }
@@ -134,6 +139,8 @@ class PromptCommand {
         text = document + "\n\n" + text;
       }
     }
+    // Also where a template or a begin token would make tokens of it: nobody asks nothing.
+    if (text.empty() && !plan_json_) return usage("the prompt is empty");
     if (raw_) return Prompt::raw(std::move(text));
     std::vector<Message> messages;
     if (system_->count() > 0) messages.push_back({"system", system_text_});
