@@ -8,6 +8,7 @@
 #include "ollm/models/generic.h"
 #include "ollm/models/inventory.h"
 #include "ollm/models/model_config.h"
+#include "tests/test_data.h"
 
 namespace ollm::testing {
 namespace {
@@ -33,6 +34,15 @@ Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder
 
 }  // namespace
 
+std::optional<std::filesystem::path> golden_model(const std::string& name) {
+  // Tests run in the root of the project.
+  std::filesystem::path ours = std::filesystem::path("tests/fixtures/models") / name;
+  if (std::filesystem::is_directory(ours)) return ours;
+  const auto data = test_data();
+  if (!data) return std::nullopt;
+  return *data / "golden" / "models" / name;
+}
+
 std::int32_t argmax(std::span<const float> logits) {
   return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
@@ -43,6 +53,7 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   auto model = std::make_unique<LoadedModel>();
   OLLM_TRY(const checkpoint::ModelFolder folder, checkpoint::ModelFolder::open(path, calls));
   OLLM_TRY(model->composition_, compose_folder(folder, options));
+  if (options.layers) model->composition_.layers.resize(*options.layers);
   model->pool_ = std::make_unique<ThreadPool>(options.threads);
   OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
   const CancellationToken never;

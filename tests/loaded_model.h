@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@
 
 namespace ollm::testing {
 
+/// The folder of a model with goldens: ours of that name (tests/fixtures/models), which is always
+/// there, else the one in the data of others, else nothing.
+std::optional<std::filesystem::path> golden_model(const std::string& name);
+
 struct LoadOptions {
   backend::Isa isa = backend::Isa::scalar;
   backend::ComputeMode compute = backend::ComputeMode::f32;
@@ -27,7 +32,8 @@ struct LoadOptions {
   std::size_t kv_tokens = 4096;  // over all sequences
   std::size_t kv_block_tokens = 64;
   weights::Options weights;
-  std::string config_file;  // instead of config.json: "config.v5.json"
+  std::string config_file;            // instead of config.json: "config.v5.json"
+  std::optional<std::size_t> layers;  // only the first so many, then the final norm and the head
 };
 
 class LoadedModel {

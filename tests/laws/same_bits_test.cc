@@ -19,13 +19,14 @@ struct Case {
 };
 
 // Every kind of block that is built: grouped heads, biases, windows, norms of q and k, fused
-// projections, norms behind blocks, layers without rotary, layer norm.
+// projections, norms behind blocks, layers without rotary, layer norm. The first are our own.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : {"llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3",
-                            "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+  for (const char* model :
+       {"grouped-tied", "yarn-f16", "llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2",
+        "qwen3", "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model : {"llama-bf16", "qwen3-bf16"}) {
+  for (const char* model : {"llama3-rope-bias-bf16", "llama-bf16", "qwen3-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
@@ -66,8 +67,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
     options.max_rows = 1024;
     options.max_logit_rows = 1024;
     options.kv_block_tokens = kv_block_tokens;
-    const auto folder = *test_data() / "golden" / "models" / GetParam().model;
-    auto model = LoadedModel::load(folder, options);
+    auto model = LoadedModel::load(*golden_model(GetParam().model), options);
     EXPECT_TRUE(model.ok()) << model.error().message;
     return std::move(model).value();
   }
@@ -116,7 +116,8 @@ class SameBits : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
-  if (!test_data()) GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+  if (!golden_model(GetParam().model))
+    GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
   std::vector<float> of_class;  // the first table's logits of the fma16 class
   for (const backend::Isa isa : backend::supported_isas()) {
     SCOPED_TRACE(std::string(to_string(isa)));
@@ -172,7 +173,8 @@ class StreamedSameBits : public SameBits {
   // Every `step`-th combination of table, place, reads, chunk, threads and neighbours, beginning
   // with the `first`.
   void hold(std::size_t first, std::size_t step) {
-    if (!test_data()) GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+    if (!golden_model(GetParam().model))
+      GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
     std::size_t index = 0;
     for (const backend::Isa isa : backend::supported_isas()) {
       const auto pinned = load(isa, 1);
