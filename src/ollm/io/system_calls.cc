@@ -55,6 +55,7 @@ class PosixCalls final : public SystemCalls {
     int error = 0;
     for (;;) {
       errno = 0;
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): glibc's is safe for streams that are not shared
       const dirent* entry = ::readdir(dir);
       if (entry == nullptr) {
         error = errno;

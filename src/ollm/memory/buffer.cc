@@ -22,13 +22,15 @@ std::byte* map_huge(std::size_t bytes) {
   const std::size_t spare = bytes + kHugePageBytes;
   void* mapped = ::mmap(nullptr, spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
-  const auto begin = reinterpret_cast<std::uintptr_t>(mapped);
-  const std::uintptr_t aligned = round_up(begin, kHugePageBytes);
-  if (aligned != begin) ::munmap(mapped, aligned - begin);
-  const std::size_t behind = begin + spare - (aligned + bytes);
-  if (behind != 0) ::munmap(reinterpret_cast<void*>(aligned + bytes), behind);
-  ::madvise(reinterpret_cast<void*>(aligned), bytes, MADV_HUGEPAGE);  // a wish; normal pages do too
-  return reinterpret_cast<std::byte*>(aligned);
+  auto* const begin = static_cast<std::byte*>(mapped);
+  const auto address = reinterpret_cast<std::uintptr_t>(mapped);
+  const std::size_t before = round_up(address, kHugePageBytes) - address;
+  std::byte* const aligned = begin + before;
+  if (before != 0) ::munmap(begin, before);
+  const std::size_t behind = spare - before - bytes;
+  if (behind != 0) ::munmap(aligned + bytes, behind);
+  ::madvise(aligned, bytes, MADV_HUGEPAGE);  // a wish; normal pages do too
+  return aligned;
 }
 
 }  // namespace
