@@ -20,6 +20,7 @@ class Written {
     clock_s = 100;
   }
   ~Written() {
+    line_.clear();  // it outlives the stream by a moment, and must have nothing left to wipe
     std::fclose(stream_);
     std::free(text_);
   }
