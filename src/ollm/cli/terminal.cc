@@ -131,11 +131,19 @@ std::string report_line(const Report& report) {
       "prefill {} tokens ({} cached) at {:.1f} tok/s | first token {} | decode {:.1f} tok/s",
       report.prompt_tokens, report.cached_tokens, report.prefill_tokens_per_second,
       format_seconds(report.time_to_first_token_s), report.decode_tokens_per_second);
-  const double read_rate =
-      report.load_s > 0 ? static_cast<double>(report.bytes_read) / report.load_s : 0;
+  // Bytes come while loading and while the sweeps run.
+  const double decoded = report.new_tokens > 1 ? static_cast<double>(report.new_tokens - 1) : 0;
+  const double prefill_s = report.prefill_tokens_per_second > 0
+                               ? static_cast<double>(report.prompt_tokens - report.cached_tokens) /
+                                     report.prefill_tokens_per_second
+                               : 0;
+  const double seconds =
+      report.load_s +
+      (report.streamed_bytes == 0 ? 0 : prefill_s + decoded * report.seconds_per_sweep);
+  const double rate = seconds > 0 ? static_cast<double>(report.bytes_read) / seconds : 0;
   line += fmt::format(" | read {} at {:.2f} GB/s | peak {} of {} planned",
-                      format_bytes(report.bytes_read), read_rate / 1e9,
-                      format_bytes(report.peak_bytes), format_bytes(report.planned_peak_bytes));
+                      format_bytes(report.bytes_read), rate / 1e9, format_bytes(report.peak_bytes),
+                      format_bytes(report.planned_peak_bytes));
   return line;
 }
 
