@@ -31,6 +31,7 @@
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 #include "ollm/engine/sampling_options.h"
+#include "ollm/plan/doctor_check.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/settings.h"
 #include "ollm/plan/settings_fields.h"
@@ -41,8 +42,12 @@ namespace ollm {
 namespace checkpoint {
 class ModelFolder;
 }
+namespace runtime {
+struct LoadFaults;
+}
 
 using plan::check_settings;
+using plan::DoctorCheck;
 using plan::Environment;
 using plan::load_settings;
 using plan::Settings;
@@ -207,6 +212,53 @@ class Plan {
 OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
                                 const std::vector<std::string>& allow_config_keys = {});
 
+/// A model as its files tell it, with the plan that it would get; nothing is loaded.
+struct ModelInfo {
+  RuntimePlan runtime_plan;      // and in it the resolved model
+  bool materialized = false;     // whether its folder is there
+  std::optional<Error> refusal;  // why it cannot run, and where was looked
+  std::string discovery_source;  // of a list: how it was found; else empty
+
+  /// docs/formats/model_info.schema.json, pretty-printed.
+  OLLM_API std::string json() const;
+};
+
+/// Looks up, inspects and plans settings.runtime.model_reference. What is not there, or cannot run,
+/// is an answer too. Errors: invalid_argument, unsupported for settings that no plan can have.
+OLLM_API Result<ModelInfo> model_info(const Settings& settings);
+
+/// The built-in aliases, the folders of the models folder and what lies in the hub's cache.
+/// Errors: as model_info; io.
+OLLM_API Result<std::vector<ModelInfo>> list_models(const Settings& settings);
+
+/// {"models": [...]}: each as ModelInfo::json, with its `discovery_source`.
+OLLM_API std::string models_json(const std::vector<ModelInfo>& models);
+
+/// What `ollm doctor` found.
+struct DoctorReport {
+  std::vector<DoctorCheck> checks;  // in the order of their sections
+
+  /// Whether nothing failed.
+  OLLM_API bool ok() const;
+  /// docs/formats/doctor.schema.json, pretty-printed.
+  OLLM_API std::string json() const;
+};
+
+/// Looks at this machine, the folders that the settings name and the models in them. Settings that
+/// could not be read are a finding: the rest looks at the defaults then.
+OLLM_API DoctorReport run_doctor(const Result<Settings>& settings);
+
+/// One limit that is held: what is beyond it is refused with a message that names it.
+struct Limit {
+  std::string_view area;    // "safetensors"
+  std::string_view name;    // "header_bytes"; ends with its unit
+  std::uint64_t value = 0;  // that is still taken
+  std::string_view what;    // for people
+};
+
+/// All of them, by area. The values are those that the code checks against, not copies.
+OLLM_API std::span<const Limit> limits();
+
 /// What a run took: the names of the plan's estimate, measured.
 struct Report {
   std::uint64_t bytes_per_sweep = 0;     // that decoding one token reads from disk
@@ -336,6 +388,8 @@ class Runtime {
   /// Loads what was planned. `text`, if given, is the model's and is not read again; a model
   /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
   /// folder changed since it was planned); out_of_budget; cancelled.
+  /// Where a provider cannot be applied, the generic backend takes over if it can, and the plan
+  /// says so (state fallback).
   OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
                                        OnProgress on_progress = nullptr,
                                        const CancellationToken* cancel = nullptr);
@@ -345,6 +399,8 @@ class Runtime {
   OLLM_API const RuntimePlan& runtime_plan() const;
   OLLM_API std::string runtime_plan_json() const;
   ///@}
+  /// Of what was loaded: another than was planned after a fallback.
+  OLLM_API std::string execution_plan_json() const;
 
   /// Nothing where the model has no tokenizer.
   OLLM_API const std::optional<Text>& text() const;
@@ -359,6 +415,9 @@ class Runtime {
 
  private:
   friend class Session;
+  friend struct runtime::LoadFaults;
+  static Result<Runtime> load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults);
   explicit Runtime(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
 };

@@ -12,8 +12,6 @@
 namespace ollm::checkpoint {
 namespace {
 
-constexpr std::size_t kMaxNames = 100'000;
-
 Error system_error(const std::filesystem::path& path, std::string_view doing, int error) {
   const bool absent = error == ENOENT || error == ENOTDIR;
   return fail(absent ? ErrorKind::not_found : ErrorKind::io,
@@ -57,10 +55,10 @@ Result<FolderPaths> FolderPaths::open(const std::filesystem::path& dir, io::Syst
   if (calls.realpath(dir.c_str(), &real) != 0) return system_error(dir, "realpath", errno);
   folder.real_ = real;
   folder.root_ = allowed_root(folder.real_);
-  if (calls.list(dir.c_str(), kMaxNames, &folder.names_) != 0) {
+  if (calls.list(dir.c_str(), kMaxFolderNames, &folder.names_) != 0) {
     if (errno == EOVERFLOW)
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: holds more than {} files", dir.native(), kMaxNames));
+                  fmt::format("{}: holds more than {} files", dir.native(), kMaxFolderNames));
     return system_error(dir, "list", errno);
   }
   std::sort(folder.names_.begin(), folder.names_.end());

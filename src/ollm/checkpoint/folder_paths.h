@@ -2,6 +2,7 @@
 // Leaves to others: what the files are for (model_folder.h).
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -12,11 +13,13 @@
 
 namespace ollm::checkpoint {
 
+inline constexpr std::size_t kMaxFolderNames = 100'000;
+
 /// A folder and the names in it, as they were when it was opened.
 class FolderPaths {
  public:
   /// Errors: not_found; invalid_argument where `dir` is no folder; unsupported for a folder of more
-  /// than 100,000 names; io.
+  /// than kMaxFolderNames; io.
   static Result<FolderPaths> open(const std::filesystem::path& dir, io::SystemCalls& calls);
 
   const std::filesystem::path& path() const { return dir_; }             // as it was given

@@ -22,10 +22,6 @@ constexpr std::string_view kGenerationConfig = "generation_config.json";
 constexpr std::string_view kSingleFile = "model.safetensors";
 constexpr std::string_view kShardIndex = "model.safetensors.index.json";
 
-// The largest published tokenizer.json have some 35 MB.
-constexpr std::uint64_t kTokenizerBytes = 256u << 20;
-constexpr std::uint64_t kTextBytes = 64u << 20;
-
 constexpr std::array<std::string_view, 11> kTokenizerFiles{
     "tokenizer.json",
     "tokenizer_config.json",
@@ -181,6 +177,7 @@ struct ModelFolder::State {
   bool has_config = false;
   std::string config_text;
   Json config;
+  std::optional<io::File> config_file;  // opened before it was read, to notice that it changed
   bool has_generation_config = false;
   std::string generation_config_text;
   GenerationConfig generation_config;
@@ -192,6 +189,8 @@ struct ModelFolder::State {
     for (const std::string_view name : kTokenizerFiles)
       if (paths.has(name)) tokenizer_files.emplace_back(name);
     if (paths.has(kConfig)) {
+      OLLM_TRY(const std::filesystem::path config_path, paths.resolve(kConfig));
+      OLLM_TRY(config_file, io::File::open(config_path, io::Access::buffered, *calls));
       OLLM_TRY(config_text, read_text_file(paths, kConfig, JsonLimits().size_bytes, *calls));
       OLLM_TRY(config, parse_json(config_text, (paths.path() / kConfig).native()));
       if (!config.is_object())
@@ -277,12 +276,14 @@ const io::File& ModelFolder::file(std::uint32_t index) const {
 }
 
 Result<void> ModelFolder::check_unchanged() const {
+  if (state_->config_file) OLLM_TRY_VOID(state_->config_file->check_unchanged());
   for (const io::File& file : state_->files) OLLM_TRY_VOID(file.check_unchanged());
   return {};
 }
 
 Result<std::string> ModelFolder::read_text(std::string_view name) const {
-  const std::uint64_t limit_bytes = name == "tokenizer.json" ? kTokenizerBytes : kTextBytes;
+  const std::uint64_t limit_bytes =
+      name == "tokenizer.json" ? ModelFolderLimits::kTokenizerBytes : ModelFolderLimits::kTextBytes;
   return read_text_file(state_->paths, name, limit_bytes, *state_->calls);
 }
 

@@ -20,6 +20,11 @@
 
 namespace ollm::checkpoint {
 
+struct ModelFolderLimits {
+  static constexpr std::uint64_t kTokenizerBytes = 256u << 20;  // the largest published: some 35 MB
+  static constexpr std::uint64_t kTextBytes = 64u << 20;        // of any other text file
+};
+
 /// An opened model folder. Constant once opened; any number of threads may read it. Copies share.
 ///
 /// Files are reached by plain names only, and links may not lead out: of the folder itself, or,
@@ -64,7 +69,7 @@ class ModelFolder {
   const TensorIndex& tensors() const;
   /// The opened file of `TensorInfo::file`, for buffered reads; `reopen` it for direct ones.
   const io::File& file(std::uint32_t index) const;
-  /// That all files of weights are still those whose headers were read.
+  /// That config.json and all files of weights are still those that were read.
   /// Errors: corrupt, io (File::check_unchanged).
   Result<void> check_unchanged() const;
 

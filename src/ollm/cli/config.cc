@@ -1,10 +1,15 @@
-// ollm config show: every setting with its value and where it came from.
+// ollm config show | limits: every setting with its value and where it came from; every limit.
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "ollm/cli/command.h"
+#include "ollm/cli/input.h"
+#include "ollm/cli/json_line.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
 
@@ -23,10 +28,18 @@ class ConfigCommand {
         false);
     show_->add_flag("--origin", origin_, "Say where each value came from");
     show_->add_flag("--json", json_, "Print one JSON object, origins included");
+    limits_ = app.add_subcommand("limits", "Print every limit that is held")->allow_extras();
+    limits_->add_flag("--json", json_, "Print one JSON object");
     app.require_subcommand(1);
   }
 
   Outcome run() {
+    if (limits_->parsed()) return limits();
+    return show();
+  }
+
+ private:
+  Outcome show() {
     OLLM_TRY(const Settings settings, flags_->load());
     const std::string text = settings_json(settings);
     if (json_) {
@@ -48,7 +61,28 @@ class ConfigCommand {
     return 0;
   }
 
- private:
+  // Those of the library, and the command line's own.
+  Outcome limits() const {
+    std::vector<Limit> all(ollm::limits().begin(), ollm::limits().end());
+    all.push_back({"input", "bytes", kMaxInputBytes, "of standard input and of --file"});
+    all.push_back({"input", "json_line_depth", kJsonDepthMax, "of a line of --jsonl, --ids-file"});
+    if (!json_) {
+      for (const Limit& limit : all) {
+        const std::string line =
+            fmt::format("{:<32} {:>14}  {}", fmt::format("{}.{}", limit.area, limit.name),
+                        limit.value, limit.what);
+        std::printf("%s\n", line.c_str());
+      }
+      return 0;
+    }
+    Json out = Json::object();
+    for (const Limit& limit : all)
+      out[std::string(limit.area)][std::string(limit.name)] = {{"value", limit.value},
+                                                               {"what", limit.what}};
+    std::printf("%s\n", out.dump(2).c_str());
+    return 0;
+  }
+
   static std::string origin_of(const Settings& settings, const std::string& field) {
     const plan::FieldOrigin& origin = settings.origin(field);
     std::string text(to_string(origin.origin));
@@ -56,7 +90,7 @@ class ConfigCommand {
     return text;
   }
 
-  CLI::App* show_ = nullptr;
+  CLI::App *show_ = nullptr, *limits_ = nullptr;
   std::unique_ptr<SettingsFlags> flags_;
   bool origin_ = false, json_ = false;
 };
@@ -68,7 +102,8 @@ std::function<Outcome()> set_up(CLI::App& app) {
 
 }  // namespace
 
-const Command kConfig{
-    .name = "config", .summary = "Show settings and where they come from", .set_up = set_up};
+const Command kConfig{.name = "config",
+                      .summary = "Show settings, where they come from, and limits",
+                      .set_up = set_up};
 
 }  // namespace ollm::cli

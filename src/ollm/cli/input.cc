@@ -14,15 +14,13 @@
 namespace ollm::cli {
 namespace {
 
-constexpr std::size_t kTextBytesMax = std::size_t{1} << 30;
-
 Result<std::string> read_stream(std::FILE* stream, const std::string& name) {
   std::string text;
   char piece[1 << 16];
   for (;;) {
     const std::size_t got = std::fread(piece, 1, sizeof piece, stream);
     text.append(piece, got);
-    if (text.size() > kTextBytesMax)
+    if (text.size() > kMaxInputBytes)
       return fail(ErrorKind::unsupported, fmt::format("{}: longer than 1 GiB", name));
     if (got < sizeof piece) break;
   }
@@ -79,6 +77,15 @@ Result<std::string> read_text_file(const std::filesystem::path& path) {
   }
   Result<std::string> text = read_stream(stream, path.string());
   std::fclose(stream);
+  return text;
+}
+
+Result<Text> open_text_to_run(const Settings& settings,
+                              const std::vector<std::string>& allow_config_keys) {
+  Result<Text> text = Text::open(settings);
+  if (text.ok()) return text;
+  OLLM_TRY(const Plan plan, make_plan(settings, {}, allow_config_keys));
+  if (!plan.runtime_plan().is_executable()) OLLM_TRY_VOID(plan.check());
   return text;
 }
 

@@ -1,6 +1,7 @@
 // What commands read from outside: standard input, files, lists of token ids.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -10,11 +11,19 @@
 
 namespace ollm::cli {
 
-/// All of standard input. Errors: io; unsupported above 1 GiB.
+/// Of standard input and of one text file.
+inline constexpr std::size_t kMaxInputBytes = std::size_t{1} << 30;
+
+/// All of standard input. Errors: io; unsupported above kMaxInputBytes.
 Result<std::string> read_stdin();
 
-/// A text file, whole. Errors: not_found, io; unsupported above 1 GiB.
+/// A text file, whole. Errors: not_found, io; unsupported above kMaxInputBytes.
 Result<std::string> read_text_file(const std::filesystem::path& path);
+
+/// Text::open for a command that goes on to run the model: where the tokenizer cannot be had and
+/// the model cannot run either, the error is the plan's, which tells more.
+Result<Text> open_text_to_run(const Settings& settings,
+                              const std::vector<std::string>& allow_config_keys);
 
 /// "1,2,3" as ids; spaces around commas are fine.
 /// Errors: invalid_argument for what is no number, an empty list, or above 2^31.

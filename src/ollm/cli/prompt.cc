@@ -71,7 +71,7 @@ class PromptCommand {
     std::optional<Text> text;
     std::size_t prompt_tokens = prompt.ids.size();
     if (prompt.ids.empty()) {
-      Result<Text> opened = Text::open(settings);
+      Result<Text> opened = open_text_to_run(settings, allowed_keys_);
       if (opened.ok()) {
         text = std::move(opened).value();
         OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, options.chat_template));
@@ -226,7 +226,7 @@ class PromptCommand {
       return std::move(made).error();
     }
     if (json_) {
-      print_json(*made, runtime, plan);
+      print_json(*made, runtime);
     } else {
       std::printf("%s\n", streams ? "" : made->text.c_str());
     }
@@ -235,14 +235,14 @@ class PromptCommand {
     return made->finish_reason == FinishReason::cancelled ? kExitInterrupted : 0;
   }
 
-  static void print_json(const Generation& made, const Runtime& runtime, const Plan& plan) {
+  static void print_json(const Generation& made, const Runtime& runtime) {
     const Json out = {{"text", made.text},
                       {"ids", made.ids},
                       {"prompt_tokens", made.report.prompt_tokens},
                       {"cached_tokens", made.report.cached_tokens},
                       {"finish_reason", to_string(made.finish_reason)},
                       {"runtime_plan", Json::parse(runtime.runtime_plan_json())},
-                      {"execution_plan", Json::parse(plan.execution_plan_json())},
+                      {"execution_plan", Json::parse(runtime.execution_plan_json())},
                       {"report", Json::parse(made.report.json())}};
     std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
   }

@@ -99,7 +99,7 @@ class ScoreCommand {
     if (file_->count() > 0) {
       OLLM_TRY(text, read_text_file(file_path_));
     }
-    OLLM_TRY(opened, Text::open(settings));
+    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_));
     OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
     return std::vector<ScoreRow>{{"0", std::move(ids)}};
   }

@@ -18,11 +18,10 @@ using checkpoint::IntegerRange;
 using checkpoint::Json;
 using checkpoint::NumberRange;
 
-// Far above any published model, far below what could overflow a product of three of them.
-constexpr std::int64_t kMaxDimension = std::int64_t{1} << 24;
-constexpr std::int64_t kMaxLayers = 10'000;
-constexpr std::int64_t kMaxHeads = 65'536;
-constexpr std::int64_t kMaxPositions = std::int64_t{1} << 31;
+constexpr std::int64_t kMaxDimension = ModelConfigLimits::kDimension;
+constexpr std::int64_t kMaxLayers = ModelConfigLimits::kLayers;
+constexpr std::int64_t kMaxHeads = ModelConfigLimits::kHeads;
+constexpr std::int64_t kMaxPositions = ModelConfigLimits::kPositions;
 
 // Keys that change nothing of what is computed here: training, bookkeeping, caches, or what the
 // tensors themselves say (dtype).

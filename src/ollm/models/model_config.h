@@ -15,6 +15,14 @@
 
 namespace ollm::models {
 
+/// Far above any published model, far below what could overflow a product of three of them.
+struct ModelConfigLimits {
+  static constexpr std::int64_t kDimension = std::int64_t{1} << 24;  // of any size
+  static constexpr std::int64_t kLayers = 10'000;
+  static constexpr std::int64_t kHeads = 65'536;
+  static constexpr std::int64_t kPositions = std::int64_t{1} << 31;
+};
+
 enum class RotaryType { default_, linear, llama3, yarn };
 
 /// config.json: rope_theta and rope_scaling (Transformers 4) or rope_parameters (5).

@@ -103,6 +103,36 @@ Result<std::optional<std::string>> read_ref(const std::filesystem::path& reposit
   return std::optional<std::string>(std::move(text));
 }
 
+// The id of a repository from the name of its folder, "models--org--name"; empty where it is none.
+std::string repository_of_folder(std::string_view folder) {
+  constexpr std::string_view kPrefix = "models--";
+  if (!folder.starts_with(kPrefix)) return {};
+  folder.remove_prefix(kPrefix.size());
+  const std::size_t dashes = folder.find("--");
+  const std::string id =
+      dashes == std::string_view::npos
+          ? std::string(folder)
+          : fmt::format("{}/{}", folder.substr(0, dashes), folder.substr(dashes + 2));
+  return is_repository_id(id) ? id : std::string();
+}
+
+// The names in a folder, sorted; none where it is not there.
+Result<std::vector<std::string>> sorted_names(const std::filesystem::path& dir,
+                                              io::SystemCalls& calls) {
+  std::vector<std::string> names;
+  if (calls.list(dir.c_str(), kMaxCachedNames, &names) != 0) {
+    const int error = errno;
+    if (is_missing(error)) return std::vector<std::string>();
+    if (error == EOVERFLOW) {
+      return fail(ErrorKind::unsupported,
+                  fmt::format("{}: more than {} entries", dir.string(), kMaxCachedNames));
+    }
+    return fail(ErrorKind::io, fmt::format("{}: {}", dir.string(), io::describe_errno(error)));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 }  // namespace
 
 std::optional<std::filesystem::path> hub_cache_folder(const Environment& environment) {
@@ -164,6 +194,26 @@ Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& ca
   if (*real_snapshot != snapshots / commit)
     return leads_outside(snapshot, *real_snapshot, snapshots);
   return std::optional<HubSnapshot>(HubSnapshot{snapshot, std::move(commit)});
+}
+
+Result<std::vector<std::string>> list_cached(const std::filesystem::path& cache,
+                                             io::SystemCalls& calls) {
+  std::vector<std::string> out;
+  OLLM_TRY(const auto folders, sorted_names(cache, calls));
+  for (const std::string& folder : folders) {
+    const std::string id = repository_of_folder(folder);
+    if (id.empty()) continue;
+    const std::string reference =
+        id.find('/') == std::string::npos ? fmt::format("hf://{}", id) : id;
+    OLLM_TRY(const auto refs, sorted_names(cache / folder / "refs", calls));
+    for (const std::string& ref : refs) {
+      const auto snapshot = find_snapshot(cache, id, ref, calls);
+      if (snapshot.ok() && !*snapshot) continue;
+      out.push_back(ref == "main" ? reference : fmt::format("{}@{}", reference, ref));
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 }  // namespace ollm::plan

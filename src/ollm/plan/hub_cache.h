@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ollm/base/result.h"
 #include "ollm/plan/environment.h"
@@ -35,5 +36,15 @@ Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& ca
                                                  std::string_view repo_id,
                                                  const std::optional<std::string>& revision,
                                                  io::SystemCalls& calls);
+
+/// References of what the cache holds, sorted: "org/name" where it has main, "org/name@v1" for its
+/// other branches and tags, "hf://name" where there is no organisation. A ref whose snapshot is not
+/// there is left out; one that is broken is not, so that its model can say so. Empty where there
+/// is no cache.
+/// Errors: io; unsupported above kMaxCachedNames entries of one folder.
+Result<std::vector<std::string>> list_cached(const std::filesystem::path& cache,
+                                             io::SystemCalls& calls);
+
+inline constexpr std::size_t kMaxCachedNames = 10'000;
 
 }  // namespace ollm::plan

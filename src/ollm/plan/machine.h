@@ -10,20 +10,22 @@
 
 #include "ollm/backend/options.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/cgroup.h"
 #include "ollm/plan/profile.h"
 
 namespace ollm::plan {
 
 struct Machine {
-  std::string cpu_model;                 // "AMD EPYC"
-  std::size_t cores = 1;                 // that this process may use: affinity and cgroup quota
-  std::uint64_t total_bytes = 0;         // of memory
-  std::uint64_t available_bytes = 0;     // what it leaves now, a cgroup's limit included
-  std::uint64_t cgroup_limit_bytes = 0;  // 0 where there is none
-  std::vector<backend::Isa> isas;        // slowest first
-  bool io_uring = false;                 // whether this process may use it
-  bool huge_pages = false;               // whether memory may come in pages of 2 MiB
-  std::optional<Profile> profile;        // what was measured of it, if anything
+  std::string cpu_model;              // "AMD EPYC"
+  std::size_t cores = 1;              // that this process may use: affinity and cgroup quota
+  std::size_t affinity_cores = 1;     // of those alone that it may be put on
+  std::uint64_t total_bytes = 0;      // of memory
+  std::uint64_t available_bytes = 0;  // what it leaves now, a cgroup's limit included
+  CgroupLimits cgroup;
+  std::vector<backend::Isa> isas;  // slowest first
+  bool io_uring = false;           // whether this process may use it
+  bool huge_pages = false;         // whether memory may come in pages of 2 MiB
+  std::optional<Profile> profile;  // what was measured of it, if anything
 
   /// Reads /proc and the cgroup files, v1 and v2; what cannot be read is left at its default. The
   /// profile is left out: which folder it lies in is the environment's.
@@ -32,15 +34,5 @@ struct Machine {
 
 /// A field of /proc/meminfo in bytes; 0 where it is not there.
 std::uint64_t meminfo_bytes(std::string_view meminfo, std::string_view field);
-
-/// A limit as cgroup files write it: "max" (v2) and anything above 2^60 (v1) is 0, none.
-std::uint64_t cgroup_bytes(std::string_view text);
-
-/// Cores of a quota: "max 100000" (v2) is 0, none; "150000 100000" is 2, rounded up.
-std::size_t cgroup_cores(std::string_view cpu_max);
-
-/// The path of this process in a hierarchy, from the text of /proc/self/cgroup: `controller` is
-/// "memory" or "cpu" for v1, "" for v2. Empty where it is not there.
-std::string cgroup_path(std::string_view proc_self_cgroup, std::string_view controller);
 
 }  // namespace ollm::plan

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "ollm/io/rooted_system_calls.h"
+#include "ollm/io/temporary_folder.h"
+
 namespace ollm::plan {
 namespace {
 
@@ -13,24 +18,21 @@ TEST(Machine, ReadsMeminfo) {
   EXPECT_EQ(meminfo_bytes("", "MemTotal"), 0u);
 }
 
-TEST(Machine, ReadsCgroupLimitsOfBothVersions) {
-  EXPECT_EQ(cgroup_bytes("max\n"), 0u);
-  EXPECT_EQ(cgroup_bytes("9223372036854771712\n"), 0u);  // v1's way to say none
-  EXPECT_EQ(cgroup_bytes("268435456\n"), 268435456u);
-  EXPECT_EQ(cgroup_bytes(""), 0u);
-  EXPECT_EQ(cgroup_cores("max 100000\n"), 0u);
-  EXPECT_EQ(cgroup_cores("-1 100000\n"), 0u);
-  EXPECT_EQ(cgroup_cores("150000 100000\n"), 2u);
-  EXPECT_EQ(cgroup_cores("50000 100000"), 1u);
-}
-
-TEST(Machine, FindsItsGroup) {
-  const char* v1 = "5:cpu,cpuacct:/jobs/a\n4:memory:/jobs/b\n0::/unified\n";
-  EXPECT_EQ(cgroup_path(v1, "memory"), "/jobs/b");
-  EXPECT_EQ(cgroup_path(v1, "cpu"), "/jobs/a");
-  EXPECT_EQ(cgroup_path(v1, "cpuacct"), "/jobs/a");
-  EXPECT_EQ(cgroup_path(v1, ""), "/unified");
-  EXPECT_EQ(cgroup_path("0::/\n", "memory"), "");
+// A made-up machine: what its control groups leave is what there is.
+TEST(Machine, IsHeldToItsControlGroups) {
+  const io::TemporaryFolder folder;
+  folder.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n");
+  folder.write("proc/cpuinfo", "processor : 0\nmodel name : A Processor\n");
+  folder.write("proc/self/cgroup", "0::/x\n");
+  folder.write("sys/fs/cgroup/x/memory.max", "1048576000\n");
+  folder.write("sys/fs/cgroup/x/memory.current", "48576000\n");
+  folder.write("sys/fs/cgroup/x/cpu.max", "100000 100000\n");
+  io::RootedSystemCalls calls(std::filesystem::canonical(folder.path()).string());
+  const Machine machine = Machine::detect(calls);
+  EXPECT_EQ(machine.cpu_model, "A Processor");
+  EXPECT_EQ(machine.cores, 1u);
+  EXPECT_EQ(machine.total_bytes, 1'048'576'000u);
+  EXPECT_EQ(machine.available_bytes, 1'000'000'000u);
 }
 
 TEST(Machine, DetectsThisOne) {

@@ -30,23 +30,12 @@ std::size_t sequence_length(std::string_view text) {
   return length;
 }
 
-// JSON is UTF-8, paths need not be; the library's dump() would throw.
-std::string utf8(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    out += length == 0 ? std::string_view("\uFFFD") : text.substr(0, length);
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return out;
-}
-
-Json text(const std::string& value) { return utf8(value); }
+Json text(const std::string& value) { return json_text(value); }
 Json text(const std::optional<std::string>& value) {
-  return value ? Json(utf8(*value)) : Json(nullptr);
+  return value ? Json(json_text(*value)) : Json(nullptr);
 }
 Json text(const std::optional<std::filesystem::path>& value) {
-  return value ? Json(utf8(value->string())) : Json(nullptr);
+  return value ? Json(json_text(value->string())) : Json(nullptr);
 }
 
 template <typename Enum>
@@ -64,21 +53,15 @@ Json wire(const std::vector<Enum>& values) {
   return out;
 }
 
-Json details_json(const Details& details) {
-  Json out = Json::object();
-  for (const auto& [key, value] : details) out[utf8(key)] = utf8(value);
-  return out;
-}
-
 struct ToJson {
   Json operator()(std::monostate) const { return nullptr; }
   Json operator()(bool value) const { return value; }
   Json operator()(std::int64_t value) const { return value; }
   Json operator()(double value) const { return value; }
-  Json operator()(const std::string& value) const { return utf8(value); }
+  Json operator()(const std::string& value) const { return json_text(value); }
   Json operator()(const std::vector<std::string>& values) const {
     Json out = Json::array();
-    for (const std::string& value : values) out.push_back(utf8(value));
+    for (const std::string& value : values) out.push_back(json_text(value));
     return out;
   }
 };
@@ -94,6 +77,23 @@ Json section_json(const Settings& settings, std::string_view section) {
 }
 
 }  // namespace
+
+// JSON is UTF-8, paths need not be; the library's dump() would throw.
+std::string json_text(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    out += length == 0 ? std::string_view("\uFFFD") : text.substr(0, length);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return out;
+}
+
+Json details_json(const Details& details) {
+  Json out = Json::object();
+  for (const auto& [key, value] : details) out[json_text(key)] = json_text(value);
+  return out;
+}
 
 Json as_dict(const RuntimePlan& plan) {
   Json out = Json::object();

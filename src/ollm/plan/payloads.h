@@ -3,7 +3,10 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
 
+#include "ollm/plan/details.h"
 #include "ollm/plan/environment.h"
 #include "ollm/plan/resolved_model.h"
 #include "ollm/plan/runtime_plan.h"
@@ -14,6 +17,10 @@ namespace ollm::plan {
 /// The 16 keys of a runtime plan (docs/formats/runtime_plan.schema.json). Text that is not UTF-8
 /// (paths) has its bad bytes replaced, here and below.
 nlohmann::ordered_json as_dict(const RuntimePlan& plan);
+
+/// A text as JSON takes it: bytes that are not UTF-8 are replaced.
+std::string json_text(std::string_view text);
+nlohmann::ordered_json details_json(const Details& details);
 
 /// docs/formats/resolved_model.schema.json
 nlohmann::ordered_json resolved_model_payload(const ResolvedModel& model);

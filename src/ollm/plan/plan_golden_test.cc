@@ -178,6 +178,37 @@ const Scenario kScenarios[] = {
        config["num_experts"] = 4;
        world.model("work/tiny", config, tiny_tensors());
      }},
+    {"inspect_causal_lm_with_vision_config", "./tiny",
+     [](World& world) {
+       Json config = tiny_config("some", "SomeForCausalLM");
+       config["vision_config"] = Json::object();
+       world.model("work/tiny", config, tiny_tensors());
+     }},
+    {"inspect_image_text_to_text_by_processor", "./tiny",
+     [](World& world) {
+       tiny_bare(world, "some", "SomeForConditionalGeneration");
+       world.write("work/tiny/processor_config.json", "{}");
+     }},
+    {"inspect_image_text_to_text_by_image_and_audio", "./tiny",
+     [](World& world) {
+       tiny_bare(world, "some", "SomeForConditionalGeneration",
+                 {{"vision_config", Json::object()}, {"audio_config", Json::object()}});
+     }},
+    {"inspect_encoder_decoder", "./tiny",
+     [](World& world) {
+       tiny_bare(world, "marian", "MarianMTModel", {{"is_encoder_decoder", true}});
+     }},
+    {"inspect_no_config", "./tiny",
+     [](World& world) { world.write("work/tiny/model.safetensors", ""); }},
+    {"select_explicit_generic_cannot", "./tiny",
+     [](World& world) {
+       tiny_bare(world, "gpt2", "GPT2LMHeadModel");
+       world.config().backend = "native-generic";
+     }},
+    {"select_generic_of_unknown_type", "./tiny",
+     [](World& world) {
+       world.model("work/tiny", tiny_config("mystery", "MysteryForCausalLM"), tiny_tensors());
+     }},
     {"inspect_known_to_differ", "./tiny",
      [](World& world) {
        world.model("work/tiny", tiny_config("gemma", "GemmaForCausalLM"), tiny_tensors());

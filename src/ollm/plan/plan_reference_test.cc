@@ -9,7 +9,9 @@
 #include <cerrno>
 
 #include "ollm/io/faulty_system_calls.h"
+#include "ollm/plan/plan_run.h"
 #include "ollm/plan/plan_world.h"
+#include "ollm/plan/sparse_model.h"
 #include "tests/test_data.h"
 
 namespace ollm::plan {
@@ -56,6 +58,28 @@ TEST(PlanReference, ReadsHeadersAlone) {
   EXPECT_GT(calls.bytes_read(), 0u);
   EXPECT_LT(calls.bytes_read(), 64u << 10);
   EXPECT_EQ(calls.bytes_written(), 0u);
+}
+
+TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
+  World world;
+  const std::uint64_t headers = write_sparse_llama(world.root() / "work/large", SparseShape{});
+  RunInputs inputs;
+  inputs.settings.runtime = world.config();
+  inputs.settings.runtime.model_reference = "./large";
+  inputs.environment = world.environment();
+  inputs.machine.total_bytes = inputs.machine.available_bytes = std::uint64_t{24} << 30;
+  inputs.machine.isas = {backend::Isa::scalar};
+  io::FaultySystemCalls calls;
+  {
+    const auto planned = plan_run(inputs, calls);
+    ASSERT_TRUE(planned.ok()) << planned.error().message;
+    ASSERT_TRUE(planned->runtime().is_executable()) << planned->runtime().reason;
+    ASSERT_TRUE(planned->execution.has_value());
+    EXPECT_EQ(planned->folder()->tensors().tensors().size(), 3u + 80 * 9);
+  }
+  EXPECT_GE(calls.bytes_read(), headers);
+  EXPECT_LT(calls.bytes_read(), headers + (1u << 20));
+  EXPECT_EQ(calls.open_files(), 0u);
 }
 
 TEST(PlanReference, ADiskThatFailsAtAnyCallGivesAPlanOrAnError) {

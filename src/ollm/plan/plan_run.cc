@@ -56,10 +56,40 @@ std::uint64_t tokenizer_bytes(const checkpoint::ModelFolder& folder, io::SystemC
   return calls.stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
-Result<ExecutionPlan> choose_for(const PlannedRun& plan) {
+Result<ExecutionPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
   const ExecutionInputs& inputs = plan.inputs;
-  return choose(*plan.composition(), plan.folder()->tensors(), inputs.text, inputs.storage,
-                inputs.machine, inputs.wishes, inputs.workload);
+  return choose(composition, plan.folder()->tensors(), inputs.text, inputs.storage, inputs.machine,
+                inputs.wishes, inputs.workload);
+}
+
+SelectorMachine selector_machine(const Machine& machine) {
+  SelectorMachine out;
+  out.host_memory_bytes = machine.total_bytes;
+  return out;
+}
+
+// The selection's choices come first: they were made first.
+void put_first(ExecutionPlan& execution, const Selection& selection, const KvSelection& kv) {
+  std::vector<Decision> decisions = selection.decisions;
+  for (const Decision& decision : kv.decisions) decisions.push_back(decision);
+  for (Decision& decision : execution.decisions) decisions.push_back(std::move(decision));
+  execution.decisions = std::move(decisions);
+}
+
+Result<void> check_fits(const ExecutionPlan& execution) {
+  if (execution.fits) return {};
+  std::string message = fmt::format(
+      "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
+      format_bytes(execution.budget_bytes), execution.minimum_bytes >> 20,
+      execution.minimum_bytes >> 20);
+  for (const memory::LedgerLine& line : execution.memory.lines()) {
+    message += fmt::format("\n  {:<14} {:>12}  {}", line.owner, format_bytes(line.bytes),
+                           to_string(line.phase));
+  }
+  const std::uint64_t kv = kv::block_bytes(execution.kv) * execution.kv.max_blocks;
+  message += fmt::format("\n  --context would lower kv ({} for {} tokens)", format_bytes(kv),
+                         execution.context_tokens);
+  return fail(ErrorKind::out_of_budget, message);
 }
 
 }  // namespace
@@ -67,7 +97,7 @@ Result<ExecutionPlan> choose_for(const PlannedRun& plan) {
 Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
   PlannedRun other = run;
   other.inputs.wishes.memory_bytes = memory_bytes;
-  return choose_for(other);
+  return choose_for(other, *other.composition());
 }
 
 const checkpoint::ModelFolder* PlannedRun::folder() const {
@@ -85,11 +115,11 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   PlannedRun plan;
   plan.config = config;
   plan.environment = inputs.environment;
-  SelectorMachine machine;
-  machine.host_memory_bytes = inputs.machine.total_bytes;
+  plan.allow_config_keys = inputs.allow_config_keys;
   SelectOptions options;
   options.allow_config_keys = inputs.allow_config_keys;
-  OLLM_TRY(plan.reference, plan_reference(config, inputs.environment, machine, options, calls));
+  OLLM_TRY(plan.reference, plan_reference(config, inputs.environment,
+                                          selector_machine(inputs.machine), options, calls));
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
     return plan;
 
@@ -98,12 +128,8 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
                  inputs.machine,
                  wishes,
                  inputs.workload};
-  OLLM_TRY(ExecutionPlan execution, choose_for(plan));
-  // The selection's choices come first: they were made first.
-  std::vector<Decision> decisions = plan.reference.selection.decisions;
-  for (const Decision& decision : plan.reference.kv.decisions) decisions.push_back(decision);
-  for (Decision& decision : execution.decisions) decisions.push_back(std::move(decision));
-  execution.decisions = std::move(decisions);
+  OLLM_TRY(ExecutionPlan execution, choose_for(plan, *plan.composition()));
+  put_first(execution, plan.reference.selection, plan.reference.kv);
 
   PassConditions conditions;
   conditions.prompt_tokens = execution.workload.prompt_tokens;
@@ -120,24 +146,31 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   return plan;
 }
 
+Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
+                                  const Error& error) {
+  SelectOptions options;
+  options.allow_config_keys = failed.allow_config_keys;
+  FallbackRun out;
+  OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
+                                    options, type, error));
+  // Disk KV is gone with the provider, so the strategy is chosen again.
+  OLLM_TRY(const KvSelection kv,
+           select_kv(out.selection.plan, failed.config, selector_machine(failed.inputs.machine)));
+  out.selection.plan = with_selection(std::move(out.selection.plan), kv);
+  out.selection.decisions.insert(
+      out.selection.decisions.begin(),
+      Decision{"backend", std::string(kNativeGeneric), out.selection.plan.reason});
+  OLLM_TRY(out.execution, choose_for(failed, *out.selection.composition));
+  put_first(out.execution, out.selection, kv);
+  OLLM_TRY_VOID(check_fits(out.execution));
+  return out;
+}
+
 Result<void> check_can_run(const PlannedRun& plan) {
   if (plan.reference.selection.refusal) return *plan.reference.selection.refusal;
   if (!plan.runtime().is_executable() || !plan.execution)
     return fail(ErrorKind::unsupported, plan.runtime().reason);
-  const ExecutionPlan& execution = *plan.execution;
-  if (execution.fits) return {};
-  std::string message = fmt::format(
-      "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
-      format_bytes(execution.budget_bytes), execution.minimum_bytes >> 20,
-      execution.minimum_bytes >> 20);
-  for (const memory::LedgerLine& line : execution.memory.lines()) {
-    message += fmt::format("\n  {:<14} {:>12}  {}", line.owner, format_bytes(line.bytes),
-                           to_string(line.phase));
-  }
-  const std::uint64_t kv = kv::block_bytes(execution.kv) * execution.kv.max_blocks;
-  message += fmt::format("\n  --context would lower kv ({} for {} tokens)", format_bytes(kv),
-                         execution.context_tokens);
-  return fail(ErrorKind::out_of_budget, message);
+  return check_fits(*plan.execution);
 }
 
 nlohmann::ordered_json plan_payload(const PlannedRun& plan) {

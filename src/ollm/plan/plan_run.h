@@ -31,6 +31,7 @@ struct ExecutionInputs {
 struct PlannedRun {
   RuntimeConfig config;  // as asked for
   Environment environment;
+  std::vector<std::string> allow_config_keys;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
   std::optional<ExecutionPlan> execution;
@@ -57,6 +58,18 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls = io
 /// The execution plan of the same run with another budget; there must be one.
 /// Errors: those of choose.
 Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes);
+
+/// What runs instead, after a provider could not be applied to what was loaded.
+struct FallbackRun {
+  Selection selection;      // state fallback, and the generic composition
+  ExecutionPlan execution;  // for that composition, from the same inputs
+};
+
+/// The generic backend's turn after a failure at apply time.
+/// Errors: why it cannot take over, with `error` in it: as fall_back, select_kv and choose;
+/// out_of_budget.
+Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
+                                  const Error& error);
 
 /// Whether the plan can run. Errors: why not: not_found, unsupported, corrupt; out_of_budget with
 /// the ledger, the smallest budget that would do, and what would lower it.

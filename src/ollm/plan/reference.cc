@@ -13,8 +13,6 @@ namespace {
 using plan::lower;
 using plan::trimmed;
 
-constexpr std::size_t kMaxBytes = 4096;  // PATH_MAX of Linux
-
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // "C:\models" and "C:/models": a path, though it has the form of a scheme.
@@ -91,10 +89,10 @@ Result<ModelReference> parse_reference(std::string_view text, const Environment&
                                        io::SystemCalls& calls) {
   const std::string_view trim = trimmed(text);
   if (trim.empty()) return fail(ErrorKind::invalid_argument, "the model reference is blank");
-  if (trim.size() > kMaxBytes) {
+  if (trim.size() > kMaxReferenceBytes) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("the model reference has {} bytes; at most {} are taken", trim.size(),
-                            kMaxBytes));
+                            kMaxReferenceBytes));
   }
   // It goes into messages, paths and JSON; none of them wants a line break or a NUL.
   if (std::any_of(trim.begin(), trim.end(),

@@ -2,6 +2,7 @@
 // Leaves to others: what is found under the name (resolve.h).
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -37,10 +38,13 @@ namespace plan {
 
 struct Environment;
 
+/// Of a reference: PATH_MAX of Linux.
+inline constexpr std::size_t kMaxReferenceBytes = 4096;
+
 /// Parses a reference (spec/runtime-plan.md §3). Without a scheme, what looks like a path or names
 /// a folder in the working directory is a path. No scheme is refused: unknown ones resolve to
 /// nothing later.
-/// Errors: invalid_argument for a text that is blank, longer than 4096 bytes or has control
+/// Errors: invalid_argument for a text that is blank, longer than kMaxReferenceBytes or has control
 /// characters, for an empty scheme or path, and for an `@` without name or revision.
 Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
                                        io::SystemCalls& calls);

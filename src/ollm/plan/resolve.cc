@@ -12,8 +12,6 @@
 namespace ollm::plan {
 namespace {
 
-constexpr std::size_t kMaxFolders = 10'000;
-
 // Whether a name stays below the folder that it is put behind.
 bool stays_below(std::string_view name) {
   std::size_t begin = 0;
@@ -189,15 +187,30 @@ Resolution resolve(const ModelReference& reference, const ResolveOptions& option
   return Lookup(reference, options, calls).by_rules();
 }
 
+std::string where_it_was_looked_for(const Resolution& resolution) {
+  std::string out;
+  const ResolvedModel& model = resolution.model;
+  if (const std::string_view nearest = nearest_alias(model.reference.identifier);
+      model.catalog_entry == nullptr && !nearest.empty())
+    out += fmt::format("; did you mean {}?", nearest);
+  std::string_view before = "; looked in ";
+  for (const auto& place : resolution.looked_in) {
+    out += before;
+    out += place.string();
+    before = ", ";
+  }
+  return out;
+}
+
 Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& models_dir,
                                                    io::SystemCalls& calls) {
   std::vector<std::string> names;
-  if (calls.list(models_dir.c_str(), kMaxFolders, &names) != 0) {
+  if (calls.list(models_dir.c_str(), kMaxModelFolders, &names) != 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return std::vector<ModelReference>();
     if (error == EOVERFLOW) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries", models_dir.string(), kMaxFolders));
+                  fmt::format("{}: more than {} entries", models_dir.string(), kMaxModelFolders));
     }
     return fail(ErrorKind::io,
                 fmt::format("{}: {}", models_dir.string(), io::describe_errno(error)));

@@ -41,9 +41,14 @@ ResolveOptions resolve_options(std::string_view models_dir, const Environment& e
 Resolution resolve(const ModelReference& reference, const ResolveOptions& options,
                    io::SystemCalls& calls = io::posix());
 
+/// For messages about a model that is not there: "; did you mean llama3-1B-chat?; looked in A, B".
+std::string where_it_was_looked_for(const Resolution& resolution);
+
+inline constexpr std::size_t kMaxModelFolders = 10'000;
+
 /// The folders of `models_dir` as references by path, sorted by name, hidden ones left out; empty
 /// where there is none.
-/// Errors: io; unsupported above 10000 entries.
+/// Errors: io; unsupported above kMaxModelFolders entries.
 Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& models_dir,
                                                    io::SystemCalls& calls = io::posix());
 

@@ -157,12 +157,7 @@ class Selector {
     if (entry != nullptr && (provider == nullptr || built_family(*provider) != nullptr))
       out.plan.support_level = model.capabilities.support_level;
     // The plan has no paths that a person did not ask for; the error says where was looked.
-    if (const std::string_view nearest = nearest_alias(model.reference.identifier);
-        entry == nullptr && !nearest.empty())
-      error.message += fmt::format("; did you mean {}?", nearest);
-    std::vector<std::string> places;
-    for (const auto& place : resolution_.looked_in) places.push_back(place.string());
-    if (!places.empty()) error.message += fmt::format("; looked in {}", fmt::join(places, ", "));
+    error.message += where_it_was_looked_for(resolution_);
     out.refusal = std::move(error);
     return out;
   }

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kDefaultFile = "ollm.toml";
 constexpr std::string_view kFileVariable = "OLLM_CONFIG_FILE";
-constexpr std::uint64_t kMaxFileBytes = 1u << 20;
 constexpr std::size_t kMaxShownProblems = 100;
 constexpr std::int64_t kDefaultWindowTokens = 256;  // spec/kv-cache.md §1
 constexpr std::string_view kSlidingWindow = "sliding-window-ring-buffer";
@@ -133,7 +132,7 @@ Layer read_file(const SettingsSources& sources, std::optional<std::filesystem::p
     return layer;
   }
   const std::filesystem::path path = absolute_path(file.name, sources.environment);
-  auto text = io::read_whole_file(path, kMaxFileBytes);
+  auto text = io::read_whole_file(path, SettingsLimits::kFileBytes);
   if (!text.ok()) {
     if (!file.asked_for && text.error().kind == ErrorKind::not_found) return layer;
     layer.problems.push_back({file.name, text.error().message});

@@ -3,6 +3,8 @@
 // Leaves to others: where values come from (settings.h).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +16,14 @@
 #include "ollm/plan/settings.h"
 
 namespace ollm::plan {
+
+/// Beyond these a setting is refused.
+struct SettingsLimits {
+  static constexpr std::uint64_t kFileBytes = 1u << 20;  // of ollm.toml
+  static constexpr std::size_t kTextBytes = 4096;        // of one value; PATH_MAX of Linux
+  static constexpr std::size_t kStops = 16;              // stop strings of one run
+  static constexpr std::size_t kStopBytes = 256;         // of one of them
+};
 
 /// What values a field takes.
 enum class FieldType {

@@ -17,10 +17,7 @@
 namespace ollm::plan {
 namespace {
 
-constexpr std::size_t kShownBytes = 60;      // of a value, in messages
-constexpr std::size_t kMaxTextBytes = 4096;  // PATH_MAX of Linux
-constexpr std::size_t kMaxStops = 16;        // reliability: stop strings 16 x 256 B
-constexpr std::size_t kMaxStopBytes = 256;
+constexpr std::size_t kShownBytes = 60;  // of a value, in messages
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
 
@@ -119,7 +116,7 @@ Result<SettingsValue> parse_real(const SettingsField& field, const SettingsValue
 
 Result<SettingsValue> parse_text(const SettingsField& field, const SettingsValue& value) {
   const auto* text = std::get_if<std::string>(&value);
-  if (text == nullptr || text->empty() || text->size() > kMaxTextBytes ||
+  if (text == nullptr || text->empty() || text->size() > SettingsLimits::kTextBytes ||
       std::any_of(text->begin(), text->end(), is_control))
     return unexpected(field, value);
   std::string normal = *text;
@@ -143,9 +140,10 @@ Result<SettingsValue> parse_texts(const SettingsField& field, const SettingsValu
   } else {
     return unexpected(field, value);
   }
-  if (list.size() > kMaxStops) return unexpected(field, value);
+  if (list.size() > SettingsLimits::kStops) return unexpected(field, value);
   for (const std::string& text : list)
-    if (text.empty() || text.size() > kMaxStopBytes) return unexpected(field, SettingsValue(text));
+    if (text.empty() || text.size() > SettingsLimits::kStopBytes)
+      return unexpected(field, SettingsValue(text));
   return SettingsValue(std::move(list));
 }
 
@@ -240,7 +238,8 @@ std::string SettingsField::expects() const {
       out = fmt::format("one of {}", fmt::join(choices, ", "));
       break;
     case FieldType::texts:
-      out = fmt::format("up to {} texts of 1 to {} bytes", kMaxStops, kMaxStopBytes);
+      out = fmt::format("up to {} texts of 1 to {} bytes", SettingsLimits::kStops,
+                        SettingsLimits::kStopBytes);
       break;
     case FieldType::text:
       out = expected.empty() ? "a text" : expected;

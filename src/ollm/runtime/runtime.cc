@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "ollm/base/clock.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/passes.h"
+#include "ollm/runtime/load_faults.h"
 #include "ollm/runtime/state.h"
 
 namespace ollm {
@@ -46,19 +49,76 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   return {};
 }
 
+// Everything that sweeps need, for what is planned now: the specialization, or its fallback.
+Result<void> build(Runtime::State& state, const runtime::LoadFaults& faults, OnProgress on_progress,
+                   const CancellationToken& cancel) {
+  const checkpoint::ModelFolder& folder = *state.plan->run.folder();
+  state.pool = std::make_unique<ThreadPool>(state.execution().threads);
+  OLLM_TRY(state.backend, backend::make_backend(state.execution().backend, *state.pool));
+  OLLM_TRY_VOID(charge_what_is_no_buffer(state));
+  OLLM_TRY_VOID(load_weights(state, folder, on_progress, cancel));
+  OLLM_TRY(state.kv, kv::Store::make(state.execution().kv, state.budget));
+  if (faults.building) return *faults.building;
+  OLLM_TRY(state.engine, engine::Engine::make(state.composition(), *state.tape, *state.backend,
+                                              state.execution().engine, state.budget));
+  return {};
+}
+
+// Gives everything back, last built first, so that the fallback has the whole budget.
+void tear_down(Runtime::State& state) {
+  state.engine.reset();
+  state.kv.reset();
+  state.tape.reset();
+  state.charges.clear();
+  state.backend.reset();
+  state.pool.reset();
+}
+
 // Which passes the loaded model really does: the tape holds every segment, the engine sweeps
 // chunks.
-plan::LoadedArtifacts artifacts(const Runtime::State& state) {
+plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::LoadFaults& faults) {
   plan::LoadedArtifacts loaded;
+  auto& provided = loaded.provided_pass_ids;
   if (state.engine->options().feed_forward_rows < state.engine->options().max_rows)
-    loaded.provided_pass_ids.push_back(SpecializationPassId::mlp_chunking);
+    provided.push_back(SpecializationPassId::mlp_chunking);
   if (!state.tape->map().stream.loads.empty())
-    loaded.provided_pass_ids.push_back(SpecializationPassId::weight_streaming);
-  if (state.tape->map().pinned_bytes > 0)
-    loaded.provided_pass_ids.push_back(SpecializationPassId::weight_pinning);
+    provided.push_back(SpecializationPassId::weight_streaming);
+  if (state.tape->map().pinned_bytes > 0) provided.push_back(SpecializationPassId::weight_pinning);
   if (state.engine->options().max_rows > 0)
-    loaded.provided_pass_ids.push_back(SpecializationPassId::chunked_prefill);
+    provided.push_back(SpecializationPassId::chunked_prefill);
+  for (const SpecializationPassId id : faults.withheld) std::erase(provided, id);
   return loaded;
+}
+
+// A failure of the provider's own, which the generic backend may not meet.
+struct SpecializationFailure {
+  plan::SpecializationErrorType type;
+  Error error;
+};
+
+// Builds and applies what was planned. A failure of the provider comes back as a value; what would
+// fail for every backend (files, memory, cancellation) is the error.
+Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
+                                                   const runtime::LoadFaults& faults,
+                                                   OnProgress on_progress,
+                                                   const CancellationToken& cancel) {
+  using plan::SpecializationErrorType;
+  const RuntimePlan& planned = state.plan->run.runtime();
+  const bool specialized = planned.specialization_state == SpecializationState::planned;
+  Result<void> built = build(state, faults, on_progress, cancel);
+  if (!built.ok()) {
+    if (!specialized || built.error().kind != ErrorKind::unsupported)
+      return std::move(built).error();
+    return std::optional(
+        SpecializationFailure{SpecializationErrorType::load_error, std::move(built).error()});
+  }
+  Result<RuntimePlan> applied = plan::finalize_applied(planned, artifacts(state, faults));
+  if (!applied.ok()) {
+    return std::optional(SpecializationFailure{SpecializationErrorType::application_error,
+                                               std::move(applied).error()});
+  }
+  state.runtime_plan = std::move(applied).value();
+  return std::optional<SpecializationFailure>();
 }
 
 }  // namespace
@@ -68,6 +128,11 @@ Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
 Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
                               const CancellationToken* cancel) {
   static const CancellationToken kNever;
+  return load(plan, std::move(text), on_progress, cancel ? *cancel : kNever, {});
+}
+
+Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults) {
   const double begin = monotonic_seconds();
   OLLM_TRY_VOID(plan.check());
   auto state = std::make_shared<State>(plan.state_);
@@ -77,25 +142,38 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
     return std::move(error).within(fmt::format("load {}", run.config.model_reference));
   };
 
+  OLLM_TRY_VOID(folder.check_unchanged());  // config.json too, which the tape knows nothing of
   state->generation = folder.generation_config();
   state->end_tokens = end_tokens(run, state->generation);
-  state->pool = std::make_unique<ThreadPool>(state->execution().threads);
-  OLLM_TRY(state->backend, backend::make_backend(state->execution().backend, *state->pool));
-  OLLM_TRY_VOID(charge_what_is_no_buffer(*state));
   if (text) {
     state->text = std::move(text);
   } else if (folder.has_file("tokenizer.json") || folder.has_file("tokenizer.model") ||
              folder.has_file("spiece.model")) {
     OLLM_TRY(state->text, Text::open_folder(folder));
   }
-  Result<void> weights = load_weights(*state, folder, on_progress, cancel ? *cancel : kNever);
-  if (!weights.ok()) return in_load(std::move(weights).error());
-  OLLM_TRY(state->kv, kv::Store::make(state->execution().kv, state->budget));
-  OLLM_TRY(state->engine, engine::Engine::make(state->composition(), *state->tape, *state->backend,
-                                               state->execution().engine, state->budget));
-  OLLM_TRY(state->runtime_plan, plan::finalize_applied(run.runtime(), artifacts(*state)));
+  auto failure = apply(*state, faults, on_progress, cancel);
+  if (!failure.ok()) return in_load(std::move(failure).error());
+  if (*failure) {
+    tear_down(*state);
+    auto fallback = plan::plan_fallback(run, (*failure)->type, (*failure)->error);
+    if (!fallback.ok()) return in_load(std::move(fallback).error());
+    state->fallback = std::move(fallback).value();
+    if (Result<void> built = build(*state, {}, on_progress, cancel); !built.ok())
+      return in_load(std::move(built).error());
+    OLLM_TRY(state->runtime_plan,
+             plan::finalize_applied(state->fallback->selection.plan, artifacts(*state, {})));
+  }
   state->load_s = monotonic_seconds() - begin;
   return Runtime(std::move(state));
+}
+
+Result<Runtime> runtime::LoadFaults::load(const Plan& plan) const {
+  static const CancellationToken kNever;
+  return Runtime::load(plan, std::nullopt, nullptr, kNever, *this);
+}
+
+std::string Runtime::execution_plan_json() const {
+  return plan::to_json(state_->execution()).dump();
 }
 
 const RuntimePlan& Runtime::runtime_plan() const { return state_->runtime_plan; }

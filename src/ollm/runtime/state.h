@@ -37,11 +37,16 @@ struct Runtime::State {
   explicit State(std::shared_ptr<const Plan::State> planned)
       : plan(std::move(planned)), budget(plan->run.execution->budget_bytes) {}
 
-  const plan::ExecutionPlan& execution() const { return *plan->run.execution; }
-  const models::Composition& composition() const { return *plan->run.composition(); }
+  const plan::ExecutionPlan& execution() const {
+    return fallback ? fallback->execution : *plan->run.execution;
+  }
+  const models::Composition& composition() const {
+    return fallback ? *fallback->selection.composition : *plan->run.composition();
+  }
 
   // constant after load
-  std::shared_ptr<const Plan::State> plan;  // shared: the composition lives there
+  std::shared_ptr<const Plan::State> plan;    // shared: the composition lives there
+  std::optional<plan::FallbackRun> fallback;  // what runs instead of what was planned
   RuntimePlan runtime_plan;
   std::optional<Text> text;
   checkpoint::GenerationConfig generation;

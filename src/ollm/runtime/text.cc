@@ -148,10 +148,13 @@ Result<Text> Text::open(const Settings& settings) {
       plan::resolve_options(settings.runtime.models_dir, environment);
   const plan::Resolution resolution = plan::resolve(reference, options);
   if (!resolution.materialized) {
-    std::string places;
-    for (const auto& place : resolution.looked_in) places += "\n  " + place.string();
+    const std::string where = plan::where_it_was_looked_for(resolution);
+    if (const auto& problem = resolution.problem) {
+      return fail(problem->kind, fmt::format("model '{}' is not there: {}{}", reference.raw,
+                                             problem->message, where));
+    }
     return fail(ErrorKind::not_found,
-                fmt::format("model '{}' is not there; looked in:{}", reference.raw, places));
+                fmt::format("model '{}' is not there{}", reference.raw, where));
   }
   OLLM_TRY(const checkpoint::ModelFolder folder,
            checkpoint::ModelFolder::open_without_weights(*resolution.model.model_path));

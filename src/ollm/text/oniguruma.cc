@@ -17,9 +17,6 @@
 namespace ollm::text {
 namespace {
 
-constexpr std::size_t kMaxPatternBytes = 64 * 1024;  // the longest published one has about 600
-constexpr int kMaxDepth = 100;                       // of nested sets
-
 // Sets without their brackets. Oniguruma answers \w from a Latin-1 table below U+0100, which counts
 // ² ³ ¹ ¼ ½ ¾; [[:word:]] does not.
 constexpr std::string_view kPosixWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
@@ -635,7 +632,7 @@ class Translator {
 
   // A whole set from '[' at at_, as an expression for one character.
   Result<std::string> set_expression(int depth) {
-    if (depth > kMaxDepth) return bad("too deeply nested a set");
+    if (depth > kMaxPatternDepth) return bad("too deeply nested a set");
     ++at_;
     const bool negated = ahead("^");
     if (negated) ++at_;

@@ -2,12 +2,16 @@
 // the same. Leaves compiling and matching to regex.h.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "ollm/base/result.h"
 
 namespace ollm::text {
+
+inline constexpr std::size_t kMaxPatternBytes = 64 * 1024;  // the longest published: some 600
+inline constexpr int kMaxPatternDepth = 100;                // of nested sets
 
 /// The PCRE2 pattern (for UTF, UCP, MULTILINE, newline LF) that matches what Oniguruma matches.
 ///

@@ -18,14 +18,8 @@
 namespace ollm::text {
 namespace {
 
-constexpr std::size_t kJitStackBytes = 1024 * 1024;
-constexpr std::uint32_t kHeapKiB = 64 * 1024;
-constexpr std::uint32_t kNestingLimit = 250;
-
-// PCRE2 counts a step for each backtracking point, so an honest pattern needs a few per byte; the
-// constant covers short texts, the factor a dozen alternatives that each run over the same stretch.
 std::uint32_t match_limit(std::size_t text_bytes) {
-  const std::uint64_t limit = 1'000'000 + 64ull * text_bytes;
+  const std::uint64_t limit = RegexLimits::kSteps + RegexLimits::kStepsPerByte * text_bytes;
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(limit, std::numeric_limits<std::uint32_t>::max()));
 }
@@ -62,10 +56,10 @@ RegexScratch::State& RegexScratch::state() {
     auto made = std::make_unique<State>();
     made->data.reset(pcre2_match_data_create(1, nullptr));
     made->context.reset(pcre2_match_context_create(nullptr));
-    made->stack.reset(pcre2_jit_stack_create(32 * 1024, kJitStackBytes, nullptr));
+    made->stack.reset(pcre2_jit_stack_create(32 * 1024, RegexLimits::kJitStackBytes, nullptr));
     OLLM_CHECK(made->data && made->context && made->stack);  // as bad_alloc, out of memory
     pcre2_jit_stack_assign(made->context.get(), nullptr, made->stack.get());
-    pcre2_set_heap_limit(made->context.get(), kHeapKiB);
+    pcre2_set_heap_limit(made->context.get(), RegexLimits::kHeapBytes / 1024);
     state_ = std::move(made);
   }
   return *state_;
@@ -92,7 +86,7 @@ Result<Regex> Regex::make(std::string_view pattern) {
   OLLM_CHECK(context != nullptr);
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_bsr(context.get(), PCRE2_BSR_UNICODE);
-  pcre2_set_parens_nest_limit(context.get(), kNestingLimit);
+  pcre2_set_parens_nest_limit(context.get(), RegexLimits::kNesting);
   int error = 0;
   PCRE2_SIZE at = 0;
   auto code = std::make_unique<Code>();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,18 @@
 #include "ollm/text/text_span.h"
 
 namespace ollm::text {
+
+/// What a pattern of a stranger may use.
+struct RegexLimits {
+  static constexpr std::size_t kJitStackBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kHeapBytes = std::size_t{64} << 20;
+  static constexpr std::size_t kNesting = 250;  // brackets inside each other
+  /// PCRE2 counts a step for each backtracking point, so an honest pattern needs a few per byte:
+  /// the constant covers short texts, the factor a dozen alternatives that each run over the same
+  /// stretch.
+  static constexpr std::uint64_t kSteps = 1'000'000;
+  static constexpr std::uint64_t kStepsPerByte = 64;
+};
 
 /// What matching needs besides the pattern: one per thread that matches, for any number of
 /// patterns. Allocates when first used.

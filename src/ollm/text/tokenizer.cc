@@ -15,7 +15,6 @@
 namespace ollm::text {
 namespace {
 
-constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;  // words are counted in 32 bits
 constexpr std::size_t kKeptScratchTextBytes = 1 << 20;  // a longer text's working memory is freed
 constexpr std::size_t kMaxFreeScratches = 64;
 

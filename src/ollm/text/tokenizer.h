@@ -16,6 +16,9 @@
 
 namespace ollm::text {
 
+/// Of one text: words are counted in 32 bits.
+inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
+
 /// The files of a model folder that say how text becomes ids; empty where the folder has none.
 struct TokenizerFiles {
   std::string_view tokenizer_json = {};         // bytes of tokenizer.json

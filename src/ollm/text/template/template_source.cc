@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/text/json_fields.h"
+
 namespace ollm::text {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr int kMaxJsonDepth = 64;
 
 Error corrupt(std::string message) {
   return fail(ErrorKind::corrupt, "tokenizer_config.json: " + std::move(message));
@@ -20,7 +20,7 @@ Result<ordered_json> parse_config(std::string_view text) {
   if (text.empty()) return ordered_json::object();
   bool too_deep = false;
   const auto within_depth = [&too_deep](int depth, ordered_json::parse_event_t, ordered_json&) {
-    too_deep = too_deep || depth > kMaxJsonDepth;
+    too_deep = too_deep || depth > static_cast<int>(kMaxJsonDepth);
     return !too_deep;
   };
   ordered_json config = ordered_json::parse(text, within_depth, /*allow_exceptions=*/false);

@@ -1,0 +1,34 @@
+// The doctor behind the front door, with the machine and the environment of this process.
+#include "ollm/plan/doctor.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ollm/io/async_reads.h"
+#include "ollm/ollm.h"
+
+namespace ollm {
+
+bool DoctorReport::ok() const { return plan::all_ok(checks); }
+
+std::string DoctorReport::json() const {
+  constexpr int kIndent = 2;
+  return plan::doctor_payload(checks).dump(kIndent);
+}
+
+DoctorReport run_doctor(const Result<Settings>& settings) {
+  plan::DoctorInputs inputs;
+  if (settings.ok()) {
+    inputs.settings = *settings;
+  } else {
+    inputs.settings_error = settings.error();
+  }
+  inputs.machine = plan::Machine::detect();
+  inputs.environment = Environment::of_process();
+  inputs.calls = &io::posix();
+  auto ring = io::make_async_reads(io::ReadMethod::io_uring, 1);
+  if (!ring.ok()) inputs.io_uring = std::move(ring).error();
+  return {plan::run_doctor(inputs)};
+}
+
+}  // namespace ollm

@@ -1,0 +1,68 @@
+// Models of this machine behind the front door: one by its reference, or all that there are.
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ollm/ollm.h"
+#include "ollm/plan/machine.h"
+#include "ollm/plan/model_list.h"
+#include "ollm/plan/payloads.h"
+
+namespace ollm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kIndent = 2;
+
+plan::SelectorMachine selector_machine() {
+  plan::SelectorMachine machine;
+  machine.host_memory_bytes = plan::Machine::detect().total_bytes;
+  return machine;
+}
+
+ModelInfo info_of(plan::PlannedReference planned, std::string discovery_source) {
+  ModelInfo info;
+  info.runtime_plan = std::move(planned.selection.plan);
+  info.materialized = planned.resolution.materialized;
+  info.refusal = std::move(planned.selection.refusal);
+  info.discovery_source = std::move(discovery_source);
+  return info;
+}
+
+Json payload(const ModelInfo& info) {
+  return plan::merged_payload(info.runtime_plan, info.materialized);
+}
+
+}  // namespace
+
+std::string ModelInfo::json() const { return payload(*this).dump(kIndent); }
+
+Result<ModelInfo> model_info(const Settings& settings) {
+  OLLM_TRY(
+      plan::PlannedReference planned,
+      plan::plan_reference(settings.runtime, plan::Environment::of_process(), selector_machine()));
+  return info_of(std::move(planned), {});
+}
+
+Result<std::vector<ModelInfo>> list_models(const Settings& settings) {
+  OLLM_TRY(auto listed, plan::list_models(settings.runtime, plan::Environment::of_process(),
+                                          selector_machine()));
+  std::vector<ModelInfo> out;
+  for (plan::ListedModel& model : listed)
+    out.push_back(info_of(std::move(model.planned), std::move(model.discovery_source)));
+  return out;
+}
+
+std::string models_json(const std::vector<ModelInfo>& models) {
+  Json list = Json::array();
+  for (const ModelInfo& info : models) {
+    Json entry = payload(info);
+    entry["discovery_source"] = info.discovery_source;
+    list.push_back(std::move(entry));
+  }
+  Json out = Json::object();
+  out["models"] = std::move(list);
+  return out.dump(kIndent);
+}
+
+}  // namespace ollm
