@@ -11,7 +11,7 @@ namespace {
 
 using Section = void (*)(const DoctorInputs&, std::vector<DoctorCheck>&);
 
-constexpr Section kSections[] = {check_cpu, check_memory,         check_storage,
+constexpr Section kSections[] = {check_cpu, check_memory,         check_storage, check_rates,
                                  check_gpu, check_settings_files, check_models};
 
 }  // namespace

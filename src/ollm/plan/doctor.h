@@ -1,5 +1,6 @@
 // Whether this machine, its settings and its folders are fit to run models, one line for each
-// question: ok, warn or fail, and what to do. Leaves to others: rates (the machine's profile).
+// question: ok, warn or fail, and what to do. Leaves to others: measuring rates
+// (runtime/measure.cc).
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -24,8 +25,8 @@ struct DoctorInputs {
   Result<void> io_uring;  // why it is not allowed, where it is not
 };
 
-/// All sections in their order: cpu, memory, storage, gpu, settings, models. Writes nothing that
-/// stays. A file that cannot be read is a check that says so.
+/// All sections in their order: cpu, memory, storage, rates, gpu, settings, models. Writes nothing
+/// that stays. A file that cannot be read is a check that says so.
 std::vector<DoctorCheck> run_doctor(const DoctorInputs& inputs);
 
 /// Whether nothing failed.

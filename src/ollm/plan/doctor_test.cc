@@ -27,14 +27,25 @@ class Doctor : public ::testing::Test {
     write("/proc/self/mountinfo", "22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n");
     write("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
     write("/sys/dev/block/259:2/queue/rotational", "0\n");
-    write("/work/readme", "");
-    inputs_.environment.working_directory = "/work";
+    write("/somewhere/readme", "");
+    inputs_.environment.working_directory = "/somewhere";
     inputs_.environment.variables = {{"HOME", "/home/me"}};
     inputs_.machine.cpu_model = "A Processor";
     inputs_.machine.cores = inputs_.machine.affinity_cores = 4;
     inputs_.machine.total_bytes = std::uint64_t{16} << 30;
     inputs_.machine.available_bytes = std::uint64_t{8} << 30;
     inputs_.machine.isas = {backend::Isa::scalar, backend::Isa::avx2};
+    Profile profile;
+    profile.measured = "2026-11-24T10:30:00Z";
+    profile.memory_bytes_per_second = 40e9;
+    profile.tables = {{backend::Isa::avx2,
+                       backend::ComputeMode::f32,
+                       250e9,
+                       {{1, 18e9}, {512, 200e9}},
+                       36e9,
+                       100e9}};
+    profile.disks = {{11, "a/file", 2e9}, {12, "b/file", 1e9}};
+    inputs_.machine.profile = profile;
     inputs_.calls = &calls_;
   }
 
@@ -81,7 +92,7 @@ class Doctor : public ::testing::Test {
 };
 
 TEST_F(Doctor, ASoundMachineHasNothingToDo) {
-  llama("/work/models/mine");
+  llama("/somewhere/models/mine");
   const auto checks = run_doctor(inputs_);
   EXPECT_TRUE(all_ok(checks));
   for (const DoctorCheck& one : checks) {
@@ -100,11 +111,20 @@ TEST_F(Doctor, EveryNameIsThereOnceAndHasItsSection) {
   }
 }
 
+TEST_F(Doctor, SaysWhatWasMeasuredAndWarnsWhereNothingWas) {
+  EXPECT_THAT(check("rates:memory").message, HasSubstr("40.0 GB/s"));
+  EXPECT_THAT(check("rates:avx2-f32").message, HasSubstr("18, 200 GFLOP/s with 1, 512 rows"));
+  EXPECT_THAT(check("rates:disk-2").message, HasSubstr("1.00 GB/s"));
+  inputs_.machine.profile.reset();
+  EXPECT_EQ(check("rates:profile").status, DoctorStatus::warn);
+  EXPECT_THAT(check("rates:profile").advice, HasSubstr("--measure"));
+}
+
 TEST_F(Doctor, WritesNothingThatStays) {
-  llama("/work/models/mine");
+  llama("/somewhere/models/mine");
   run_doctor(inputs_);
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_.path() / "work"))
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path() / "somewhere"))
     names.push_back(entry.path().filename().string());
   EXPECT_THAT(names, ::testing::UnorderedElementsAre("readme", "models"));
   EXPECT_EQ(calls_.count(Call::mkdir), 0u);
@@ -147,16 +167,16 @@ TEST_F(Doctor, TellsOfHugePages) {
 }
 
 TEST_F(Doctor, AFolderThatWasNamedHasToBeThere) {
-  expect("path:models-dir", DoctorStatus::ok, "/work/models is not there");
+  expect("path:models-dir", DoctorStatus::ok, "/somewhere/models is not there");
   given("runtime.models_dir");
-  expect("path:models-dir", DoctorStatus::fail, "/work/models is not there");
+  expect("path:models-dir", DoctorStatus::fail, "/somewhere/models is not there");
   EXPECT_FALSE(all_ok(run_doctor(inputs_)));
-  write("/work/models/readme", "");
-  expect("path:models-dir", DoctorStatus::ok, "/work/models");
+  write("/somewhere/models/readme", "");
+  expect("path:models-dir", DoctorStatus::ok, "/somewhere/models");
 }
 
 TEST_F(Doctor, AFileIsNoFolder) {
-  write("/work/models", "");
+  write("/somewhere/models", "");
   expect("path:models-dir", DoctorStatus::fail, "no folder");
 }
 
@@ -168,7 +188,7 @@ TEST_F(Doctor, TheCacheIsMadeLaterAndIsOnesOwn) {
   std::filesystem::permissions(folder_.path() / "work/kv_cache", std::filesystem::perms(0770));
   expect("path:cache-dir", DoctorStatus::warn, "written by others");
   std::filesystem::permissions(folder_.path() / "work/kv_cache", std::filesystem::perms(0700));
-  expect("path:cache-dir", DoctorStatus::ok, "/work/kv_cache");
+  expect("path:cache-dir", DoctorStatus::ok, "/somewhere/kv_cache");
 }
 
 TEST_F(Doctor, NoCacheIsNotLookedAt) {
@@ -196,15 +216,15 @@ TEST_F(Doctor, TellsTheFileSystemUnderAFolder) {
 }
 
 TEST_F(Doctor, TriesDirectReadsOnAFileThatIsThere) {
-  write("/work/models/mine/config.json", "{}");
-  calls_.restrict_to("/work/models/mine/config.json");
+  write("/somewhere/models/mine/config.json", "{}");
+  calls_.restrict_to("/somewhere/models/mine/config.json");
   calls_.fail(Call::open, 0, EINVAL, io::FaultySystemCalls::Repeat::sticky);
   EXPECT_EQ(detail("storage:models-dir", "direct_reads"), "false");
   expect("storage:models-dir", DoctorStatus::warn, "no direct reads");
 }
 
 TEST_F(Doctor, TellsWhenDirectReadsCouldNotBeTried) {
-  calls_.restrict_to("/work");
+  calls_.restrict_to("/somewhere");
   calls_.fail(Call::open, 0, EROFS, io::FaultySystemCalls::Repeat::sticky);
   EXPECT_EQ(detail("storage:models-dir", "direct_reads"), "unknown");
   EXPECT_THAT(check("storage:models-dir").message, HasSubstr("not tried"));
@@ -241,19 +261,19 @@ TEST_F(Doctor, SettingsThatMakeNoSenseAreAFailure) {
 
 TEST_F(Doctor, CountsModelsAndNamesBrokenOnes) {
   expect("models:installed", DoctorStatus::warn, "0 on this machine");
-  llama("/work/models/mine");
-  write("/work/models/other/config.json", R"({"architectures": ["T5"], "model_type": "t5"})");
-  write("/work/models/other/model.safetensors", safetensors_bytes(tiny_tensors()));
+  llama("/somewhere/models/mine");
+  write("/somewhere/models/other/config.json", R"({"architectures": ["T5"], "model_type": "t5"})");
+  write("/somewhere/models/other/model.safetensors", safetensors_bytes(tiny_tensors()));
   expect("models:installed", DoctorStatus::ok, "2 on this machine, 1 of them can run");
-  write("/work/models/broken/config.json", "{");
+  write("/somewhere/models/broken/config.json", "{");
   expect("models:installed", DoctorStatus::warn, "broken");
-  calls_.restrict_to("/work/models");
+  calls_.restrict_to("/somewhere/models");
   calls_.fail(Call::list, 0, EACCES, io::FaultySystemCalls::Repeat::sticky);
-  expect("models:installed", DoctorStatus::fail, "/work/models");
+  expect("models:installed", DoctorStatus::fail, "/somewhere/models");
 }
 
 TEST_F(Doctor, AModelThatWasNamedHasToRun) {
-  llama("/work/models/mine");
+  llama("/somewhere/models/mine");
   for (const DoctorCheck& one : run_doctor(inputs_)) EXPECT_NE(one.name, "models:named");
   given("runtime.model_reference");
   inputs_.settings.runtime.model_reference = "mine";
@@ -264,7 +284,7 @@ TEST_F(Doctor, AModelThatWasNamedHasToRun) {
 }
 
 TEST_F(Doctor, ADiskThatFailsAtAnyCallIsToldAndNothingElse) {
-  llama("/work/models/mine");
+  llama("/somewhere/models/mine");
   for (const Call call : {Call::open, Call::pread, Call::stat, Call::list, Call::statvfs}) {
     for (std::uint64_t k = 0;; ++k) {
       io::FaultySystemCalls calls(rooted_);

@@ -25,6 +25,8 @@ DoctorReport run_doctor(const Result<Settings>& settings) {
   }
   inputs.machine = plan::Machine::detect();
   inputs.environment = Environment::of_process();
+  inputs.machine.profile = plan::load_profile(inputs.environment, inputs.machine.cpu_model,
+                                              inputs.machine.cores, io::posix());
   inputs.calls = &io::posix();
   auto ring = io::make_async_reads(io::ReadMethod::io_uring, 1);
   if (!ring.ok()) inputs.io_uring = std::move(ring).error();
