@@ -184,10 +184,10 @@ TEST_F(Doctor, TheCacheIsMadeLaterAndIsOnesOwn) {
   expect("path:cache-dir", DoctorStatus::ok, "made when it is needed");
   given("runtime.cache_dir");
   expect("path:cache-dir", DoctorStatus::ok, "made when it is needed");
-  std::filesystem::create_directory(folder_.path() / "work/kv_cache");
-  std::filesystem::permissions(folder_.path() / "work/kv_cache", std::filesystem::perms(0770));
+  std::filesystem::create_directory(folder_.path() / "somewhere/kv_cache");
+  std::filesystem::permissions(folder_.path() / "somewhere/kv_cache", std::filesystem::perms(0770));
   expect("path:cache-dir", DoctorStatus::warn, "written by others");
-  std::filesystem::permissions(folder_.path() / "work/kv_cache", std::filesystem::perms(0700));
+  std::filesystem::permissions(folder_.path() / "somewhere/kv_cache", std::filesystem::perms(0700));
   expect("path:cache-dir", DoctorStatus::ok, "/somewhere/kv_cache");
 }
 
@@ -205,7 +205,8 @@ TEST_F(Doctor, TellsTheFileSystemUnderAFolder) {
   write("/proc/self/mountinfo", "22 1 259:2 / / rw - ext4 /dev/vda rw\n");
   EXPECT_EQ(detail("storage:models-dir", "rotational"), "absent");  // virtual: nobody knows
   write("/proc/self/mountinfo",
-        "22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n30 22 0:40 / /work rw - nfs4 server:/e rw\n");
+        "22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n30 22 0:40 / /somewhere rw - nfs4 server:/e "
+        "rw\n");
   expect("storage:models-dir", DoctorStatus::warn, "over a network");
   write("/proc/self/mountinfo", "30 22 0:40 / / rw - fuse.sshfs me@server: rw\n");
   expect("storage:models-dir", DoctorStatus::warn, "over a network");
