@@ -245,7 +245,7 @@ class Chooser {
   // An upper bound of what a ring takes, its slot for rows of the embedding included.
   std::uint64_t ring_bound(const RingSize& ring) const {
     const std::uint64_t slot = weights::load_slot_bytes(weights_options(ring));
-    return (ring.slots + 1) * std::max<std::uint64_t>(slot, 32 * weights::gather_space(none_)) +
+    return (ring.slots + 1) * std::max<std::uint64_t>(slot, 32 * weights::gather_space(all_)) +
            2 * io::File::kDirectAlignment;
   }
 
@@ -254,7 +254,7 @@ class Chooser {
     out.engine = engine_options(chunk);
     out.weights = weights_options(ring);
     const memory::Ledger other = ledger_without_weights(out.engine);
-    const std::uint64_t vectors = none_.storage_bytes;
+    const std::uint64_t vectors = all_.vector_bytes;
     const std::uint64_t load_ring =
         std::min(ring_bound(ring), 2 * all_.storage_bytes + (std::uint64_t{1} << 20));
     const auto peak = [&](std::uint64_t always) {
@@ -271,7 +271,7 @@ class Chooser {
       out.fits = rest <= plan_.budget_bytes;
       pinned = out.fits ? plan_.budget_bytes - rest : 0;
       // Runs of pinned segments are aligned each.
-      const std::uint64_t padding = none_.segments.size() * memory::kCacheLineBytes;
+      const std::uint64_t padding = all_.segments.size() * memory::kCacheLineBytes;
       pinned -= std::min(pinned, padding);
       out.weights.pinned_limit_bytes = pinned;
     }
@@ -352,7 +352,9 @@ class Chooser {
     weights::Options streamed = weights_options(ring);
     streamed.pinned_limit_bytes = 0;
     std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-    for (const weights::Options& options : {weights_options(ring), streamed}) {
+    for (const weights::Options& options : {streamed, weights_options(ring)}) {
+      // Mapping a large model takes a while, and holding all of it is not its smallest way.
+      if (options.pinned_limit_bytes != 0 && all_.storage_bytes > least) continue;
       OLLM_TRY(const weights::TapeMap map, weights::map_tape(tensors_, composition_.tape, options));
       OLLM_TRY(const memory::Ledger whole, ledger(engine, options, map));
       least = std::min(least, whole.peak_bytes());
@@ -370,10 +372,8 @@ class Chooser {
     // Sizes alone are asked of it: how the table pads its operands.
     ThreadPool pool(1);
     OLLM_TRY(backend_, backend::make_backend(plan_.backend, pool));
-    weights::Options options = weights_options(kRings[0]);
+    const weights::Options options = weights_options(kRings[0]);
     OLLM_TRY(all_, weights::map_tape(tensors_, composition_.tape, options));
-    options.pinned_limit_bytes = 0;
-    OLLM_TRY(none_, weights::map_tape(tensors_, composition_.tape, options));
     plan_.weight_bytes = all_.storage_bytes;
 
     // A prompt of unknown length may fill the context.
@@ -460,8 +460,7 @@ class Chooser {
   const Wishes& wishes_;
   Rates rates_;
   std::unique_ptr<backend::Backend> backend_;
-  weights::TapeMap all_;   // with everything pinned
-  weights::TapeMap none_;  // with nothing
+  weights::TapeMap all_;  // with everything pinned
   ExecutionPlan plan_;
 };
 

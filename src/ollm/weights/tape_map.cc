@@ -32,6 +32,14 @@ struct Grouped {
 
 // Sorts the items by file and offset, reads through small gaps, and lays the extents out.
 Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
+  if (items.size() == 1) {  // most loads of a large model
+    const FileExtent& extent = items[0].extent;
+    const io::ReadRing::Options ring{.read_bytes = read_bytes};
+    return {{extent},
+            {io::ReadRing::lead_bytes(extent.offset_bytes)},
+            io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes),
+            io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
+  }
   std::vector<std::size_t> order(items.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -172,12 +180,14 @@ class Mapper {
       }
       before = segment.pinned ? &segment : nullptr;
     }
+    const std::uint64_t first_vector = round_up(end, memory::kCacheLineBytes);
     for (const std::uint64_t size : map_.vector_sizes) {
       const std::uint64_t place = round_up(end, memory::kCacheLineBytes);
       map_.vector_places.push_back(place);
       end = place + size;
     }
     map_.storage_bytes = round_up(end, memory::kCacheLineBytes);
+    map_.vector_bytes = map_.storage_bytes - first_vector;
   }
 
   void make_loads() {
@@ -214,10 +224,11 @@ class Mapper {
     }
     flush();
     if (count == 0) return;
+    map_.gather_row_bytes =
+        map_.segments_of(0).front().size_bytes / map_.segments_of(0).front().rows;
     for (const Segment& segment : map_.segments_of(0)) {
       if (segment.pinned) continue;
       map_.gathers_from_disk = true;
-      map_.gather_row_bytes = segment.size_bytes / segment.rows;
     }
   }
 
@@ -234,7 +245,10 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
   for (std::size_t first = 0; first < items.size();) {
     std::size_t count = 1;
     Grouped grouped = group(items.subspan(first, 1), read_bytes);
+    std::uint64_t bytes = items[first].extent.size_bytes;
     while (first + count < items.size() && count < kMostItems) {
+      bytes += items[first + count].extent.size_bytes;
+      if (bytes > slot_bytes) break;  // items do not overlap: nothing to lay out
       Grouped more = group(items.subspan(first, count + 1), read_bytes);
       if (more.bytes > slot_bytes || more.reads > kMostReads) break;
       grouped = std::move(more);

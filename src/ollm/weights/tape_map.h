@@ -94,6 +94,7 @@ struct TapeMap {
   Loads stream;                         // in the order of a sweep
   std::uint32_t body_loads = 0;         // of them, those before the last matrix (the head)
   std::uint64_t storage_bytes = 0;      // of everything pinned, with its alignment
+  std::uint64_t vector_bytes = 0;       // of them, vectors, always pinned
   std::uint64_t pinned_bytes = 0;       // of matrices
   std::uint64_t body_stream_bytes = 0;  // read from disk by a sweep without the head
   std::uint64_t stream_bytes = 0;       // and by one with it
