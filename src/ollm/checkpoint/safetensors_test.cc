@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <time.h>
 
 #include <cstring>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "ollm/base/clock.h"
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/temporary_folder.h"
@@ -16,13 +16,6 @@
 
 namespace ollm::checkpoint {
 namespace {
-
-// Of this process: who else runs on the machine does not count.
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
@@ -362,9 +355,9 @@ TEST(SafetensorsFile, CutAnywhereItIsRefused) {
   for (std::size_t i = 0; i < 1000; ++i) lengths.insert(header_bytes + i * data / 1000);
   for (auto length = lengths.rbegin(); length != lengths.rend(); ++length) {
     std::filesystem::resize_file(path, *length);
-    const double start = cpu_seconds();
+    const double start = process_cpu_seconds();
     const auto file = read_file(path);
-    const double took = cpu_seconds() - start;
+    const double took = process_cpu_seconds() - start;
     ASSERT_FALSE(file.ok()) << *length;
     ASSERT_EQ(file.error().kind, ErrorKind::corrupt) << file.error().message;
     ASSERT_LE(took, 0.05) << *length;

@@ -1,7 +1,5 @@
 #include "ollm/io/async_reads.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "ollm/base/check.h"
+#include "ollm/base/clock.h"
 #include "ollm/io/async_reads_uring.h"
 
 namespace ollm::io {
@@ -18,12 +17,6 @@ namespace {
 
 // Two threads read as fast as io_uring does at 1 MiB and more; two further ones cover a slow read.
 constexpr std::size_t kMostThreads = 4;
-
-double thread_cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 class ThreadReads final : public AsyncReads {
  public:

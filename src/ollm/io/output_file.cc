@@ -13,14 +13,10 @@
 
 #include "ollm/base/check.h"
 #include "ollm/io/file.h"
+#include "ollm/io/read_progress.h"
 
 namespace ollm::io {
 namespace {
-
-// As in file.cc: a call that keeps being interrupted without moving a byte ends here, and from the
-// second number on a pause stands between two tries.
-constexpr int kMaxIdleCalls = 1000;
-constexpr int kEagerCalls = 32;
 
 Error failed(const std::filesystem::path& path, std::string_view doing, int error) {
   const bool absent = error == ENOENT || error == ENOTDIR;

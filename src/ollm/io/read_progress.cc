@@ -3,13 +3,6 @@
 #include <cerrno>
 
 namespace ollm::io {
-namespace {
-
-// From here on a pause stands between two tries.
-constexpr int kEagerCalls = 32;
-
-}  // namespace
-
 ReadProgress::Next ReadProgress::take(std::int64_t result) {
   if (result > 0) {
     const std::size_t reached = done_ + static_cast<std::size_t>(result);

@@ -43,5 +43,7 @@ class ReadProgress {
 /// Calls in a row that may move nothing before an attempt is given up: every loop has a limit. With
 /// the pauses of Next::later, a millisecond each, that is about a second.
 inline constexpr int kMaxIdleCalls = 1000;
+/// From here on a pause stands between two calls.
+inline constexpr int kEagerCalls = 32;
 
 }  // namespace ollm::io

@@ -1,7 +1,5 @@
 #include "ollm/io/read_ring.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -9,6 +7,7 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/base/clock.h"
 #include "ollm/io/read_progress.h"
 
 namespace ollm::io {
@@ -16,17 +15,11 @@ namespace {
 
 constexpr std::size_t kAlignment = File::kDirectAlignment;
 
-double seconds(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 // What a stretch of code costs this thread.
 class CpuMeter {
  public:
-  explicit CpuMeter(double& sum) : sum_(sum), begin_(seconds(CLOCK_THREAD_CPUTIME_ID)) {}
-  ~CpuMeter() { sum_ += seconds(CLOCK_THREAD_CPUTIME_ID) - begin_; }
+  explicit CpuMeter(double& sum) : sum_(sum), begin_(thread_cpu_seconds()) {}
+  ~CpuMeter() { sum_ += thread_cpu_seconds() - begin_; }
   CpuMeter(const CpuMeter&) = delete;
   CpuMeter& operator=(const CpuMeter&) = delete;
 
@@ -172,9 +165,9 @@ void ReadRing::take(const ReadDone& done) {
 
 void ReadRing::take_one() {
   submit_waiting();
-  const double begin = seconds(CLOCK_MONOTONIC);
+  const double begin = monotonic_seconds();
   const ReadDone done = reads_->wait();
-  wait_seconds_ += seconds(CLOCK_MONOTONIC) - begin;
+  wait_seconds_ += monotonic_seconds() - begin;
   take(done);
   submit_waiting();
 }

@@ -161,12 +161,6 @@ class KernelRates {
   std::size_t at_ = 0;
 };
 
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -322,7 +316,7 @@ Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files, std
   std::atomic<std::size_t> next{0};
   std::vector<Result<void>> results(kThreads);
   const double begin = monotonic_seconds();
-  const double cpu = cpu_seconds();
+  const double cpu = process_cpu_seconds();
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
@@ -337,7 +331,7 @@ Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files, std
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = monotonic_seconds() - begin;
-  const double cpu_s = cpu_seconds() - cpu;
+  const double cpu_s = process_cpu_seconds() - cpu;
   for (Result<void>& result : results) OLLM_TRY_VOID(std::move(result));
   const double total = static_cast<double>(pieces.size() * kPiece);
   return DiskLimit{total / seconds, cpu_s / (total / 1e9)};

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/base/clock.h"
 #include "ollm/text/sentencepiece.pb.h"
 #include "ollm/text/tokenizer.h"
 
@@ -20,12 +21,6 @@ using sentencepiece::ModelProto;
 using sentencepiece::TrainerSpec;
 using ::testing::HasSubstr;
 using Piece = ModelProto::SentencePiece;
-
-double cpu_seconds() {
-  std::timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 void add(ModelProto& model, std::string_view text, Piece::Type type = Piece::NORMAL,
          float score = -1) {
@@ -185,9 +180,9 @@ class HostileModel : public ::testing::TestWithParam<BadModel> {};
 
 TEST_P(HostileModel, IsRefusedNamingWhatIsWrong) {
   const std::string bytes = GetParam().bytes();
-  const double before = cpu_seconds();
+  const double before = process_cpu_seconds();
   const auto made = make(bytes);
-  EXPECT_LE(cpu_seconds() - before, 2.0);
+  EXPECT_LE(process_cpu_seconds() - before, 2.0);
   ASSERT_FALSE(made.ok());
   EXPECT_EQ(to_string(made.error().kind), to_string(GetParam().kind)) << made.error().message;
   EXPECT_THAT(made.error().message,
@@ -257,9 +252,9 @@ TEST(HostileModel, RunsOfSpacesTakeLinearTime) {
   for (const char* unit : {" ", "\u2581", "a ", " \u2581"}) {
     std::string text;
     while (text.size() < (1 << 20)) text += unit;
-    const double before = cpu_seconds();
+    const double before = process_cpu_seconds();
     EXPECT_TRUE(made->encode(text + "b", {}).ok());
-    EXPECT_LE(cpu_seconds() - before, 2.0) << unit;
+    EXPECT_LE(process_cpu_seconds() - before, 2.0) << unit;
   }
 }
 

@@ -9,6 +9,7 @@
 #include <random>
 #include <string>
 
+#include "ollm/base/clock.h"
 #include "ollm/text/tokenizer.h"
 #include "tests/test_data.h"
 
@@ -16,12 +17,6 @@ namespace ollm::text {
 namespace {
 
 constexpr std::size_t kTextBytes = 16 << 20;
-
-double cpu_seconds() {
-  std::timespec now{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 std::size_t peak_bytes() {
   rusage usage{};
@@ -72,9 +67,9 @@ TEST_P(SlowLongText, IsEncodedInTwentySecondsAndFortyTimesItsMemory) {
                                          ""};
   for (const std::string_view unit : kUnits) {
     const std::string text = long_text(unit);
-    const double before = cpu_seconds();
+    const double before = process_cpu_seconds();
     const auto ids = tokenizer->encode(text, {});
-    EXPECT_LE(cpu_seconds() - before, 20.0) << unit;
+    EXPECT_LE(process_cpu_seconds() - before, 20.0) << unit;
     ASSERT_TRUE(ids.ok()) << ids.error().message;
     EXPECT_TRUE(tokenizer->decode(*ids, false).ok());
     EXPECT_LE(peak_bytes() - before_bytes, 40 * kTextBytes) << unit;
