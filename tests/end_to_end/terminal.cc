@@ -52,6 +52,14 @@ bool Terminal::read_more() {
   return true;
 }
 
+bool Terminal::available() {
+  int controller = -1, terminal = -1;
+  if (::openpty(&controller, &terminal, nullptr, nullptr, nullptr) != 0) return false;
+  ::close(controller);
+  ::close(terminal);
+  return true;
+}
+
 bool Terminal::read_until(std::string_view text) {
   while (text_.find(text, read_) == std::string::npos)
     if (!read_more()) return false;

@@ -13,6 +13,8 @@ class Terminal {
   /// Starts `exec SCRIPT` in sh, its three streams on a new terminal of 24 lines and 80 columns;
   /// "$OLLM" is the program.
   explicit Terminal(const std::string& script);
+  /// Whether the system gives terminals: a root without /dev/pts does not.
+  static bool available();
   /// Kills what still runs.
   ~Terminal();
   Terminal(const Terminal&) = delete;

@@ -61,6 +61,7 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 TEST(Terminal, CtrlCLeavesAWholeLineAndTheReportWithinASecond) {
+  if (!Terminal::available()) GTEST_SKIP() << "skipped: there are no terminals here (/dev/pts)";
   const LongModel model;
   Terminal terminal(model.writes());
   ASSERT_TRUE(terminal.read_until("\r\n")) << terminal.text();  // the plan
@@ -75,6 +76,7 @@ TEST(Terminal, CtrlCLeavesAWholeLineAndTheReportWithinASecond) {
 }
 
 TEST(Terminal, CtrlCStopsTheReadingOfAPromptAndWipesItsProgress) {
+  if (!Terminal::available()) GTEST_SKIP() << "skipped: there are no terminals here (/dev/pts)";
   const LongModel model;
   Terminal terminal(model.reads());
   ASSERT_TRUE(terminal.read_until(" left\033[K\rprefill ")) << terminal.text();  // drawn over
@@ -89,6 +91,7 @@ TEST(Terminal, CtrlCStopsTheReadingOfAPromptAndWipesItsProgress) {
 }
 
 TEST(Terminal, ErrorsAreColoredThereAndNowhereElse) {
+  if (!Terminal::available()) GTEST_SKIP() << "skipped: there are no terminals here (/dev/pts)";
   const std::string colored = "\033[1;31merror:\033[m";
   const std::string refused = "\"$OLLM\" plan --no-such-flag";
   Terminal plain(refused);
