@@ -205,7 +205,7 @@ class PromptCommand {
                    const Prompt& prompt, GenerateOptions options) const {
     const CancellationToken& cancel = cancel_on_interrupt();
     const Verbosity words = verbosity(settings);
-    if (plan.check().ok()) say_plan(plan, words);
+    say_plan(plan, words);
     ProgressLine progress(words);
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::move(text), progress, &cancel));
     OLLM_TRY(Session session, runtime.new_session());

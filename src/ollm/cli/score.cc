@@ -59,7 +59,7 @@ class ScoreCommand {
 
     const CancellationToken& cancel = cancel_on_interrupt();
     const Verbosity words = verbosity(settings);
-    if (plan.check().ok()) say_plan(plan, words);
+    say_plan(plan, words);
     ProgressLine progress(words);
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::move(text), progress, &cancel));
     OLLM_TRY(const ScoreResult result, runtime.score(rows, options, progress, &cancel));

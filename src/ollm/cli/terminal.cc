@@ -121,7 +121,7 @@ void ProgressLine::clear() {
 }
 
 void say_plan(const Plan& plan, Verbosity verbosity) {
-  if (verbosity == Verbosity::quiet) return;
+  if (verbosity == Verbosity::quiet || !plan.check().ok()) return;
   const std::string text = verbosity == Verbosity::verbose ? plan.explain() : plan.summary() + "\n";
   std::fputs(text.c_str(), stderr);
 }

@@ -52,7 +52,8 @@ class ProgressLine {
 /// "prefill 33 tokens (0 cached) at 310.2 tok/s | first token 0.11 s | decode 25.1 tok/s | ..."
 std::string report_line(const Report& report);
 
-/// What the run will take, on stderr before it starts: a line, or all of it where it is verbose.
+/// What the run will take, on stderr before it starts: a line, or all of it where it is verbose. A
+/// plan that cannot run says nothing here: its error will.
 void say_plan(const Plan& plan, Verbosity verbosity);
 
 /// Decimal seconds for people: "0.85 s", "3 min 20 s", "2 h 05 min".

@@ -400,7 +400,6 @@ class Chooser {
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
     plan_.streamed_bytes = map.stream_bytes;
-    plan_.gathers_from_disk = map.gathers_from_disk;
     explain_memory(map, rows_at_most);
 
     SweepSizes sizes = sweep_sizes(plan_.engine);

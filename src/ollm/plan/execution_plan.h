@@ -34,7 +34,6 @@ struct ExecutionPlan {
   std::uint64_t weight_bytes = 0;    // of all weights
   std::uint64_t pinned_bytes = 0;    // of them, matrices that stay in memory
   std::uint64_t streamed_bytes = 0;  // read from disk in every sweep that wants logits
-  bool gathers_from_disk = false;    // rows of the embedding are read one by one
   kv::Options kv;
   engine::Options engine;
   Estimate estimate;

@@ -14,6 +14,13 @@ constexpr std::size_t kReadsUnderWay = 8;
 
 }  // namespace
 
+void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File> files,
+                std::vector<io::Extent>& out) {
+  out.clear();
+  for (const FileExtent& extent : loads.extents_of(load))
+    out.push_back({&files[extent.file], extent.offset_bytes, extent.size_bytes});
+}
+
 Stream::Stream(const TapeMap& map, std::span<const io::File> files, const Options& options)
     : map_(map), files_(files), slots_(map.stream.loads.empty() ? 0 : options.ring_slots) {}
 
@@ -39,9 +46,7 @@ Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const
 }
 
 void Stream::begin_load(std::uint32_t load) {
-  extents_.clear();
-  for (const FileExtent& extent : map_.stream.extents_of(load))
-    extents_.push_back({&files_[extent.file], extent.offset_bytes, extent.size_bytes});
+  extents_of(map_.stream, load, files_, extents_);
   ring_->begin(begun_++ % slots_, extents_);
 }
 

@@ -16,6 +16,10 @@
 
 namespace ollm::weights {
 
+/// The extents of one load, in the files as they were opened; `out` keeps its memory.
+void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File> files,
+                std::vector<io::Extent>& out);
+
 /// Owns the ring of one tape. One thread at a time; allocates nothing after `make`.
 ///
 /// A pass uses its loads in order: wait, use, release. Reads run ahead by as many slots as the ring

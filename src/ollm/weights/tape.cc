@@ -80,16 +80,15 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
 
   const io::ReadRing::Options ring_options = load_ring_options(loads, options);
   OLLM_TRY(memory::Buffer memory,
-           memory::Buffer::make(budget, "load ring", load_ring_bytes(map_, options)));
+           memory::Buffer::make(budget, "load ring",
+                                ring_bytes(ring_options) + io::File::kDirectAlignment));
   OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
            io::make_async_reads(options.read_method, ring_options.slots));
   io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()), std::move(reads));
 
   std::vector<io::Extent> extents;
   const auto begin = [&](std::uint32_t load) {
-    extents.clear();
-    for (const FileExtent& extent : loads.extents_of(load))
-      extents.push_back({&files_[extent.file], extent.offset_bytes, extent.size_bytes});
+    extents_of(loads, load, files_, extents);
     ring.begin(load % ring_options.slots, extents);
   };
   const auto count = static_cast<std::uint32_t>(loads.loads.size());
