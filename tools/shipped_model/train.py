@@ -265,7 +265,7 @@ def main():
     while spent < args.minutes * 60:
         time.sleep(1)
         now = time.time()
-        spent, last = spent + now - last, now
+        spent, last = spent + min(now - last, 5), now  # a stop in between (SIGSTOP) is not training
         board.share.value = spent / args.minutes / 60
         average.follow(model, int(optimizer.steps))
         if spent - shown_at > 30 and board.sums[0] > 0:
