@@ -122,7 +122,8 @@ Result<NormalizerPtr> make_precompiled_normalizer(std::string_view charsmap) {
                 fmt::format("a trie of {} bytes in {}", trie_bytes, charsmap.size()));
   }
   std::vector<std::uint32_t> units(trie_bytes / sizeof(std::uint32_t));
-  std::memcpy(units.data(), charsmap.data(), trie_bytes);
+  // Without units their data() is null, which memcpy must not be given.
+  if (!units.empty()) std::memcpy(units.data(), charsmap.data(), trie_bytes);
   std::string targets(charsmap.substr(trie_bytes));
   if (unicode::valid_utf8_prefix(targets) != targets.size()) {
     return fail(ErrorKind::corrupt, "targets that are not UTF-8");

@@ -30,6 +30,7 @@ constexpr int kMark = 1;
 constexpr int kNonspacing = 2;
 constexpr int kOther = 4;
 constexpr int kPunctuation = 8;
+constexpr int kNormalForm = 16;  // decomposes, composes with one before it, or has a class of marks
 
 struct Exception {
   char32_t first;
@@ -68,18 +69,28 @@ utf8proc_option_t options_of(NormalizationForm form) {
 constexpr bool is_hangul_vowel_or_tail(char32_t c) { return c >= 0x1160 && c <= 0x11FF; }
 constexpr bool is_hangul_syllable(char32_t c) { return c >= 0xAC00 && c <= 0xD7A3; }
 
+int combining_class(char32_t c) {
+  const int found = property(c).combining_class;
+  return found == 0 || is_exception(c, kNormalForm) ? 0 : found;
+}
+
+bool has_decomposition(char32_t c) {
+  return property(c).decomp_seqindex != kNone && !is_exception(c, kNormalForm);
+}
+
 // Whether a decomposed character may begin a piece: nothing before it reorders with it or composes
 // with it.
 bool starts_piece(char32_t c) {
   const utf8proc_property_t& p = property(c);
   const bool second_of_pair = p.comb_index != kNone && (p.comb_index & 0x8000) != 0;
-  return p.combining_class == 0 && !second_of_pair && !is_hangul_vowel_or_tail(c);
+  if (p.combining_class == 0 && !second_of_pair) return !is_hangul_vowel_or_tail(c);
+  return is_exception(c, kNormalForm);
 }
 
 bool begins_independent(char32_t c) {
   if (c < 0x300) return true;  // no mark, and nothing composes with these as its second
   if (!starts_piece(c)) return false;
-  if (property(c).decomp_seqindex == kNone) return true;
+  if (!has_decomposition(c)) return true;
   // A character that decomposes counts by what it becomes first; compatibility forms too, which at
   // worst joins two pieces of NFC that could have stood alone.
   std::array<Codepoint32, 32> parts{};
@@ -91,14 +102,12 @@ bool begins_independent(char32_t c) {
 }
 
 // Whether a character that stands alone in its piece is its own normal form.
-bool is_stable_alone(char32_t c) {
-  return property(c).decomp_seqindex == kNone && !is_hangul_syllable(c);
-}
+bool is_stable_alone(char32_t c) { return !has_decomposition(c) && !is_hangul_syllable(c); }
 
 // The canonical order of marks. utf8proc_decompose orders by swapping neighbours, which takes the
 // square of the length on a long run of mixed marks.
 void sort_marks(std::vector<Codepoint32>& text) {
-  const auto ccc = [](Codepoint32 c) { return property(static_cast<char32_t>(c)).combining_class; };
+  const auto ccc = [](Codepoint32 c) { return combining_class(static_cast<char32_t>(c)); };
   for (auto at = text.begin(); at != text.end();) {
     const auto first = std::find_if(at, text.end(), [&](Codepoint32 c) { return ccc(c) != 0; });
     at = std::find_if(first, text.end(), [&](Codepoint32 c) { return ccc(c) == 0; });
@@ -118,7 +127,10 @@ bool is_numeric(char32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
   const int k = category(c);
   return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO ||
-         (k == UTF8PROC_CATEGORY_CN && newer_category(c).starts_with('N'));
+         (k == UTF8PROC_CATEGORY_CN &&
+          (newer_category(c).starts_with('N') ||
+           // Unicode 17, which patterns do not know.
+           (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6)));
 }
 
 bool is_mark(char32_t c) {
@@ -176,7 +188,8 @@ void append_lower(std::string& out, char32_t c) {
   } else if (c == 0x130) {
     out += "i\xCC\x87";  // the one character whose lower case is two (SpecialCasing.txt)
   } else {
-    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<Codepoint32>(c))));
+    const auto lower = static_cast<char32_t>(utf8proc_tolower(static_cast<Codepoint32>(c)));
+    append_utf8(out, lower == c ? newer_lower(c) : lower);
   }
 }
 
@@ -204,9 +217,14 @@ void append_normalized(std::string& out, std::string_view text, NormalizationFor
   std::array<Codepoint32, 32> parts{};  // Unicode's longest decomposition has 18
   int boundary = 0;
   for (at = 0; at < text.size();) {
-    const auto c = static_cast<Codepoint32>(next_code_point(text, at));
-    const auto made = utf8proc_decompose_char(
-        c, parts.data(), static_cast<utf8proc_ssize_t>(parts.size()), options, &boundary);
+    const char32_t c = next_code_point(text, at);
+    if (is_stable_alone(c)) {
+      buffer.push_back(static_cast<Codepoint32>(c));
+      continue;
+    }
+    const auto made =
+        utf8proc_decompose_char(static_cast<Codepoint32>(c), parts.data(),
+                                static_cast<utf8proc_ssize_t>(parts.size()), options, &boundary);
     OLLM_CHECK(made >= 0 && made <= static_cast<utf8proc_ssize_t>(parts.size()));
     buffer.insert(buffer.end(), parts.begin(), parts.begin() + made);
   }

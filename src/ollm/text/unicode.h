@@ -1,10 +1,9 @@
 // What a code point is: white space, categories, word characters, lower case; and normalization
 // forms. Leaves UTF-8 itself to utf8.h and patterns to regex.h.
 //
-// Unicode 14.0 as utf8proc 2.8 has it, with two tables that make the answers those of the Hugging
-// Face library, whose parts know Unicode 8, 9 and 16 for these questions (unicode_exceptions_table,
-// unicode_newer.h). Normal forms and lower case are of 14.0; there the library knows 12 (NFKC,
-// NFKD) and 16: both agree on every code point assigned in Unicode 12.0.
+// Unicode 15.0 as utf8proc 2.8 has it, with tables that make the answers those of the Hugging Face
+// library, whose parts know Unicode 8, 9 (normal forms too), 16 and 17 (lower case) for these
+// questions (unicode_exceptions_table, unicode_newer.h).
 #pragma once
 
 #include <cstddef>
@@ -36,7 +35,7 @@ enum class NormalizationForm { nfc, nfd, nfkc, nfkd };
 /// follows them, in each form: the normal form of `text` is that of this part, then of the rest.
 std::size_t independent_prefix(std::string_view text);
 
-/// Appends the normal form of `text`.
+/// Appends the normal form of `text`, one part that independent_prefix found.
 void append_normalized(std::string& out, std::string_view text, NormalizationForm form);
 
 }  // namespace ollm::text::unicode

@@ -29,6 +29,19 @@ constexpr std::string_view kAlphabeticMarks =
 constexpr std::string_view kLowercaseModifiers = R"(\x{1E030}-\x{1E06D})";
 constexpr std::string_view kHan = R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
 
+// Upper case letters first to last, and the lower case of the first.
+struct NewerLower {
+  char32_t first;
+  char32_t last;
+  char32_t lower;
+};
+constexpr NewerLower kNewerLower[] = {
+    {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},  {0xA7CC, 0xA7CC, 0xA7CD},
+    {0xA7CE, 0xA7CE, 0xA7CF},    {0xA7D2, 0xA7D2, 0xA7D3}, {0xA7D4, 0xA7D4, 0xA7D5},
+    {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},  {0x10D50, 0x10D65, 0x10D70},
+    {0x16EA0, 0x16EB8, 0x16EBB},
+};
+
 }  // namespace
 
 std::string_view newer_category(char32_t c) {
@@ -51,6 +64,14 @@ std::string newer_ranges(std::string_view property) {
                        static_cast<std::uint32_t>(range.last));
   }
   return out;
+}
+
+char32_t newer_lower(char32_t c) {
+  if (c < std::begin(kNewerLower)->first) return c;
+  for (const NewerLower& range : kNewerLower) {
+    if (c >= range.first && c <= range.last) return range.lower + (c - range.first);
+  }
+  return c;
 }
 
 }  // namespace ollm::text::unicode

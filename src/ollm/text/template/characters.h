@@ -1,6 +1,6 @@
 // What Python's str knows of characters: decoding, classes, and full case mapping.
 // Leaves to others: the methods and filters that are made of it. The tables behind it are those of
-// utf8proc (Unicode 14) and of SpecialCasing.txt.
+// utf8proc (Unicode 15) and of SpecialCasing.txt.
 #pragma once
 
 #include <cstddef>
