@@ -52,7 +52,7 @@ struct Folder {
 class FolderDoctor {
  public:
   FolderDoctor(const DoctorInputs& inputs, std::vector<DoctorCheck>& out)
-      : inputs_(inputs), calls_(*inputs.calls), out_(out) {
+      : calls_(*inputs.calls), out_(out) {
     auto text = io::read_whole_file("/proc/self/mountinfo", kMountinfoBytes, calls_);
     if (text.ok()) mountinfo_ = std::move(text).value();
   }
@@ -181,7 +181,6 @@ class FolderDoctor {
     return {};
   }
 
-  const DoctorInputs& inputs_;
   io::SystemCalls& calls_;
   std::vector<DoctorCheck>& out_;
   std::string mountinfo_;

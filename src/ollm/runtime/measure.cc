@@ -74,7 +74,7 @@ class KernelRates {
     OLLM_TRY(const double matvec, product_seconds(1));
     rates.matvec_bytes_per_second = static_cast<double>(kIn * kOut * element_bytes()) / matvec;
     rates.matmul.push_back({1, 2.0 * static_cast<double>(kIn * kOut) / matvec});
-    for (const std::size_t rows : {4, 16, 64, 512}) {
+    for (const std::size_t rows : {4u, 16u, 64u, 512u}) {
       if (slow && rows > 16) continue;
       OLLM_TRY(const double seconds, product_seconds(rows));
       rates.matmul.push_back({rows, 2.0 * static_cast<double>(rows * kIn * kOut) / seconds});
