@@ -1,10 +1,11 @@
 #include "ollm/text/template/limits.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "ollm/base/clock.h"
 
 namespace ollm::text::jinja {
 namespace {
@@ -13,19 +14,14 @@ namespace {
 // that was charged too little does not hide for long.
 constexpr std::uint64_t kStepsBetweenChecks = 1'024;
 
-std::chrono::nanoseconds thread_cpu_time() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
 }  // namespace
 
 Budget::Budget(const RenderLimits& limits)
     : limits_(limits),
       steps_left_(limits.steps),
       memory_limit_(limits.memory_bytes),
-      cpu_deadline_(thread_cpu_time() + limits.cpu_time) {}
+      cpu_deadline_(thread_cpu_seconds() + std::chrono::duration<double>(limits.cpu_time).count()) {
+}
 
 bool Budget::spend_slowly(std::uint64_t steps) {
   if (exceeded_) return false;
@@ -36,7 +32,7 @@ bool Budget::spend_slowly(std::uint64_t steps) {
     return false;
   }
   steps_left_ -= steps;
-  if (thread_cpu_time() > cpu_deadline_) {
+  if (thread_cpu_seconds() > cpu_deadline_) {
     exceed(fmt::format("more than {} ms of processor time", limits_.cpu_time.count()));
     return false;
   }

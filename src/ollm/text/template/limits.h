@@ -89,7 +89,7 @@ class Budget {
   std::uint64_t steps_until_check_ = 0;  // steps already taken off steps_left_
   std::size_t held_bytes_ = 0;
   std::size_t memory_limit_;
-  std::chrono::nanoseconds cpu_deadline_;
+  double cpu_deadline_;  // in thread_cpu_seconds()
   bool exceeded_ = false;
   std::string message_;
 };
