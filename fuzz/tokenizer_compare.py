@@ -51,6 +51,13 @@ def ask(ollm, command, folder, lines):
     return [json.loads(line) for line in done.stdout.split("\n")[:-1]]
 
 
+def library_is_missing():
+    missing = importlib.util.find_spec("tokenizers") is None
+    if missing:
+        print("skipped: no tokenizers library (pip install tokenizers)")
+    return missing
+
+
 def compare(ollm, folder, texts, rnd, code_points):
     from tokenizers import Tokenizer
     reference = Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
@@ -86,8 +93,7 @@ def main():
     if not options.folders:
         print(f"skipped: no tokenizers to compare, none in {options.goldens}")
         return 77
-    if importlib.util.find_spec("tokenizers") is None:
-        print("skipped: no tokenizers library (pip install tokenizers)")
+    if library_is_missing():
         return 77
     code_points = assigned()
     rnd = random.Random(options.seed)

@@ -3,29 +3,28 @@
 
     unicode_compare.py OLLM [--seed 1]
 
-Each code point stands alone and between letters, each mark before and behind others, each decomposition by itself;
+Each code point stands between letters, each mark before and behind others, each decomposition by itself;
 beside those, random runs of marks. Needs `pip install tokenizers`; exit 77 where it is missing. Prints one line for
 each step and its first differences; exit 1 if there are any.
 Leaves whole tokenizers to tokenizer_compare.py.
 """
 import argparse
-import importlib.util
 import pathlib
 import random
 import sys
 import tempfile
 import unicodedata
 
-from tokenizer_compare import ask
+from tokenizer_compare import ask, library_is_missing
 
 LOW_CLASS, HIGH_CLASS = "\u0334", "\u0345"  # marks of class 1 and 240: others move before or behind them
 BATCH = 20000
+CODE_POINTS = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
 
 def normalizer_texts(rnd):
-    code_points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-    marks = [chr(c) for c in code_points if unicodedata.combining(chr(c))]
-    for c in map(chr, code_points):
+    marks = [c for c in CODE_POINTS if unicodedata.combining(c)]
+    for c in CODE_POINTS:
         yield "x" + c + "y"
         # What Python does not know may be a newer mark; those stand below plane 2.
         if unicodedata.category(c) in ("Mn", "Mc", "Me") or unicodedata.category(c) == "Cn" and ord(c) < 0x20000:
@@ -40,7 +39,7 @@ def normalizer_texts(rnd):
 
 
 def pre_tokenizer_texts(_):
-    for c in (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000):
+    for c in CODE_POINTS:
         yield "x" + c + "y"
         yield "1" + c
         yield "漢" + c + "か"
@@ -86,8 +85,7 @@ def main():
     parser.add_argument("ollm")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    if importlib.util.find_spec("tokenizers") is None:
-        print("skipped: no tokenizers library (pip install tokenizers)")
+    if library_is_missing():
         return 77
     wrong = False
     for name, tokenizer, texts in steps():

@@ -127,10 +127,7 @@ bool is_numeric(char32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
   const int k = category(c);
   return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO ||
-         (k == UTF8PROC_CATEGORY_CN &&
-          (newer_category(c).starts_with('N') ||
-           // Unicode 17, which patterns do not know.
-           (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6)));
+         (k == UTF8PROC_CATEGORY_CN && is_newer_number(c));
 }
 
 bool is_mark(char32_t c) {

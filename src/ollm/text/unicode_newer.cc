@@ -66,6 +66,11 @@ std::string newer_ranges(std::string_view property) {
   return out;
 }
 
+bool is_newer_number(char32_t c) {
+  return newer_category(c).starts_with('N') || (c >= 0x11DE0 && c <= 0x11DE9) ||
+         (c >= 0x16FF4 && c <= 0x16FF6);
+}
+
 char32_t newer_lower(char32_t c) {
   if (c < std::begin(kNewerLower)->first) return c;
   for (const NewerLower& range : kNewerLower) {

@@ -14,6 +14,10 @@ std::string_view newer_category(char32_t c);
 /// category ("L", "Lu"), or of "alphabetic", "lowercase", "uppercase", "sc:han". Others give "".
 std::string newer_ranges(std::string_view property);
 
+/// Whether a code point that is newer than Unicode 14.0 is a number, those of 17.0 among them,
+/// which patterns do not know.
+bool is_newer_number(char32_t c);
+
 /// The lower case of an upper case letter that is newer than Unicode 15.0; else `c`.
 char32_t newer_lower(char32_t c);
 
