@@ -112,6 +112,10 @@ class Backend {
   /// x[i] *= factor.
   virtual void scale(float* x, float factor, std::size_t n) = 0;
 
+  /// x[i] /= divisor, each the nearest float to the quotient: not what `scale` by 1 / divisor
+  /// gives, which rounds twice.
+  virtual void divide(float* x, float divisor, std::size_t n) = 0;
+
   /// x[i] = cap * tanh(x[i] / cap).
   virtual void soft_cap(float* x, float cap, std::size_t n) = 0;
 

@@ -109,6 +109,13 @@ const Named kKernels[] = {
        return x;
      },
      0},
+    {"divide",
+     [](Backend& b, std::size_t size, DType) {
+       std::vector<float> x = random_floats(size, 1);
+       b.divide(x.data(), 0.37f, size);
+       return x;
+     },
+     0},
     {"soft_cap",
      [](Backend& b, std::size_t size, DType) {
        std::vector<float> x = random_floats(size, 1, 20);
@@ -209,6 +216,30 @@ TEST(Vectors, BitsDoNotDependOnTheAlignmentOfWeights) {
         if (offset == 0) expected = out;
         ASSERT_TRUE(same_bits(out, expected)) << offset;
       }
+    }
+  }
+}
+
+// A reciprocal that is multiplied with rounds twice, which is not the quotient for many values.
+TEST(Vectors, DivideGivesTheNearestFloatToTheQuotient) {
+  ThreadPool pool(2);
+  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
+  isas.push_back(Isa::reference);
+  const std::vector<float> x = random_floats(10'003, 1, 30);
+  for (const Isa isa : isas) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    for (const float divisor : {13.0f, 8.0f, 0.1f, -3.0f, 1e-30f, 1e30f}) {
+      std::vector<float> got = x;
+      std::vector<float> scaled = x;
+      backend->divide(got.data(), divisor, got.size());
+      backend->scale(scaled.data(), 1.0f / divisor, scaled.size());
+      // A double has more than twice the bits of a float, so its quotient rounds to the right one.
+      std::vector<float> truth;
+      for (const float value : x)
+        truth.push_back(
+            static_cast<float>(static_cast<double>(value) / static_cast<double>(divisor)));
+      EXPECT_TRUE(same_bits(got, truth)) << to_string(isa) << ", " << divisor;
+      EXPECT_EQ(same_bits(scaled, truth), divisor == 8.0f) << to_string(isa) << ", " << divisor;
     }
   }
 }

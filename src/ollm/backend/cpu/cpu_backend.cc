@@ -221,6 +221,12 @@ void CpuBackend::scale(float* x, float factor, std::size_t n) {
   });
 }
 
+void CpuBackend::divide(float* x, float divisor, std::size_t n) {
+  split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.divide(x + begin, divisor, end - begin);
+  });
+}
+
 void CpuBackend::soft_cap(float* x, float cap, std::size_t n) {
   split(n, 16, n, [&](std::size_t begin, std::size_t end) {
     kernels_.soft_cap(x + begin, cap, end - begin);

@@ -40,6 +40,7 @@ class CpuBackend final : public Backend {
                   float* out, std::size_t rows) override;
   void add(float* x, const float* y, float y_scale, std::size_t n) override;
   void scale(float* x, float factor, std::size_t n) override;
+  void divide(float* x, float divisor, std::size_t n) override;
   void soft_cap(float* x, float cap, std::size_t n) override;
   void activate(Activation activation, const float* gate, const float* up, float* out,
                 std::size_t n) override;

@@ -128,6 +128,9 @@ struct Kernels {
   /// x[i] *= factor; n values.
   void (*scale)(float* x, float factor, std::size_t n);
 
+  /// x[i] /= divisor; n values. One rounding.
+  void (*divide)(float* x, float divisor, std::size_t n);
+
   /// x[i] = cap * tanh(x[i] / cap); n values. Within 3e-7, relative.
   void (*soft_cap)(float* x, float cap, std::size_t n);
 

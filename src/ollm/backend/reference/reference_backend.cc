@@ -121,6 +121,11 @@ void ReferenceBackend::scale(float* x, float factor, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
+void ReferenceBackend::divide(float* x, float divisor, std::size_t n) {
+  const FloatMode mode;
+  for (std::size_t i = 0; i < n; ++i) x[i] /= divisor;
+}
+
 void ReferenceBackend::soft_cap(float* x, float cap, std::size_t n) {
   const FloatMode mode;
   const auto c = static_cast<double>(cap);
