@@ -102,7 +102,8 @@ class Backend {
                         float* out, std::size_t rows) = 0;
 
   /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias.data may be
-  /// null. x, out [rows, weight.size] f32, packed; may be the same memory.
+  /// null; weight and bias may differ in type. x, out [rows, weight.size] f32, packed; may be the
+  /// same memory.
   virtual void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                           float eps, float* out, std::size_t rows) = 0;
 

@@ -220,6 +220,39 @@ TEST(Vectors, BitsDoNotDependOnTheAlignmentOfWeights) {
   }
 }
 
+// Files mix types: a norm's weight may be BF16 beside a bias in F32. Values that every type holds
+// exactly give the same bits, whichever types they stand in.
+TEST(Vectors, ANormTakesAWeightAndABiasOfAnyTwoTypes) {
+  ThreadPool pool(1);
+  const auto held_by_all = [](std::size_t n, unsigned seed) {
+    std::vector<float> values = random_floats(n, seed);
+    for (float& value : values) value = f16_to_f32(f32_to_f16(bf16_to_f32(f32_to_bf16(value))));
+    return values;
+  };
+  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
+  isas.push_back(Isa::reference);
+  for (const Isa isa : isas) {
+    const auto backend = backend_of(isa, ComputeMode::bf16, pool);
+    for (const std::size_t size : kSizes) {
+      const std::vector<float> x = random_floats(kRows * size, 1);
+      std::vector<float> expected;
+      for (const DType weight_type : kWeightDTypes) {
+        for (const DType bias_type : kWeightDTypes) {
+          const GuardedBytes weight(weight_bytes(held_by_all(size, 2), weight_type));
+          const GuardedBytes bias(weight_bytes(held_by_all(size, 3), bias_type));
+          std::vector<float> out(x.size());
+          backend->layer_norm(x.data(), {weight.data(), weight_type, size},
+                              {bias.data(), bias_type, size}, 1e-5f, out.data(), kRows);
+          if (expected.empty()) expected = out;
+          ASSERT_TRUE(same_bits(out, expected))
+              << to_string(isa) << ", " << size << ", " << to_string(weight_type) << " and "
+              << to_string(bias_type);
+        }
+      }
+    }
+  }
+}
+
 // A reciprocal that is multiplied with rounds twice, which is not the quotient for many values.
 TEST(Vectors, DivideGivesTheNearestFloatToTheQuotient) {
   ThreadPool pool(2);

@@ -201,8 +201,8 @@ void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float weig
 
 void CpuBackend::layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                             float eps, float* out, std::size_t rows) {
-  OLLM_CHECK(bias.data == nullptr || bias.dtype == weight.dtype);
-  const auto kernel = kernels_.layer_norm[type_index(weight.dtype)];
+  const std::size_t bias_type = type_index(bias.data == nullptr ? weight.dtype : bias.dtype);
+  const auto kernel = kernels_.layer_norm[type_index(weight.dtype)][bias_type];
   split(rows, 1, rows * weight.size / 4, [&](std::size_t begin, std::size_t end) {
     kernel(x + begin * weight.size, weight.data, bias.data, eps, out + begin * weight.size,
            end - begin, weight.size);

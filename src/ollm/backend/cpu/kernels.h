@@ -115,12 +115,13 @@ struct Kernels {
   void (*rms_norm[kWeightTypes])(const float* x, const std::byte* weight, float weight_offset,
                                  float eps, float* out, std::size_t rows, std::size_t size);
 
-  /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias may be null
-  /// and has the type of weight. x, out [rows, size] f32, packed; may be the same memory.
-  /// Within 1e-5 * (|out - bias| + |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer
+  /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias may be
+  /// null. By the types of weight and bias. x, out [rows, size] f32, packed; may be the same
+  /// memory. Within 1e-5 * (|out - bias| + |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer
   /// Normalization", 2016, eq. 4.
-  void (*layer_norm[kWeightTypes])(const float* x, const std::byte* weight, const std::byte* bias,
-                                   float eps, float* out, std::size_t rows, std::size_t size);
+  void (*layer_norm[kWeightTypes][kWeightTypes])(const float* x, const std::byte* weight,
+                                                 const std::byte* bias, float eps, float* out,
+                                                 std::size_t rows, std::size_t size);
 
   /// x[i] += y[i] * y_scale; n values. One rounding.
   void (*add)(float* x, const float* y, float y_scale, std::size_t n);
