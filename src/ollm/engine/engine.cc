@@ -7,6 +7,7 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/engine/logits_check.h"
 #include "ollm/models/blocks/attention.h"
 #include "ollm/models/blocks/feed_forward.h"
 #include "ollm/models/blocks/linear.h"
@@ -126,7 +127,8 @@ Result<void> Engine::layer(std::size_t index, weights::Pass& pass) {
   return {};
 }
 
-Result<void> Engine::head(std::span<const Work> work, LogitsSink sink, weights::Pass& pass) {
+// Logits of the rows that want them, in the order of the work; how many they are.
+Result<std::size_t> Engine::head(std::span<const Work> work, weights::Pass& pass) {
   // Only rows whose logits are wanted meet the head, the largest matrix of most models.
   const std::size_t hidden_size = composition_.hidden_size;
   float* input = head_input_.as<float>();
@@ -140,7 +142,7 @@ Result<void> Engine::head(std::span<const Work> work, LogitsSink sink, weights::
       ++wanted;
     }
   }
-  if (wanted == 0) return {};
+  if (wanted == 0) return wanted;
   const SweepTools tools{backend_, tape_, pass};
   models::norm(tools, composition_.final_norm, input, input, wanted);
   const backend::LeftOperand left =
@@ -149,12 +151,28 @@ Result<void> Engine::head(std::span<const Work> work, LogitsSink sink, weights::
   float* logits = logits_.as<float>();
   OLLM_TRY_VOID(models::linear(tools, composition_.head, left, logits, vocab));
   if (composition_.logits_divisor != 1)
-    backend_.scale(logits, 1.0F / composition_.logits_divisor, wanted * vocab);
-  std::size_t row = 0;
-  for (std::size_t i = 0; i < work.size(); ++i)
-    for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token)
-      sink(i, token, {logits + row++ * vocab, vocab});
+    backend_.divide(logits, composition_.logits_divisor, wanted * vocab);
+  return wanted;
+}
+
+// Nothing that follows from damaged logits is an answer, so they do not leave the engine.
+Result<void> Engine::check(std::span<const Work> work) const {
+  const std::size_t vocab = composition_.head.out;
+  const float* row = logits_.as<float>();
+  for (const Work& item : work)
+    for (std::size_t token = item.first_logit; token < item.tokens.size(); ++token, row += vocab)
+      OLLM_TRY_VOID(check_logits({row, vocab}, item.kv->tokens() + token));
   return {};
+}
+
+void Engine::hand_out(std::span<const Work> work, LogitsSink sink) {
+  const std::size_t vocab = composition_.head.out;
+  float* row = logits_.as<float>();
+  for (std::size_t i = 0; i < work.size(); ++i)
+    for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token) {
+      sink(i, token, {row, vocab});
+      row += vocab;
+    }
 }
 
 Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
@@ -171,8 +189,14 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
     OLLM_TRY_VOID(layer(i, pass));
   }
   OLLM_TRY_VOID(cancel.check());
-  OLLM_TRY_VOID(head(work, sink, pass));
-  pass.end();
+  OLLM_TRY(const std::size_t wanted, head(work, pass));
+  // Before logits go out and tokens are committed: what was computed from a file that changed
+  // meanwhile is of no model.
+  OLLM_TRY_VOID(pass.end());
+  if (wanted > 0) {
+    OLLM_TRY_VOID(check(work));
+    hand_out(work, sink);
+  }
   for (const Work& item : work) item.kv->commit(item.tokens.size());
   ++sweeps_;
   return {};

@@ -61,9 +61,10 @@ class Engine {
   const models::Composition& composition() const { return composition_; }
 
   /// One pass over the weights. On success the tokens are committed to their sequences; on an error
-  /// none is, and the sweep may be tried again.
+  /// none is, `sink` was not called, and the sweep may be tried again.
   /// Errors: invalid_argument for a token outside the vocabulary, naming it and the limit; io,
-  /// corrupt from weights or KV; cancelled, asked between layers.
+  /// corrupt from weights or KV, or where logits are no numbers (NaN, +infinity, all -infinity);
+  /// cancelled, asked between layers.
   Result<void> sweep(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
 
   /// Sweeps over all of `tokens` in chunks of max_rows; the logits of the last token go to `sink`.
@@ -82,7 +83,9 @@ class Engine {
   Result<void> lay_out_rows(std::span<const Work> work);
   Result<void> embed(weights::Pass& pass);
   Result<void> layer(std::size_t index, weights::Pass& pass);
-  Result<void> head(std::span<const Work> work, LogitsSink sink, weights::Pass& pass);
+  Result<std::size_t> head(std::span<const Work> work, weights::Pass& pass);
+  Result<void> check(std::span<const Work> work) const;
+  void hand_out(std::span<const Work> work, LogitsSink sink);
 
   // constant after make
   const models::Composition& composition_;

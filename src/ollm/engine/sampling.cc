@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "ollm/base/check.h"
+#include "ollm/engine/logits_check.h"
 #include "ollm/engine/sampling_exp.h"
 #include "ollm/engine/sampling_noise.h"
 
@@ -29,27 +30,6 @@ bool has_penalty(const SamplingOptions& options) {
 // Greedy choices from bare logits are made in place.
 bool needs_workspace(const SamplingOptions& options) {
   return !options.greedy() || has_penalty(options) || !options.logit_bias.empty();
-}
-
-// Also false for NaN.
-bool below_infinity(double value) { return value < kInfinity; }
-
-Error damaged(std::span<const float> logits, std::size_t position) {
-  const auto bad = std::find_if_not(logits.begin(), logits.end(), below_infinity);
-  const std::string what = bad == logits.end()
-                               ? "all are -inf"
-                               : fmt::format("{} for token {}", *bad, bad - logits.begin());
-  return fail(ErrorKind::corrupt,
-              fmt::format("logits at position {}: {}, expected finite numbers: the weights are "
-                          "damaged, or the model overflows in this compute mode",
-                          position, what));
-}
-
-// Whether all are below +infinity. Written without an exit so that it runs at the speed of memory.
-bool all_below_infinity(std::span<const float> logits) {
-  unsigned bad = 0;
-  for (const float x : logits) bad |= below_infinity(x) ? 0U : 1U;
-  return bad == 0;
 }
 
 // The first of the largest; the size if all are -infinity.
@@ -181,13 +161,12 @@ Result<std::vector<TokenProbability>> Sampler::distribution(std::span<const floa
 }
 
 Result<TokenId> Sampler::choose_greedy(std::span<const float> logits, std::size_t position) const {
-  const std::size_t best = first_largest(logits);
-  if (best == logits.size() || !all_below_infinity(logits)) return damaged(logits, position);
-  return static_cast<TokenId>(best);
+  OLLM_TRY_VOID(check_logits(logits, position));
+  return static_cast<TokenId>(first_largest(logits));
 }
 
 Result<double> Sampler::score(std::span<const float> logits, std::size_t position) {
-  if (!all_below_infinity(logits)) return damaged(logits, position);
+  OLLM_TRY_VOID(check_logits(logits, position));
   std::vector<double>& scores = workspace_->scores_;
   for (std::size_t i = 0; i < vocab_size_; ++i) scores[i] = logits[i];
 
@@ -206,8 +185,6 @@ Result<double> Sampler::score(std::span<const float> logits, std::size_t positio
 
   const double largest = largest_of(scores);
   if (largest == -kInfinity) {
-    const bool forbidden = first_largest(logits) != logits.size();
-    if (!forbidden) return damaged(logits, position);
     return fail(ErrorKind::invalid_argument,
                 fmt::format("logits at position {}: logit_bias forbids every token", position));
   }

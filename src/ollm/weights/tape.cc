@@ -166,8 +166,11 @@ Result<Pass> Pass::begin(Tape& tape, bool with_head) {
   return Pass(tape);
 }
 
-void Pass::end() {
-  if (tape_.stream_) tape_.stream_->end_pass();
+Result<void> Pass::end() {
+  if (!tape_.stream_) return {};
+  OLLM_TRY_VOID(tape_.check_unchanged());
+  tape_.stream_->end_pass();
+  return {};
 }
 
 Result<void> Pass::for_each_segment(

@@ -98,8 +98,11 @@ class Pass {
   Result<void> gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
                            FunctionRef<void(const backend::WeightRows&, std::size_t position)> use);
 
-  /// Declares the pass complete, so that what was read ahead serves the next one.
-  void end();
+  /// Declares the pass complete, so that what was read ahead serves the next one. What the pass
+  /// computed may be used only then.
+  /// Errors: corrupt where a file changed since the pass began, as some of its bytes may be the old
+  /// ones and some the new; io.
+  Result<void> end();
 
  private:
   explicit Pass(Tape& tape) : tape_(tape) {}

@@ -109,7 +109,7 @@ class TapeTest : public testing::Test {
       const backend::WeightVector vector = tape.vector({i});
       EXPECT_EQ(std::memcmp(vector.data, bytes_[layout_.vectors[i].tensor].data(), kHidden * 4), 0);
     }
-    pass.end();
+    EXPECT_TRUE(pass.end().ok());
     return {};
   }
 
