@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "ollm/base/checked_math.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/text_lines.h"
 
@@ -34,15 +35,21 @@ class Tightest {
  public:
   explicit Tightest(io::SystemCalls& calls) : calls_(calls) {}
 
-  void memory(const std::string& limit_file, const std::string& used_file) {
-    const std::uint64_t limit = cgroup_bytes(read(limit_file, calls_));
+  // What the page cache holds counts as used, but is given up when somebody needs memory.
+  void memory(const std::string& group, const char* limit_file, const char* used_file) {
+    const std::uint64_t limit = cgroup_bytes(read(group + limit_file, calls_));
     if (limit == 0) return;
-    const std::uint64_t used = leading_number(read(used_file, calls_)).value_or(0);
+    const std::uint64_t usage = leading_number(read(group + used_file, calls_)).value_or(0);
+    const std::uint64_t reclaimable =
+        std::min(usage, cgroup_reclaimable_bytes(read(group + "/memory.stat", calls_)));
+    const std::uint64_t used = usage - reclaimable;
     const std::uint64_t left = limit - std::min(limit, used);
     if (left >= least_left_) return;
     least_left_ = left;
     out_.memory_bytes = limit;
     out_.used_bytes = used;
+    out_.reclaimable_bytes = reclaimable;
+    out_.memory_group = group;
   }
 
   void cores(const std::string& quota_and_period) {
@@ -68,14 +75,16 @@ CgroupLimits cgroup_limits(io::SystemCalls& calls) {
   if (const std::string path = cgroup_path(groups, ""); !path.empty()) {
     tightest.limits().v2 = true;
     for_each_group(kUnifiedRoot, path, [&](const std::string& group) {
-      tightest.memory(group + "/memory.max", group + "/memory.current");
+      tightest.memory(group, "/memory.max", "/memory.current");
+      // Above it the kernel slows the group down until it has given memory up: no place to run in.
+      tightest.memory(group, "/memory.high", "/memory.current");
       tightest.cores(read(group + "/cpu.max", calls));
     });
   }
   if (const std::string path = cgroup_path(groups, "memory"); !path.empty()) {
     tightest.limits().v1 = true;
     for_each_group(kMemoryRoot, path, [&](const std::string& group) {
-      tightest.memory(group + "/memory.limit_in_bytes", group + "/memory.usage_in_bytes");
+      tightest.memory(group, "/memory.limit_in_bytes", "/memory.usage_in_bytes");
     });
   }
   if (const std::string path = cgroup_path(groups, "cpu"); !path.empty()) {
@@ -91,6 +100,33 @@ CgroupLimits cgroup_limits(io::SystemCalls& calls) {
 std::uint64_t cgroup_bytes(std::string_view text) {
   const std::uint64_t bytes = leading_number(text).value_or(0);
   return bytes > (std::uint64_t{1} << 60) ? 0 : bytes;
+}
+
+std::uint64_t cgroup_reclaimable_bytes(std::string_view memory_stat) {
+  // Of version 1 the group's own figures and, as total_*, those of the groups below it too, which
+  // its usage counts; version 2 has the latter alone, under the former's names.
+  struct Figures {
+    std::uint64_t inactive_file = 0, active_file = 0, slab_reclaimable = 0;
+  };
+  Figures own, total;
+  bool has_total = false;
+  for_each_line(memory_stat, [&](std::string_view line) {
+    const std::size_t space = line.find(' ');
+    if (space == std::string_view::npos) return;
+    std::string_view name = line.substr(0, space);
+    const std::uint64_t bytes = leading_number(line.substr(space)).value_or(0);
+    const bool of_all = name.starts_with("total_");
+    if (of_all) name.remove_prefix(6);
+    Figures& figures = of_all ? total : own;
+    if (name == "inactive_file") figures.inactive_file = bytes;
+    if (name == "active_file") figures.active_file = bytes;
+    if (name == "slab_reclaimable") figures.slab_reclaimable = bytes;
+    has_total = has_total || (of_all && name == "inactive_file");
+  });
+  const Figures& figures = has_total ? total : own;
+  const auto sum = checked_add(figures.inactive_file, figures.active_file);
+  const auto all = sum ? checked_add(*sum, figures.slab_reclaimable) : std::nullopt;
+  return all.value_or(0);  // nonsense frees nothing
 }
 
 std::size_t cgroup_cores(std::string_view cpu_max) {

@@ -12,11 +12,13 @@
 namespace ollm::plan {
 
 struct CgroupLimits {
-  bool v1 = false;                 // hierarchies of version 1 are mounted for memory or cpu
-  bool v2 = false;                 // the unified hierarchy is
-  std::uint64_t memory_bytes = 0;  // of the group that leaves least; 0: no limit
-  std::uint64_t used_bytes = 0;    // of that group
-  std::size_t quota_cores = 0;     // rounded up; 0: no quota
+  bool v1 = false;                      // hierarchies of version 1 are mounted for memory or cpu
+  bool v2 = false;                      // the unified hierarchy is
+  std::uint64_t memory_bytes = 0;       // of the group that leaves least; 0: no limit
+  std::uint64_t used_bytes = 0;         // of that group, without what it can be made to give up
+  std::uint64_t reclaimable_bytes = 0;  // that: page cache and the like
+  std::string memory_group = {};        // its folder, "/sys/fs/cgroup/jobs/mine"
+  std::size_t quota_cores = 0;          // rounded up; 0: no quota
 
   friend bool operator==(const CgroupLimits&, const CgroupLimits&) = default;
 };
@@ -28,6 +30,11 @@ CgroupLimits cgroup_limits(io::SystemCalls& calls);
 
 /// A limit as cgroup files write it: "max" (v2) and anything above 2^60 (v1) is 0, none.
 std::uint64_t cgroup_bytes(std::string_view text);
+
+/// Bytes of a group that the kernel takes back when memory is short, from the text of its
+/// memory.stat, of either version: file pages and reclaimable slab, of the groups below it too.
+/// Shared memory and locked pages are not among them.
+std::uint64_t cgroup_reclaimable_bytes(std::string_view memory_stat);
 
 /// Cores of a quota: "max 100000" (v2) is 0, none; "150000 100000" is 2, rounded up.
 std::size_t cgroup_cores(std::string_view cpu_max);

@@ -99,8 +99,13 @@ DoctorCheck memory_limit(const Machine& machine) {
   }
   check.details.set("limit_bytes", fmt::format("{}", cgroup.memory_bytes));
   check.details.set("used_bytes", fmt::format("{}", cgroup.used_bytes));
-  check.message = fmt::format("a control group allows {}, of which {} are used",
-                              format_bytes(cgroup.memory_bytes), format_bytes(cgroup.used_bytes));
+  check.details.set("reclaimable_bytes", fmt::format("{}", cgroup.reclaimable_bytes));
+  check.details.set("group", cgroup.memory_group);
+  check.message = fmt::format(
+      "the control group {} allows {}, of which {} are used; {} more are page cache, which gives "
+      "way",
+      cgroup.memory_group, format_bytes(cgroup.memory_bytes), format_bytes(cgroup.used_bytes),
+      format_bytes(cgroup.reclaimable_bytes));
   return check;
 }
 

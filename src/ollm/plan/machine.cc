@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "ollm/backend/backend.h"
+#include "ollm/base/text_size.h"
 #include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/text_lines.h"
@@ -60,11 +61,17 @@ Machine Machine::detect(io::SystemCalls& calls) {
   const std::string meminfo = read("/proc/meminfo", calls);
   machine.total_bytes = meminfo_bytes(meminfo, "MemTotal");
   machine.available_bytes = meminfo_bytes(meminfo, "MemAvailable");
+  machine.available_from = "the machine";
   if (const CgroupLimits& cgroup = machine.cgroup; cgroup.memory_bytes != 0) {
     machine.total_bytes = std::min(machine.total_bytes, cgroup.memory_bytes);
-    machine.available_bytes =
-        std::min(machine.available_bytes,
-                 cgroup.memory_bytes - std::min(cgroup.memory_bytes, cgroup.used_bytes));
+    const std::uint64_t left =
+        cgroup.memory_bytes - std::min(cgroup.memory_bytes, cgroup.used_bytes);
+    const bool unknown = machine.available_bytes == 0;
+    if (unknown || left < machine.available_bytes) {
+      machine.available_bytes = left;
+      machine.available_from = fmt::format("the control group {}, limited to {},",
+                                           cgroup.memory_group, format_bytes(cgroup.memory_bytes));
+    }
   }
   const auto isas = backend::supported_isas();
   machine.isas.assign(isas.begin(), isas.end());

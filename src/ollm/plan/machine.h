@@ -21,6 +21,7 @@ struct Machine {
   std::size_t affinity_cores = 1;     // of those alone that it may be put on
   std::uint64_t total_bytes = 0;      // of memory
   std::uint64_t available_bytes = 0;  // what it leaves now, a cgroup's limit included
+  std::string available_from;  // what binds them: "the machine", a control group and its limit
   CgroupLimits cgroup;
   std::vector<backend::Isa> isas;  // slowest first
   bool io_uring = false;           // whether this process may use it

@@ -33,6 +33,10 @@ TEST(Machine, IsHeldToItsControlGroups) {
   EXPECT_EQ(machine.cores, 1u);
   EXPECT_EQ(machine.total_bytes, 1'048'576'000u);
   EXPECT_EQ(machine.available_bytes, 1'000'000'000u);
+  EXPECT_EQ(machine.available_from, "the control group /sys/fs/cgroup/x, limited to 1000.0 MiB,");
+  // What is left of the group is more than the machine has.
+  folder.write("proc/meminfo", "MemTotal: 16000000 kB\nMemAvailable: 800000 kB\n");
+  EXPECT_EQ(Machine::detect(calls).available_from, "the machine");
 }
 
 TEST(Machine, DetectsThisOne) {
