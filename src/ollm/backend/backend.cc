@@ -93,7 +93,7 @@ Result<std::unique_ptr<Backend>> make_backend(const Options& options, ThreadPool
   if (!cpu_runs(options.isa)) return lacking(options.isa);
   if (options.isa == Isa::reference)
     return std::unique_ptr<Backend>(std::make_unique<ReferenceBackend>(options.compute));
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(options, pool));
+  return CpuBackend::make(options, pool);
 }
 
 }  // namespace ollm::backend

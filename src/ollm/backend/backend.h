@@ -75,6 +75,10 @@ class Backend {
     return backend::numeric_class(options().isa, options().compute);
   }
 
+  /// Bytes that it holds itself on so many threads, where no product has more rows and outputs.
+  virtual std::size_t scratch_bytes(std::size_t threads, std::size_t rows,
+                                    std::size_t outputs) const = 0;
+
   /// Bytes of a LeftOperand of this size.
   virtual std::size_t left_bytes(std::size_t rows, std::size_t cols) const = 0;
 
@@ -175,7 +179,7 @@ Isa best_isa(ComputeMode mode);
 Result<Isa> parse_isa(std::string_view name);
 
 /// A backend for a table that this machine supports. `pool` must outlive it.
-/// Errors: unsupported.
+/// Errors: unsupported; out_of_budget where the system has no memory for its scratch.
 Result<std::unique_ptr<Backend>> make_backend(const Options& options, ThreadPool& pool);
 
 }  // namespace ollm::backend

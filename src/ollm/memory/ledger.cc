@@ -8,6 +8,8 @@ std::string_view to_string(Phase phase) {
   switch (phase) {
     case Phase::always:
       return "always";
+    case Phase::text:
+      return "text";
     case Phase::load:
       return "load";
     case Phase::run:
@@ -16,8 +18,8 @@ std::string_view to_string(Phase phase) {
   return "always";
 }
 
-void Ledger::add(std::string_view owner, Phase phase, std::uint64_t bytes) {
-  lines_.push_back({std::string(owner), phase, bytes});
+void Ledger::add(std::string_view owner, Phase phase, std::uint64_t bytes, Charged charged) {
+  lines_.push_back({std::string(owner), phase, bytes, charged});
 }
 
 std::uint64_t Ledger::bytes(Phase phase) const {
@@ -27,8 +29,16 @@ std::uint64_t Ledger::bytes(Phase phase) const {
   return sum;
 }
 
+std::uint64_t Ledger::text_peak_bytes() const {
+  std::uint64_t sum = bytes(Phase::text);
+  for (const LedgerLine& line : lines_)
+    if (line.phase == Phase::always && line.charged == Charged::at_start) sum += line.bytes;
+  return sum;
+}
+
 std::uint64_t Ledger::peak_bytes() const {
-  return bytes(Phase::always) + std::max(bytes(Phase::load), bytes(Phase::run));
+  return std::max(text_peak_bytes(),
+                  bytes(Phase::always) + std::max(bytes(Phase::load), bytes(Phase::run)));
 }
 
 }  // namespace ollm::memory

@@ -41,13 +41,20 @@ TEST(Budget, AboveTheLimitIsRefusedAndNamesTheOwner) {
 TEST(Ledger, PeakIsWhatAlwaysStaysAndTheLargerPhase) {
   Ledger ledger;
   ledger.add("weights", Phase::always, 1000);
-  ledger.add("tokenizer.json", Phase::load, 300);
+  ledger.add("load ring", Phase::load, 300);
   ledger.add("kv", Phase::run, 100);
   ledger.add("activations", Phase::run, 150);
   EXPECT_EQ(ledger.peak_bytes(), 1300u);
   ledger.add("logits", Phase::run, 100);
   EXPECT_EQ(ledger.peak_bytes(), 1350u);
-  EXPECT_EQ(ledger.lines().size(), 5u);
+  // Before the load there is only what is there from the start.
+  ledger.add("process", Phase::always, 50, Charged::at_start);
+  ledger.add("text", Phase::text, 1300);
+  EXPECT_EQ(ledger.text_peak_bytes(), 1350u);
+  EXPECT_EQ(ledger.peak_bytes(), 1400u);
+  ledger.add("text", Phase::text, 100);
+  EXPECT_EQ(ledger.peak_bytes(), 1450u);
+  EXPECT_EQ(ledger.lines().size(), 8u);
 }
 
 TEST(Buffer, IsAlignedZeroedAndCharged) {

@@ -12,6 +12,7 @@
 #include "ollm/base/checked_math.h"
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread_pool.h"
+#include "ollm/engine/sampling.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/profile.h"
@@ -40,7 +41,22 @@ constexpr std::size_t kPreferredChunk = 512;
 // Logits of one sweep when all of them are wanted; beyond, the chunk shrinks.
 constexpr std::uint64_t kLogitsBytes = 64 * kMiB;
 
+// What a thread of the pool holds beside its scratch: its stack as far as it was used, and what the
+// C library keeps for it (measured at 64 threads).
+constexpr std::uint64_t kThreadBytes = std::uint64_t{32} << 10;
+
+// A text on its way to ids: the document and what it is joined, quoted and rendered into, and what
+// the encoder holds, a byte of text each; and ids as their list grows.
+constexpr std::uint64_t kTextFactor = 16;
+constexpr std::uint64_t kGrowingIdBytes = 8;
+
+// Bytes of a text that a token stands for, where only the context bounds what a session is given.
+constexpr std::uint64_t kTextBytesPerToken = 8;
+
 constexpr std::size_t kBlockTokens = backend::kTileTokens;
+
+// Of any one owner: far above every machine, and far below where sums would wrap.
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;
 
 // Chunks that are looked at: enough of them that the best is never far.
 constexpr std::size_t kChunks[] = {1,   2,   4,   8,   16,   32,   64,   96,   128, 192,
@@ -132,12 +148,25 @@ class Chooser {
   Result<void> choose_context() {
     Workload& work = plan_.workload;
     const std::size_t positions = composition_.max_positions;
+    if (work.sequences == 0 || work.sequences > kMostSequences) {
+      return fail(ErrorKind::invalid_argument, fmt::format("{} sequences at once: 1 to {} can be",
+                                                           work.sequences, kMostSequences));
+    }
+    for (std::size_t* held : {&work.text_bytes, &work.total_tokens})
+      *held = std::min<std::size_t>(*held, kMostBytes / 64);
+    if (wishes_.prefill_chunk && *wishes_.prefill_chunk > kMostRows) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("a prefill chunk of {} tokens: at most {} can be",
+                              *wishes_.prefill_chunk, kMostRows));
+    }
     if (work.prompt_tokens > positions) {
       return fail(ErrorKind::invalid_argument,
                   fmt::format("the prompt has {} tokens, the model only {} positions",
                               work.prompt_tokens, positions));
     }
-    std::size_t wanted = std::max(work.context_tokens, work.prompt_tokens + work.max_new_tokens);
+    // No sum of what was asked for may wrap; beyond the positions all are alike.
+    const std::size_t asked_new = std::min(work.max_new_tokens, positions);
+    std::size_t wanted = std::max(work.context_tokens, work.prompt_tokens + asked_new);
     if (wishes_.context_tokens) {
       if (work.prompt_tokens > *wishes_.context_tokens) {
         return fail(ErrorKind::invalid_argument,
@@ -147,7 +176,7 @@ class Chooser {
       wanted = *wishes_.context_tokens;
     }
     plan_.context_tokens = std::max<std::size_t>(1, std::min(wanted, positions));
-    if (plan_.context_tokens < work.prompt_tokens + work.max_new_tokens) {
+    if (plan_.context_tokens < work.prompt_tokens + asked_new || asked_new < work.max_new_tokens) {
       const std::size_t room = plan_.context_tokens - work.prompt_tokens;
       decide("max_new_tokens", fmt::format("{}", room),
              fmt::format("{} were asked for; {} leaves room for no more", work.max_new_tokens,
@@ -158,13 +187,18 @@ class Chooser {
     return {};
   }
 
+  std::string_view available_from() const {
+    return machine_.available_from.empty() ? "the machine"
+                                           : std::string_view(machine_.available_from);
+  }
+
   void choose_budget() {
     const std::uint64_t available = machine_.available_bytes;
     if (!wishes_.memory_bytes) {
       plan_.budget_bytes =
           available > 2 * kReserveBytes ? available - kReserveBytes : available / 2;
       decide("memory", format_bytes(plan_.budget_bytes),
-             fmt::format("the machine leaves {}; {} stay free", format_bytes(available),
+             fmt::format("{} leaves {}; {} stay free", available_from(), format_bytes(available),
                          format_bytes(available - plan_.budget_bytes)));
       return;
     }
@@ -172,42 +206,98 @@ class Chooser {
     if (available != 0 && plan_.budget_bytes > available) {
       plan_.budget_bytes = available;
       decide("memory", format_bytes(available),
-             fmt::format("{} were granted, but the machine leaves no more",
-                         format_bytes(*wishes_.memory_bytes)));
+             fmt::format("{} were granted, but {} leaves no more",
+                         format_bytes(*wishes_.memory_bytes), available_from()));
     } else {
       decide("memory", format_bytes(plan_.budget_bytes), "asked for");
     }
   }
 
-  engine::Options engine_options(std::size_t chunk) const {
+  // Whether the feed-forward's intermediate is computed in pieces of rows.
+  enum class Intermediate { whole, in_pieces };
+
+  // As the budget wants it: in pieces where all of it would take more than its share.
+  Intermediate intermediate_of(std::size_t chunk) const {
+    const std::uint64_t bytes = std::uint64_t{models::widths(composition_).intermediate} *
+                                std::max(chunk, plan_.workload.sequences) * sizeof(float);
+    return bytes > plan_.budget_bytes / kFeedForwardShare ? Intermediate::in_pieces
+                                                          : Intermediate::whole;
+  }
+
+  engine::Options engine_options(std::size_t chunk, Intermediate intermediate) const {
     engine::Options options;
     options.max_rows = std::max(chunk, plan_.workload.sequences);
     options.max_logit_rows =
         plan_.workload.all_logits ? options.max_rows : plan_.workload.sequences;
     options.feed_forward_rows = options.max_rows;
-    const std::uint64_t intermediate =
-        std::uint64_t{models::widths(composition_).intermediate} * options.max_rows * sizeof(float);
     if (wishes_.feed_forward_rows) {
       options.feed_forward_rows = std::min(options.max_rows, *wishes_.feed_forward_rows);
-    } else if (intermediate > plan_.budget_bytes / kFeedForwardShare) {
+    } else if (intermediate == Intermediate::in_pieces) {
       options.feed_forward_rows = std::min(options.max_rows, kFeedForwardRows);
     }
     return options;
   }
 
+  // A tokenizer in memory, and what reading it takes beside.
+  std::uint64_t tokenizer_bytes() const {
+    return (text_.tokenizer_json_bytes + text_.sentencepiece_bytes) * kTokenizerFactor;
+  }
+  std::uint64_t tokenizer_load_bytes() const {
+    return (text_.tokenizer_json_bytes + text_.sentencepiece_bytes) * kTokenizerLoadFactor;
+  }
+
+  // Ids that stand beside the weights: a line and what of it is computed for each sequence, the
+  // line before a call, the caller's prompt; of a score all rows with their log probabilities.
+  std::uint64_t token_id_bytes(const engine::Options& options) const {
+    const Workload& work = plan_.workload;
+    const std::uint64_t context = plan_.context_tokens;
+    const std::uint64_t given =
+        std::max<std::uint64_t>(work.total_tokens, context * work.sequences);
+    const std::uint64_t sessions = context * (2 * work.sequences + 1) * sizeof(TokenId);
+    const std::uint64_t rows = options.max_rows * (sizeof(models::RowSpan) + sizeof(TokenId));
+    return sessions + rows +
+           given * (sizeof(TokenId) + (work.all_logits ? sizeof(double) : sizeof(TokenId)));
+  }
+
   // What a run holds beside weights and their ring.
   memory::Ledger ledger_without_weights(const engine::Options& options) const {
     memory::Ledger ledger;
+    using memory::Charged;
     using memory::Phase;
-    ledger.add("process", Phase::always, kProcessBytes);
-    if (text_.tokenizer_bytes != 0) {
-      ledger.add("tokenizer", Phase::always, text_.tokenizer_bytes * kTokenizerFactor);
-      ledger.add("tokenizer.json", Phase::load, text_.tokenizer_bytes * kTokenizerLoadFactor);
+    const Workload& work = plan_.workload;
+    const std::size_t vocab = composition_.head.out;
+    ledger.add("process", Phase::always, kProcessBytes, Charged::at_start);
+    const std::uint64_t text =
+        encoding_bytes(work.text_bytes) + work.prompt_tokens * kGrowingIdBytes;
+    if (const std::uint64_t tokenizer = tokenizer_bytes(); tokenizer != 0) {
+      ledger.add("tokenizer", Phase::always, tokenizer, Charged::at_start);
+      if (tokenizer_load_bytes() > text) {
+        ledger.add("tokenizer.json", Phase::text, tokenizer_load_bytes(), Charged::on_load);
+      } else {
+        ledger.add("text", Phase::text, text, Charged::on_load);
+      }
+      if (work.text_bytes == 0) {
+        ledger.add("text", Phase::run, encoding_bytes(plan_.context_tokens * kTextBytesPerToken),
+                   Charged::on_load);
+      }
     }
-    ledger.add("kv", Phase::run, kv::block_bytes(plan_.kv) * plan_.kv.max_blocks);
+    if (plan_.threads > 1)
+      ledger.add("threads", Phase::always, (plan_.threads - 1) * kThreadBytes, Charged::on_load);
+    ledger.add("kv", Phase::run, kv_bytes_);
     ledger.add("activations", Phase::run,
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
+    const models::Widths widths = models::widths(composition_);
+    const std::size_t outputs = std::max({widths.hidden, widths.q, widths.kv, widths.intermediate,
+                                          options.max_logit_rows > 1 ? vocab : std::size_t{0}});
+    if (const std::uint64_t scratch =
+            backend_->scratch_bytes(plan_.threads, options.max_rows, outputs);
+        scratch != 0)
+      ledger.add("scratch", Phase::run, scratch, Charged::on_load);
+    ledger.add("sampler", Phase::run,
+               engine::SamplingWorkspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
+               Charged::on_load);
+    ledger.add("token ids", Phase::run, token_id_bytes(options), Charged::on_load);
     return ledger;
   }
 
@@ -249,9 +339,9 @@ class Chooser {
            2 * io::File::kDirectAlignment;
   }
 
-  Candidate look_at(std::size_t chunk, const RingSize& ring) const {
+  Candidate look_at(std::size_t chunk, const RingSize& ring, Intermediate intermediate) const {
     Candidate out;
-    out.engine = engine_options(chunk);
+    out.engine = engine_options(chunk, intermediate);
     out.weights = weights_options(ring);
     const memory::Ledger other = ledger_without_weights(out.engine);
     const std::uint64_t vectors = all_.vector_bytes;
@@ -263,12 +353,13 @@ class Chooser {
                       other.bytes(memory::Phase::run)) +
              other.bytes(memory::Phase::always);
     };
+    const bool text_fits = other.text_peak_bytes() <= plan_.budget_bytes;
     std::uint64_t pinned = all_.sweep_bytes;
     if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
-      out.fits = true;
+      out.fits = text_fits;
     } else {
       const std::uint64_t rest = peak(vectors + ring_bound(ring));
-      out.fits = rest <= plan_.budget_bytes;
+      out.fits = text_fits && rest <= plan_.budget_bytes;
       pinned = out.fits ? plan_.budget_bytes - rest : 0;
       // Runs of pinned segments are aligned each.
       const std::uint64_t padding = all_.segments.size() * memory::kCacheLineBytes;
@@ -328,12 +419,13 @@ class Chooser {
       const bool last = &ring == &rings.back();
       if (!last && ring_bound(ring) > plan_.budget_bytes / kRingShare) continue;
       for (const std::size_t chunk : chunks) {
-        const Candidate candidate = look_at(chunk, ring);
+        const Candidate candidate = look_at(chunk, ring, intermediate_of(chunk));
         if (candidate.fits) fitting.push_back(candidate);
       }
       if (!fitting.empty()) break;
     }
-    if (fitting.empty()) return look_at(chunks.front(), rings.back());
+    if (fitting.empty())
+      return look_at(chunks.front(), rings.back(), intermediate_of(chunks.front()));
     double best = fitting.front().seconds;
     for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds);
     // Of those nearly as fast the first with enough rows for the peak, or the last with fewer.
@@ -346,20 +438,31 @@ class Chooser {
     return *chosen;
   }
 
-  // The smallest ledger that there is for these wishes.
-  Result<std::uint64_t> minimum(std::size_t chunk, const RingSize& ring) const {
-    const engine::Options engine = engine_options(chunk);
+  // The way that holds least of all there are for these wishes, whatever the budget: counted
+  // exactly, so that a MiB less than it is refused and it itself runs.
+  struct Smallest {
+    Candidate way;
+    std::uint64_t peak_bytes = std::numeric_limits<std::uint64_t>::max();
+  };
+  Result<Smallest> smallest(std::size_t chunk, const RingSize& ring) const {
     weights::Options streamed = weights_options(ring);
     streamed.pinned_limit_bytes = 0;
-    std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+    Smallest least;
     for (const weights::Options& options : {streamed, weights_options(ring)}) {
       // Mapping a large model takes a while, and holding all of it is not its smallest way.
-      if (options.pinned_limit_bytes != 0 && all_.storage_bytes > least) continue;
+      if (options.pinned_limit_bytes != 0 && all_.storage_bytes > least.peak_bytes) continue;
       OLLM_TRY(const weights::TapeMap map, weights::map_tape(tensors_, composition_.tape, options));
-      OLLM_TRY(const memory::Ledger whole, ledger(engine, options, map));
-      least = std::min(least, whole.peak_bytes());
+      // Pieces save the intermediate's second half, and may lose more to padding.
+      for (const Intermediate intermediate : {Intermediate::whole, Intermediate::in_pieces}) {
+        const engine::Options engine = engine_options(chunk, intermediate);
+        OLLM_TRY(const memory::Ledger whole, ledger(engine, options, map));
+        if (whole.peak_bytes() >= least.peak_bytes) continue;
+        least.peak_bytes = whole.peak_bytes();
+        least.way.engine = engine;
+        least.way.weights = options;
+      }
     }
-    return round_up(least, kMiB);
+    return least;
   }
 
   Result<void> choose_memory() {
@@ -368,6 +471,15 @@ class Chooser {
     plan_.kv.block_tokens = kBlockTokens;
     plan_.kv.max_blocks =
         kv::blocks_for_tokens(plan_.kv, plan_.context_tokens) * plan_.workload.sequences;
+    const auto kv_bytes = checked_mul(kv::block_bytes(plan_.kv), plan_.kv.max_blocks);
+    if (!kv_bytes || *kv_bytes > kMostBytes) {
+      return fail(
+          ErrorKind::invalid_argument,
+          fmt::format("{} sequences of {} tokens: their keys and values would take more "
+                      "than {}",
+                      plan_.workload.sequences, plan_.context_tokens, format_bytes(kMostBytes)));
+    }
+    kv_bytes_ = *kv_bytes;
 
     // Sizes alone are asked of it: how the table pads its operands.
     ThreadPool pool(1);
@@ -379,19 +491,15 @@ class Chooser {
     // A prompt of unknown length may fill the context.
     const std::size_t prompt =
         plan_.workload.prompt_tokens != 0 ? plan_.workload.prompt_tokens : plan_.context_tokens;
-    const std::size_t rows_at_most = std::max<std::size_t>(1, prompt * plan_.workload.sequences);
+    const std::size_t rows_at_most =
+        std::min(kMostRows, std::max<std::size_t>(1, prompt * plan_.workload.sequences));
     const std::vector<std::size_t> chunks = this->chunks(rows_at_most);
     const std::vector<RingSize> rings = this->rings();
-    OLLM_TRY(plan_.minimum_bytes, minimum(chunks.front(), rings.back()));
+    OLLM_TRY(const Smallest least, smallest(chunks.front(), rings.back()));
+    plan_.minimum_bytes = round_up(least.peak_bytes, kMiB);
     Candidate chosen = choose_candidate(chunks, rings);
-    if (!chosen.fits && plan_.minimum_bytes <= plan_.budget_bytes) {
-      // The closed forms are upper bounds; the smallest way there is fits exactly.
-      chosen.weights = weights_options(rings.back());
-      OLLM_TRY(const weights::TapeMap map,
-               weights::map_tape(tensors_, composition_.tape, chosen.weights));
-      OLLM_TRY(const memory::Ledger whole, ledger(chosen.engine, chosen.weights, map));
-      if (whole.peak_bytes() > plan_.budget_bytes) chosen.weights.pinned_limit_bytes = 0;
-    }
+    // The closed forms are upper bounds; the smallest way there is fits exactly.
+    if (!chosen.fits) chosen = least.way;
     plan_.engine = chosen.engine;
     plan_.weights = chosen.weights;
     OLLM_TRY(const weights::TapeMap map,
@@ -460,10 +568,13 @@ class Chooser {
   Rates rates_;
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
+  std::uint64_t kv_bytes_ = 0;
   ExecutionPlan plan_;
 };
 
 }  // namespace
+
+std::uint64_t encoding_bytes(std::uint64_t text_bytes) { return text_bytes * kTextFactor; }
 
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,

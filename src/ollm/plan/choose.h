@@ -15,6 +15,11 @@
 
 namespace ollm::plan {
 
+/// Sequences at once, and rows of one sweep, that a plan may have: what is beyond has no use, and
+/// sizes made of both stay far from overflow.
+constexpr std::size_t kMostSequences = std::size_t{1} << 16;
+constexpr std::size_t kMostRows = std::size_t{1} << 20;
+
 /// What the user fixed; what is absent is chosen.
 struct Wishes {
   std::optional<std::uint64_t> memory_bytes;
@@ -32,14 +37,21 @@ struct Storage {
   bool direct = false;                  // whether it has direct access
 };
 
-/// What of the model's folder counts for memory beside its tensors.
+/// What of the model's folder counts for memory beside its tensors: the file that the tokenizer is
+/// made of, 0 where there is none.
 struct TextFiles {
-  std::uint64_t tokenizer_bytes = 0;  // of tokenizer.json, 0 where there is none
+  std::uint64_t tokenizer_json_bytes = 0;
+  std::uint64_t sentencepiece_bytes = 0;  // tokenizer.model or spiece.model, without tokenizer.json
 };
 
+/// Bytes at most that a text takes on its way to ids, the ids left out: what it is joined, quoted
+/// and rendered into, and what the encoder holds.
+std::uint64_t encoding_bytes(std::uint64_t text_bytes);
+
 /// Always gives a plan where the wishes make sense; `fits` tells whether it can run.
-/// Errors: invalid_argument for a prompt longer than the model's positions or the wished context
-/// and for bf16 on weights that are not BF16.
+/// Errors: invalid_argument for a prompt longer than the model's positions or the wished context,
+/// for no sequences or too many, for a chunk beyond kMostRows and for bf16 on weights that are not
+/// BF16.
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,
                              const Storage& storage, const Machine& machine, const Wishes& wishes,

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -95,6 +97,85 @@ TEST(Choose, TheMinimumRunsAndAMibibyteLessIsRefused) {
       EXPECT_FALSE(less->fits);
     }
   }
+}
+
+// A search over random wishes: a refusal names the budget that runs, to its MiB, whatever the
+// budget that was refused.
+TEST(Choose, TheMinimumIsExactForAnyWishes) {
+  std::mt19937 random(11);
+  const auto one_of = [&](std::initializer_list<std::size_t> values) {
+    return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
+  };
+  const Shape wide{256, 3072, 2, 4, 4, 64, 2000, false};
+  const Model models[] = {Model(kTiny), Model(wide), Model(k1B)};
+  for (int round = 0; round < 300; ++round) {
+    const Model& model = models[round % 3];
+    Workload work;
+    work.prompt_tokens = 1 + random() % one_of({8, 300, 5000});
+    work.max_new_tokens = random() % 300;
+    work.sequences = one_of({1, 1, 2, 8, 33});
+    work.all_logits = random() % 3 == 0;
+    work.text_bytes = one_of({0, 0, 1000, 40'000'000});
+    Wishes wishes;
+    if (random() % 2 == 0) wishes.prefill_chunk = one_of({1, 7, 64, 97, 256, 512, 3000});
+    if (random() % 4 == 0) wishes.feed_forward_rows = one_of({12, 96, 500});
+    wishes.threads = one_of({1, 2, 64});
+    const std::uint64_t budget = one_of({1, 30, 200, 4000, 60'000}) * kMiB;
+    SCOPED_TRACE(fmt::format(
+        "round {}: hidden {}, prompt {}, new {}, {} sequences, chunk {}, "
+        "feed-forward {}, {} threads, text {}, from {} MiB",
+        round, model.composition.hidden_size, work.prompt_tokens, work.max_new_tokens,
+        work.sequences, wishes.prefill_chunk.value_or(0), wishes.feed_forward_rows.value_or(0),
+        *wishes.threads, work.text_bytes, budget / kMiB));
+    const auto any = model.plan(budget, work, wishes);
+    ASSERT_TRUE(any.ok()) << any.error().message;
+    EXPECT_EQ(any->fits, budget >= any->minimum_bytes);
+    const auto least = model.plan(any->minimum_bytes, work, wishes);
+    ASSERT_TRUE(least.ok());
+    EXPECT_TRUE(least->fits) << any->minimum_bytes / kMiB;
+    EXPECT_LE(least->memory.peak_bytes(), any->minimum_bytes);
+    EXPECT_EQ(least->minimum_bytes, any->minimum_bytes);
+    const auto less = model.plan(any->minimum_bytes - kMiB, work, wishes);
+    ASSERT_TRUE(less.ok());
+    EXPECT_FALSE(less->fits) << any->minimum_bytes / kMiB;
+  }
+}
+
+TEST(Choose, NonsenseIsRefused) {
+  const Model model(kTiny);
+  const auto refused = [&](const Workload& work, const Wishes& wishes = {}) {
+    const auto plan = model.plan(kGiB, work, wishes);
+    return !plan.ok() && plan.error().kind == ErrorKind::invalid_argument;
+  };
+  EXPECT_TRUE(refused({.prompt_tokens = 1, .sequences = 0}));
+  EXPECT_TRUE(refused({.prompt_tokens = 1, .sequences = kMostSequences + 1}));
+  EXPECT_TRUE(refused({.prompt_tokens = SIZE_MAX, .max_new_tokens = 2}));
+  Wishes rows;
+  rows.prefill_chunk = kMostRows + 1;
+  EXPECT_TRUE(refused({.prompt_tokens = 1}, rows));
+  const auto most = model.plan(kGiB, {.prompt_tokens = 1,
+                                      .max_new_tokens = SIZE_MAX,
+                                      .sequences = kMostSequences,
+                                      .all_logits = true,
+                                      .context_tokens = SIZE_MAX,
+                                      .text_bytes = SIZE_MAX,
+                                      .total_tokens = SIZE_MAX});
+  ASSERT_TRUE(most.ok()) << most.error().message;
+  EXPECT_FALSE(most->fits);
+}
+
+TEST(Choose, EveryOwnerHasALine) {
+  const Model model(k1B);
+  Wishes wishes;
+  wishes.threads = 64;
+  const auto plan = model.plan(64 * kGiB, {.prompt_tokens = 3000, .max_new_tokens = 10}, wishes);
+  ASSERT_TRUE(plan.ok());
+  std::map<std::string, std::uint64_t> bytes;
+  for (const memory::LedgerLine& line : plan->memory.lines()) bytes[line.owner] += line.bytes;
+  EXPECT_GT(bytes["scratch"], 20 * kMiB);
+  EXPECT_GT(bytes["threads"], kMiB);
+  EXPECT_GT(bytes["sampler"], 128256U * 20);
+  EXPECT_GE(bytes["token ids"], 3 * 3010U * sizeof(TokenId));
 }
 
 TEST(Choose, StaysWithinAnyBudgetAndUsesIt) {

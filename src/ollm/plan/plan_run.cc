@@ -49,11 +49,21 @@ Storage storage_of(const checkpoint::ModelFolder& folder) {
   return storage;
 }
 
-// The size of tokenizer.json, without reading it: planning reads headers and nothing else.
-std::uint64_t tokenizer_bytes(const checkpoint::ModelFolder& folder, io::SystemCalls& calls) {
-  struct stat status{};
-  const std::filesystem::path path = folder.canonical_path() / "tokenizer.json";
-  return calls.stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+// Sizes of what the tokenizer is made of, without reading it: planning reads headers and nothing
+// else.
+TextFiles text_files(const checkpoint::ModelFolder& folder, io::SystemCalls& calls) {
+  const auto size = [&](const char* name) -> std::uint64_t {
+    struct stat status{};
+    const std::filesystem::path path = folder.canonical_path() / name;
+    return calls.stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+  };
+  TextFiles files;
+  files.tokenizer_json_bytes = size("tokenizer.json");
+  if (files.tokenizer_json_bytes == 0) {
+    files.sentencepiece_bytes = size("tokenizer.model");
+    if (files.sentencepiece_bytes == 0) files.sentencepiece_bytes = size("spiece.model");
+  }
+  return files;
 }
 
 Result<ExecutionPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
@@ -123,11 +133,8 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
     return plan;
 
-  plan.inputs = {{tokenizer_bytes(*plan.folder(), calls)},
-                 storage_of(*plan.folder()),
-                 inputs.machine,
-                 wishes,
-                 inputs.workload};
+  plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
+                 wishes, inputs.workload};
   OLLM_TRY(ExecutionPlan execution, choose_for(plan, *plan.composition()));
   put_first(execution, plan.reference.selection, plan.reference.kv);
 

@@ -3,13 +3,17 @@
 // Leaves to others: the kernels (kernels.h) and the order itself (*.inc).
 #include "ollm/backend/cpu/cpu_backend.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <type_traits>
+#include <utility>
 
 #include "ollm/backend/float_mode.h"
 #include "ollm/base/check.h"
+#include "ollm/base/text_size.h"
 
 namespace ollm::backend {
 
@@ -57,6 +61,10 @@ std::size_t type_index(DType dtype) {
 
 std::size_t divide_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
 
+std::size_t scratch_of_thread(const cpu::Kernels& kernels) {
+  return divide_up(kernels.scratch_bytes, kAlignment) * kAlignment;
+}
+
 // A body that the pool may keep by reference: std::function holds one pointer without allocating.
 template <typename Body>
 void on_pool(ThreadPool& pool, std::size_t count, const Body& body) {
@@ -94,17 +102,24 @@ static_assert(kTileTokens == 64 && kSpanTokens == 4096, "attention.inc has its o
 
 }  // namespace
 
-CpuBackend::CpuBackend(const Options& options, ThreadPool& pool)
+Result<std::unique_ptr<Backend>> CpuBackend::make(const Options& options, ThreadPool& pool) {
+  const std::size_t bytes = scratch_of_thread(cpu::kernels_of(options.isa)) * pool.threads();
+  Scratch scratch(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)),
+                  [](std::byte* p) { std::free(p); });
+  if (!scratch) {
+    return fail(ErrorKind::out_of_budget,
+                fmt::format("the system has no {} for the scratch of {} threads",
+                            format_bytes(bytes), pool.threads()));
+  }
+  return std::unique_ptr<Backend>(new CpuBackend(options, pool, std::move(scratch)));
+}
+
+CpuBackend::CpuBackend(const Options& options, ThreadPool& pool, Scratch scratch)
     : options_(options),
       kernels_(cpu::kernels_of(options.isa)),
       mode_(kernels_.mode[static_cast<std::size_t>(options.compute)]),
       pool_(pool),
-      scratch_(static_cast<std::byte*>(std::aligned_alloc(
-                   kAlignment,
-                   divide_up(kernels_.scratch_bytes, kAlignment) * kAlignment * pool.threads())),
-               [](std::byte* p) { std::free(p); }) {
-  OLLM_CHECK(scratch_ != nullptr);
-}
+      scratch_(std::move(scratch)) {}
 
 CpuBackend::~CpuBackend() = default;
 
@@ -128,6 +143,14 @@ void CpuBackend::split(std::size_t count, std::size_t multiple, std::size_t work
   });
 }
 
+std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows,
+                                      std::size_t outputs) const {
+  // A thread's is touched where it takes a panel of a product of many rows.
+  if (rows < kernels_.panel_rows) return 0;
+  return scratch_of_thread(kernels_) *
+         std::min(threads, divide_up(outputs, kernels_.panel_outputs));
+}
+
 std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
   return rows * divide_up(cols, 32) * mode_.left_step_bytes;
 }
@@ -147,7 +170,7 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   OLLM_DCHECK(x.cols == w.cols);
   const cpu::Matmul product = {x.data, x.rows, x.cols, w.data, w.rows, out, out_stride};
   const auto kernel = mode_.matmul[type_index(w.dtype)];
-  const std::size_t scratch_bytes = divide_up(kernels_.scratch_bytes, kAlignment) * kAlignment;
+  const std::size_t scratch_bytes = scratch_of_thread(kernels_);
   const std::size_t threads = pool_.threads();
   const std::size_t units = divide_up(w.rows, kernels_.output_multiple);
   if (threads == 1 || units == 1 || x.rows * x.cols * w.rows / 16 < kWorkWorthThreads) {

@@ -19,13 +19,16 @@ const Kernels& kernels_of(Isa isa);
 
 class CpuBackend final : public Backend {
  public:
-  /// Allocates the scratch memory of each thread of the pool (about 0.5 MiB) once. The machine must
-  /// have options.isa.
-  CpuBackend(const Options& options, ThreadPool& pool);
+  /// Allocates the scratch memory of each thread of the pool (about 0.5 MiB) once; pages are there
+  /// once a product of many rows touches them. The machine must have options.isa.
+  /// Errors: out_of_budget where the system has no memory.
+  static Result<std::unique_ptr<Backend>> make(const Options& options, ThreadPool& pool);
   ~CpuBackend() override;
 
   Options options() const override { return options_; }
 
+  std::size_t scratch_bytes(std::size_t threads, std::size_t rows,
+                            std::size_t outputs) const override;
   std::size_t left_bytes(std::size_t rows, std::size_t cols) const override;
   LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
                            std::byte* storage) override;
@@ -63,6 +66,9 @@ class CpuBackend final : public Backend {
                         std::byte* state) override;
 
  private:
+  using Scratch = std::unique_ptr<std::byte, void (*)(std::byte*)>;
+  CpuBackend(const Options& options, ThreadPool& pool, Scratch scratch);
+
   // Calls body(begin, end) on parts of [0, count) that start at multiples of `multiple`, on the
   // pool's threads or, where `work` (about nanoseconds of one core) is small, on this one.
   template <typename Body>
@@ -75,7 +81,7 @@ class CpuBackend final : public Backend {
   const cpu::Kernels& kernels_;
   const cpu::ModeKernels& mode_;
   ThreadPool& pool_;
-  std::unique_ptr<std::byte, void (*)(std::byte*)> scratch_;  // kernels_.scratch_bytes a thread
+  Scratch scratch_;  // kernels_.scratch_bytes a thread
 };
 
 }  // namespace ollm::backend
