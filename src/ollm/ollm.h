@@ -115,6 +115,12 @@ class Text {
  public:
   struct State;  // what it is made of, for the library alone
 
+  /// Copies share one object; moving copies too, so that no handle is ever empty.
+  ///@{
+  Text(const Text&) = default;
+  Text& operator=(const Text&) = default;
+  ///@}
+
   /// Opens the tokenizer files of a model reference. Errors: not_found, corrupt, unsupported.
   OLLM_API static Result<Text> open(const Settings& settings);
   /// The same of a folder that is open already. Errors: as above.
@@ -174,6 +180,12 @@ class Text {
 class Plan {
  public:
   struct State;  // what it is made of, for the library alone
+
+  /// Copies share one object; moving copies too, so that no handle is ever empty.
+  ///@{
+  Plan(const Plan&) = default;
+  Plan& operator=(const Plan&) = default;
+  ///@}
 
   /// Which backend runs it, with which passes, and why.
   OLLM_API const RuntimePlan& runtime_plan() const;
@@ -335,12 +347,22 @@ class Session {
   ///@}
   OLLM_API ~Session();
 
-  /// How many tokens it holds.
+  /// How many tokens it holds; 0 where it was moved from.
   OLLM_API std::size_t tokens() const;
 
-  /// Goes on from the prompt; `on_text` gets the new text as it is made. Cancellation gives a
-  /// Generation with what was made so far. Errors: invalid_argument for an empty prompt, ids
-  /// outside the vocabulary, or more tokens than were planned for; io, corrupt.
+  /// Goes on from the prompt; `on_text` gets the new text as it is made. Messages are a whole
+  /// conversation, of which the part that stands in this line is not computed again; text and ids
+  /// go on behind the line, a text then without what the tokenizer puts around it.
+  ///
+  /// Cancellation gives a Generation with what was made so far. On an error, or when it is
+  /// cancelled before the first new token, the line is as it was; what of the prompt was computed
+  /// is found by the next call that asks for it.
+  ///
+  /// Errors: invalid_argument for an empty prompt or one of several forms, ids outside the
+  /// vocabulary, more tokens than were planned for, sampling out of its limits, or while another
+  /// call runs on this runtime; not_found where a text meets a model without a tokenizer;
+  /// out_of_budget where other sessions hold all KV; io; corrupt, also for logits that are no
+  /// numbers.
   OLLM_API Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
                                        FunctionRef<void(std::string_view)> on_text = nullptr,
                                        OnProgress on_progress = nullptr,
@@ -385,6 +407,12 @@ class Runtime {
  public:
   struct State;  // what it is made of, for the library alone
 
+  /// Copies share one object; moving copies too, so that no handle is ever empty.
+  ///@{
+  Runtime(const Runtime&) = default;
+  Runtime& operator=(const Runtime&) = default;
+  ///@}
+
   /// Loads what was planned. `text`, if given, is the model's and is not read again; a model
   /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
   /// folder changed since it was planned); out_of_budget; cancelled.
@@ -408,7 +436,8 @@ class Runtime {
   /// Errors: out_of_budget, when the planned sequences are all in use.
   OLLM_API Result<Session> new_session() const;
 
-  /// Errors: as Session::generate.
+  /// Errors: as Session::generate; invalid_argument also for more rows at once, or other logits,
+  /// than were planned for.
   OLLM_API Result<ScoreResult> score(std::span<const ScoreRow> rows, const ScoreOptions& options,
                                      OnProgress on_progress = nullptr,
                                      const CancellationToken* cancel = nullptr) const;

@@ -77,12 +77,15 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
   return store;
 }
 
+Error Store::full() const {
+  return fail(
+      ErrorKind::out_of_budget,
+      fmt::format("all {} KV blocks of {} are in use: the planned context and sequences are full",
+                  options_.max_blocks, format_bytes(block_bytes_)));
+}
+
 Result<BlockRef> Store::take() {
-  if (free_.empty()) {
-    return fail(ErrorKind::out_of_budget,
-                fmt::format("all {} KV blocks of {} are in use: the planned context is full",
-                            options_.max_blocks, format_bytes(block_bytes_)));
-  }
+  if (free_.empty()) return full();
   const std::uint32_t index = free_.back();
   free_.pop_back();
   references_[index] = 1;
@@ -161,6 +164,25 @@ Result<Sequence> Sequence::fork(std::size_t tokens) const {
   copy.tokens_ = tokens;
   copy.tiles_.reserve(copy.blocks_.size() * (store_->options_.block_tokens / kTileTokens));
   return copy;
+}
+
+Result<void> Sequence::restart(std::size_t kept, std::size_t tokens) {
+  OLLM_CHECK(kept <= tokens_ && kept <= tokens);
+  const std::size_t block_tokens = store_->options_.block_tokens;
+  const std::size_t kept_blocks = ceil_div(kept, block_tokens);
+  const bool copies_tail = kept % block_tokens != 0 && blocks_[kept_blocks - 1].count() > 1;
+  std::size_t given_back = 0;
+  for (std::size_t i = kept_blocks; i < blocks_.size(); ++i)
+    given_back += blocks_[i].count() == 1 ? 1 : 0;
+  const std::size_t needed = blocks_for_tokens(store_->options_, tokens) - kept_blocks;
+  if (needed + (copies_tail ? 1 : 0) > store_->free_.size() + given_back) return store_->full();
+  if (copies_tail) {
+    // What is given back first may be what the copy is made in.
+    blocks_.resize(kept_blocks);
+    tokens_ = std::min(tokens_, kept_blocks * block_tokens);
+  }
+  OLLM_TRY_VOID(truncate(kept));
+  return reserve(tokens);
 }
 
 Result<void> Sequence::truncate(std::size_t tokens) {

@@ -75,6 +75,7 @@ class Store {
   explicit Store(Options options);
 
   Result<BlockRef> take();  // zeroed; errors: out_of_budget
+  Error full() const;
   void release(std::uint32_t index);
   std::byte* tile(std::uint32_t block, std::size_t layer, std::size_t tile_in_block);
 
@@ -121,6 +122,11 @@ class Sequence {
   /// A second sequence with the same first `tokens` tokens: full blocks are shared, the tail is
   /// copied. Errors: out_of_budget.
   Result<Sequence> fork(std::size_t tokens) const;
+
+  /// Forgets all tokens from `kept` on and makes room for `tokens` in all: as truncate and reserve,
+  /// but where the store has too few blocks, counting what is given back, nothing is changed.
+  /// Errors: out_of_budget.
+  Result<void> restart(std::size_t kept, std::size_t tokens);
 
   /// Forgets all tokens from `tokens` on. Blocks behind are given back; a shared block that would
   /// become the open tail is copied first. Errors: out_of_budget.

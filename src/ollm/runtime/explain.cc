@@ -31,6 +31,8 @@ std::string_view when(memory::Phase phase) {
   switch (phase) {
     case memory::Phase::always:
       return "";
+    case memory::Phase::text:
+      return "  before loading";
     case memory::Phase::load:
       return "  while loading";
     case memory::Phase::run:

@@ -26,10 +26,11 @@ std::vector<TokenId> end_tokens(const plan::PlannedRun& run,
   return ids;
 }
 
-// What the ledger counts and no buffer is charged with, so that buffers stay within the rest.
-Result<void> charge_what_is_no_buffer(Runtime::State& state) {
+// What the ledger counts in this phase and no buffer is charged with, so that buffers stay within
+// the rest.
+Result<void> charge_what_is_no_buffer(Runtime::State& state, memory::Phase phase) {
   for (const memory::LedgerLine& line : state.execution().memory.lines()) {
-    if (line.owner != "process" && line.owner != "tokenizer") continue;
+    if (line.phase != phase || line.charged == memory::Charged::by_owner) continue;
     OLLM_TRY(memory::Charge charge, state.budget.charge(line.owner, line.bytes));
     state.charges.push_back(std::move(charge));
   }
@@ -49,15 +50,21 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   return {};
 }
 
-// Everything that sweeps need, for what is planned now: the specialization, or its fallback.
-Result<void> build(Runtime::State& state, const runtime::LoadFaults& faults, OnProgress on_progress,
-                   const CancellationToken& cancel) {
+// What every backend needs alike: threads, kernels, weights, KV.
+Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
+                          const CancellationToken& cancel) {
   const checkpoint::ModelFolder& folder = *state.plan->run.folder();
   state.pool = std::make_unique<ThreadPool>(state.execution().threads);
   OLLM_TRY(state.backend, backend::make_backend(state.execution().backend, *state.pool));
-  OLLM_TRY_VOID(charge_what_is_no_buffer(state));
+  OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::always));
   OLLM_TRY_VOID(load_weights(state, folder, on_progress, cancel));
+  OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::run));
   OLLM_TRY(state.kv, kv::Store::make(state.execution().kv, state.budget));
+  return {};
+}
+
+// What runs the composition that was planned, the provider's or the generic one.
+Result<void> build_engine(Runtime::State& state, const runtime::LoadFaults& faults) {
   if (faults.building) return *faults.building;
   OLLM_TRY(state.engine, engine::Engine::make(state.composition(), *state.tape, *state.backend,
                                               state.execution().engine, state.budget));
@@ -97,7 +104,8 @@ struct SpecializationFailure {
 };
 
 // Builds and applies what was planned. A failure of the provider comes back as a value; what would
-// fail for every backend (files, memory, cancellation) is the error.
+// fail for every backend (files, memory, ways of reading, a KV strategy, cancellation) is the
+// error.
 Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
                                                    const runtime::LoadFaults& faults,
                                                    OnProgress on_progress,
@@ -105,7 +113,8 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
   using plan::SpecializationErrorType;
   const RuntimePlan& planned = state.plan->run.runtime();
   const bool specialized = planned.specialization_state == SpecializationState::planned;
-  Result<void> built = build(state, faults, on_progress, cancel);
+  OLLM_TRY_VOID(build_shared(state, on_progress, cancel));
+  Result<void> built = build_engine(state, faults);
   if (!built.ok()) {
     if (!specialized || built.error().kind != ErrorKind::unsupported)
       return std::move(built).error();
@@ -122,6 +131,14 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 }
 
 }  // namespace
+
+Result<runtime::Turn> runtime::Turn::take(Runtime::State& state) {
+  if (state.busy.exchange(true, std::memory_order_acquire)) {
+    return fail(ErrorKind::invalid_argument,
+                "another call runs on this runtime: its sessions and scores take turns");
+  }
+  return Turn(state);
+}
 
 Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
@@ -158,7 +175,9 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
     auto fallback = plan::plan_fallback(run, (*failure)->type, (*failure)->error);
     if (!fallback.ok()) return in_load(std::move(fallback).error());
     state->fallback = std::move(fallback).value();
-    if (Result<void> built = build(*state, {}, on_progress, cancel); !built.ok())
+    if (Result<void> built = build_shared(*state, on_progress, cancel); !built.ok())
+      return in_load(std::move(built).error());
+    if (Result<void> built = build_engine(*state, {}); !built.ok())
       return in_load(std::move(built).error());
     OLLM_TRY(state->runtime_plan,
              plan::finalize_applied(state->fallback->selection.plan, artifacts(*state, {})));

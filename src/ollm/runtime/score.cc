@@ -43,8 +43,8 @@ class Scorer {
     out_.rows.resize(rows_.size());
     runtime::Timing timing;
     timing.at_begin = timing.at_decode = runtime_.tape->stream_cost();
-    for (std::size_t first = 0; first < rows_.size(); first += options_.batch)
-      OLLM_TRY_VOID(score_batch(first, std::min(options_.batch, rows_.size() - first)));
+    for (std::size_t first = 0; first < rows_.size(); first += batch())
+      OLLM_TRY_VOID(score_batch(first, std::min(batch(), rows_.size() - first)));
     if (file_) OLLM_TRY_VOID(file_->finish());
     finish_rows();
 
@@ -57,9 +57,24 @@ class Scorer {
   }
 
  private:
+  // More rows at once than there are change nothing.
+  std::size_t batch() const { return std::min(options_.batch, rows_.size()); }
+
   Result<void> check_rows() {
     const std::size_t vocab = runtime_.composition().vocab_size;
+    const Workload& planned = runtime_.execution().workload;
     if (options_.batch == 0) return fail(ErrorKind::invalid_argument, "a batch of 0 rows");
+    if (batch() > planned.sequences) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("a batch of {} rows, but {} at once were planned for "
+                              "(Workload::sequences)",
+                              batch(), planned.sequences));
+    }
+    if (!options_.last_only && !planned.all_logits) {
+      return fail(ErrorKind::invalid_argument,
+                  "logits of all positions are wanted, but only the last one's were planned for "
+                  "(Workload::all_logits)");
+    }
     for (const ScoreRow& row : rows_) {
       const auto in_row = [&](std::string message) {
         return fail(ErrorKind::invalid_argument, fmt::format("row '{}': {}", row.id, message));
@@ -159,6 +174,7 @@ class Scorer {
 Result<ScoreResult> Runtime::score(std::span<const ScoreRow> rows, const ScoreOptions& options,
                                    OnProgress on_progress, const CancellationToken* cancel) const {
   static const CancellationToken kNever;
+  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_));
   return Scorer(*state_, rows, options, on_progress, cancel ? *cancel : kNever).run();
 }
 

@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "ollm/base/clock.h"
+#include "ollm/plan/choose.h"
 #include "ollm/runtime/state.h"
 #include "ollm/runtime/stop_strings.h"
 
@@ -27,31 +29,98 @@ struct Session::State {
       : runtime(std::move(loaded)), kv(std::move(sequence)) {}
 
   std::shared_ptr<Runtime::State> runtime;  // shared: keeps the weights as long as it lives
+  std::vector<TokenId> line;                // all tokens; the last may not stand in KV yet
   kv::Sequence kv;
-  std::vector<TokenId> ids;  // all tokens of the line; the last may not stand in KV yet
+  // The tokens that stand in KV: mostly those of the line, and after a call that failed also those
+  // that it had computed, which the next call finds if it asks for them again.
+  std::vector<TokenId> computed;
 };
 
 namespace {
 
+// How many tokens both begin with.
+std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
+  const std::size_t shorter = std::min(a.size(), b.size());
+  std::size_t common = 0;
+  while (common < shorter && a[common] == b[common]) ++common;
+  return common;
+}
+
+// The line as it was before a call, put back where the call does not come to an end.
+class LineBefore {
+ public:
+  // `anew`: the line is replaced, else it grows. What stands in KV is its beginning.
+  LineBefore(Session::State& session, bool anew) : session_(session), anew_(anew) {
+    size_ = session.line.size();
+    if (anew) line_.swap(session.line);
+  }
+  ~LineBefore() {
+    std::vector<TokenId>& line = session_.line;
+    // What was committed stands in KV whatever becomes of the line.
+    std::vector<TokenId>& computed = session_.computed;
+    computed.insert(computed.end(), line.begin() + static_cast<std::ptrdiff_t>(computed.size()),
+                    line.begin() + static_cast<std::ptrdiff_t>(session_.kv.tokens()));
+    if (kept_) return;
+    if (anew_) {
+      line.swap(line_);
+    } else {
+      line.resize(size_);
+    }
+  }
+  LineBefore(const LineBefore&) = delete;
+  LineBefore& operator=(const LineBefore&) = delete;
+
+  void keep_new() { kept_ = true; }
+
+ private:
+  Session::State& session_;
+  const bool anew_;
+  std::size_t size_ = 0;
+  std::vector<TokenId> line_;
+  bool kept_ = false;
+};
+
 // One call of generate: what stays the same over its tokens, and what grows.
 class Generator {
  public:
-  Generator(Runtime::State& runtime, kv::Sequence& kv, std::vector<TokenId>& line,
-            const GenerateOptions& options, FunctionRef<void(std::string_view)> on_text,
-            OnProgress on_progress, const CancellationToken& cancel)
-      : runtime_(runtime),
-        kv_(kv),
-        line_(line),
+  Generator(Session::State& session, const GenerateOptions& options,
+            FunctionRef<void(std::string_view)> on_text, OnProgress on_progress,
+            const CancellationToken& cancel)
+      : session_(session),
+        runtime_(*session.runtime),
+        kv_(session.kv),
+        line_(session.line),
         options_(options),
         on_text_(on_text),
         on_progress_(on_progress),
         cancel_(cancel),
         stops_(options.stop) {}
 
+  // Everything is checked before anything is changed, and an error on the way puts the line back:
+  // the same call, corrected, gives what it gives on a session that never saw the wrong one.
   Result<Generation> run(const Prompt& prompt) {
     begin_ = monotonic_seconds();
-    OLLM_TRY_VOID(take_prompt(prompt));
-    OLLM_TRY_VOID(make_sampler());
+    OLLM_TRY(const engine::SamplingOptions sampling, sampling_options());
+    std::vector<TokenId> encoded;
+    OLLM_TRY(const std::span<const TokenId> ids, prompt_ids(prompt, encoded));
+    // A conversation is rendered as a whole, all else goes on behind the line.
+    const bool anew = !prompt.messages.empty();
+    OLLM_TRY_VOID(check_ids(ids, anew));
+    const std::size_t size = (anew ? 0 : line_.size()) + ids.size();
+    const std::size_t context = runtime_.execution().context_tokens;
+    max_new_ = std::min(options_.max_new_tokens, context - size + 1);
+    const std::size_t room = std::min(context, size + max_new_);
+    const std::size_t cached = stored_prefix(ids, anew);
+    OLLM_TRY_VOID(kv_.restart(cached, room));
+    session_.computed.resize(cached);
+
+    LineBefore before(session_, anew);
+    line_.reserve(size + max_new_);
+    line_.insert(line_.end(), ids.begin(), ids.end());
+    out_.report.prompt_tokens = size;
+    out_.report.cached_tokens = cached;
+    sampler_.emplace(sampling, vocab());
+    for (const TokenId id : line_) sampler_->observe(id);
     if (runtime_.text) stream_.emplace(*runtime_.text, true);
     out_.ids.reserve(max_new_);
     out_.text.reserve(max_new_ * 8);
@@ -60,6 +129,8 @@ class Generator {
       if (done.error().kind != ErrorKind::cancelled) return std::move(done).error();
       out_.finish_reason = FinishReason::cancelled;
     }
+    // Stopped before the first token there is no answer: the line is as it was.
+    if (done.ok() || !out_.ids.empty()) before.keep_new();
     if (stream_ && !stops_.stopped()) {
       show(stops_.push(stream_->finish()));
       show(stops_.finish());
@@ -69,50 +140,87 @@ class Generator {
   }
 
  private:
-  // The tokens that are new to the line: what stands in KV already is not computed again.
-  Result<void> take_prompt(const Prompt& prompt) {
-    std::vector<TokenId> ids = prompt.ids;
-    if (prompt.text || !prompt.messages.empty()) {
-      if (!runtime_.text) {
-        return fail(ErrorKind::not_found,
-                    "the model's folder has no tokenizer.json: it runs on token ids only");
-      }
-      OLLM_TRY(EncodedPrompt encoded, runtime_.text->encode_prompt(prompt, options_.chat_template));
-      ids = std::move(encoded.ids);
+  std::size_t vocab() const { return runtime_.composition().head.out; }
+
+  // The tokens of the prompt: those given, or the text's, which go into `encoded`.
+  Result<std::span<const TokenId>> prompt_ids(const Prompt& prompt,
+                                              std::vector<TokenId>& encoded) const {
+    const int forms =
+        (prompt.text ? 1 : 0) + (prompt.messages.empty() ? 0 : 1) + (prompt.ids.empty() ? 0 : 1);
+    if (forms > 1) {
+      return fail(ErrorKind::invalid_argument,
+                  "a prompt is one of text, messages and ids; more than one is given");
     }
-    // A conversation is rendered as a whole: the part that it shares with this line is kept. All
-    // else goes on behind the line. Nothing is changed before everything was checked.
-    const bool anew = !prompt.messages.empty();
-    const std::size_t size = anew ? ids.size() : line_.size() + ids.size();
+    if (!prompt.text && prompt.messages.empty()) return std::span<const TokenId>(prompt.ids);
+    if (!runtime_.text) {
+      return fail(ErrorKind::not_found,
+                  "the model's folder has no tokenizer.json: it runs on token ids only");
+    }
+    OLLM_TRY(const std::optional<memory::Charge> charge, charge_encoding(prompt));
+    if (prompt.text && !line_.empty()) {
+      // What the tokenizer puts around a text is for its beginning and its end, not for its middle.
+      OLLM_TRY(encoded, runtime_.text->encode(
+                            *prompt.text, {.add_special = false,
+                                           .parse_special = options_.chat_template.parse_special}));
+    } else {
+      OLLM_TRY(EncodedPrompt whole, runtime_.text->encode_prompt(prompt, options_.chat_template));
+      encoded = std::move(whole.ids);
+    }
+    return std::span<const TokenId>(encoded);
+  }
+
+  // What encoding takes beyond what was planned for it: of a text that is far longer than the
+  // context, or for which nothing was, as the caller was to bring ids.
+  Result<std::optional<memory::Charge>> charge_encoding(const Prompt& prompt) const {
+    std::uint64_t bytes = prompt.text ? prompt.text->size() : 0;
+    for (const Message& message : prompt.messages) bytes += message.content.size();
+    std::uint64_t planned = 0;
+    for (const memory::LedgerLine& line : runtime_.execution().memory.lines())
+      if (line.owner == "text" && line.phase == memory::Phase::run) planned += line.bytes;
+    const std::uint64_t needed = plan::encoding_bytes(bytes);
+    if (needed <= planned) return std::optional<memory::Charge>();
+    Result<memory::Charge> charge = runtime_.budget.charge("text", needed - planned);
+    if (!charge.ok()) {
+      return std::move(charge).error().within(
+          fmt::format("a prompt of {} bytes (Workload::text_bytes and ids, or a larger context, "
+                      "would be planned for)",
+                      bytes));
+    }
+    return std::optional<memory::Charge>(std::move(charge).value());
+  }
+
+  Result<void> check_ids(std::span<const TokenId> ids, bool anew) const {
+    const std::size_t before = anew ? 0 : line_.size();
     const std::size_t context = runtime_.execution().context_tokens;
-    if (size == 0) {
+    if (before + ids.size() == 0) {
       return fail(ErrorKind::invalid_argument,
                   "the prompt is empty: there is no token to go on from");
     }
-    if (size > context) {
-      return fail(
-          ErrorKind::invalid_argument,
-          fmt::format("the prompt makes {} tokens, but {} were planned for", size, context));
+    if (before + ids.size() > context) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("the prompt makes {} tokens, but {} were planned for",
+                              before + ids.size(), context));
     }
-    std::size_t cached = kv_.tokens();
-    if (anew) {
-      const std::size_t stored = std::min(kv_.tokens(), ids.size() - 1);  // one is left to run
-      cached = 0;
-      while (cached < stored && ids[cached] == line_[cached]) ++cached;
-      OLLM_TRY_VOID(kv_.truncate(cached));
-      line_ = std::move(ids);
-    } else {
-      line_.insert(line_.end(), ids.begin(), ids.end());
+    const std::size_t known = runtime_.composition().vocab_size;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] >= 0 && static_cast<std::size_t>(ids[i]) < known) continue;
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("token id {} at position {}: the model has ids 0 to {}", ids[i],
+                              before + i, known - 1));
     }
-    out_.report.prompt_tokens = line_.size();
-    out_.report.cached_tokens = cached;
-    max_new_ = std::min(options_.max_new_tokens, context - line_.size() + 1);
-    OLLM_TRY_VOID(kv_.reserve(std::min(context, line_.size() + max_new_)));
-    line_.reserve(line_.size() + max_new_);
     return {};
   }
 
-  Result<void> make_sampler() {
+  // How many tokens of the new line stand in KV; one at least is left to run, for its logits.
+  std::size_t stored_prefix(std::span<const TokenId> ids, bool anew) const {
+    const std::span<const TokenId> computed = session_.computed;
+    if (anew) return std::min(common_prefix(computed, ids), ids.size() - 1);
+    std::size_t common = common_prefix(computed, line_);
+    if (common == line_.size()) common += common_prefix(computed.subspan(common), ids);
+    return std::min(common, line_.size() + ids.size() - 1);
+  }
+
+  Result<engine::SamplingOptions> sampling_options() const {
     engine::SamplingOptions sampling = options_.sampling;
     const checkpoint::GenerationConfig& makers = runtime_.generation;
     if (options_.model_defaults && makers.do_sample.value_or(false)) {
@@ -125,11 +233,8 @@ class Generator {
     }
     if (options_.model_defaults)
       sampling.repetition_penalty = makers.repetition_penalty.value_or(1.0);
-    const std::size_t vocab = runtime_.composition().head.out;
-    OLLM_TRY_VOID(engine::check(sampling, vocab));
-    sampler_.emplace(sampling, vocab);
-    for (const TokenId id : line_) sampler_->observe(id);
-    return {};
+    OLLM_TRY_VOID(engine::check(sampling, vocab()));
+    return sampling;
   }
 
   bool is_end(TokenId id) const {
@@ -203,6 +308,7 @@ class Generator {
     out_.report = std::move(report);
   }
 
+  Session::State& session_;
   Runtime::State& runtime_;
   kv::Sequence& kv_;
   std::vector<TokenId>& line_;
@@ -227,7 +333,7 @@ Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
-std::size_t Session::tokens() const { return state_->ids.size(); }
+std::size_t Session::tokens() const { return state_ ? state_->line.size() : 0; }
 
 Result<Session> Runtime::new_session() const {
   return Session(std::make_unique<Session::State>(state_, kv::Sequence(*state_->kv)));
@@ -237,9 +343,9 @@ Result<Generation> Session::generate(const Prompt& prompt, const GenerateOptions
                                      FunctionRef<void(std::string_view)> on_text,
                                      OnProgress on_progress, const CancellationToken* cancel) {
   static const CancellationToken kNever;
-  return Generator(*state_->runtime, state_->kv, state_->ids, options, on_text, on_progress,
-                   cancel ? *cancel : kNever)
-      .run(prompt);
+  if (!state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
+  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_->runtime));
+  return Generator(*state_, options, on_text, on_progress, cancel ? *cancel : kNever).run(prompt);
 }
 
 }  // namespace ollm

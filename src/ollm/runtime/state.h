@@ -2,9 +2,11 @@
 // share.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ollm/backend/backend.h"
@@ -61,9 +63,28 @@ struct Runtime::State {
   std::vector<memory::Charge> charges;  // of what is not a buffer: process, tokenizer
   std::unique_ptr<kv::Store> kv;
   std::unique_ptr<engine::Engine> engine;
+
+  std::atomic<bool> busy{false};  // whether that thread is in a call: see Turn
 };
 
 namespace runtime {
+
+/// The right to use what one thread uses at a time, for one call: a second call, from another
+/// thread or from a callback of the first, is refused instead of mixing its rows with the first's.
+class Turn {
+ public:
+  /// Errors: invalid_argument while another call runs.
+  static Result<Turn> take(Runtime::State& state);
+  Turn(Turn&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  Turn& operator=(Turn&&) = delete;
+  ~Turn() {
+    if (state_ != nullptr) state_->busy.store(false, std::memory_order_release);
+  }
+
+ private:
+  explicit Turn(Runtime::State& state) : state_(&state) {}
+  Runtime::State* state_;
+};
 
 /// The report of a run that took `prefill_s` for `prefilled` tokens and `decode_s` for `decoded`
 /// sweeps of one token.

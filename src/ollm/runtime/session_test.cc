@@ -1,0 +1,403 @@
+// A session after calls that failed: as if they had never been made.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/io/temporary_folder.h"
+#include "ollm/ollm.h"
+
+namespace ollm::runtime {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+const char* const kModel = "examples/models/clerk";
+constexpr std::size_t kContext = 200;
+constexpr TokenId kVocab = 1536;  // of its config.json
+
+Settings settings_of(const std::string& model) {
+  Settings settings;
+  settings.runtime.model_reference = model;
+  return settings;
+}
+
+Plan plan_of(const Settings& settings, const Workload& workload) {
+  auto plan = make_plan(settings, workload);
+  EXPECT_TRUE(plan.ok()) << plan.error().message;
+  return *plan;
+}
+
+Runtime load(const Settings& settings, const Workload& workload = {.context_tokens = kContext}) {
+  auto runtime = Runtime::load(plan_of(settings, workload));
+  EXPECT_TRUE(runtime.ok()) << runtime.error().message;
+  return *runtime;
+}
+
+Session new_session(const Runtime& runtime) {
+  auto session = runtime.new_session();
+  EXPECT_TRUE(session.ok());
+  return std::move(session).value();
+}
+
+const Prompt kFirst = Prompt::tokens({1, 4, 51, 36, 99, 7});
+const Prompt kSecond = Prompt::tokens({22, 5, 80});
+const GenerateOptions kEight{.max_new_tokens = 8, .ignore_eos = true};
+
+// What a session that never saw the wrong call answers to the right one.
+struct Answer {
+  std::vector<TokenId> ids;
+  std::size_t prompt_tokens = 0;
+  std::size_t tokens = 0;
+
+  friend bool operator==(const Answer&, const Answer&) = default;
+};
+
+Answer answer(Session& session, const Prompt& prompt, const GenerateOptions& options = kEight) {
+  auto made = session.generate(prompt, options);
+  EXPECT_TRUE(made.ok()) << made.error().message;
+  if (!made.ok()) return {};
+  return {made->ids, made->report.prompt_tokens, session.tokens()};
+}
+
+// A prompt and options of which one thing is wrong.
+struct Wrong {
+  const char* what;
+  ErrorKind kind;
+  std::function<void(Prompt&, GenerateOptions&)> spoil;
+};
+
+std::vector<Wrong> wrong_calls() {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  return {
+      {"a bad sampling option", ErrorKind::invalid_argument,
+       [=](Prompt&, GenerateOptions& options) { options.sampling.temperature = nan; }},
+      {"top_k of 0", ErrorKind::invalid_argument,
+       [](Prompt&, GenerateOptions& options) { options.sampling.top_k = 0; }},
+      {"a bias outside the vocabulary", ErrorKind::invalid_argument,
+       [](Prompt&, GenerateOptions& options) { options.sampling.logit_bias = {{1 << 20, 1.0F}}; }},
+      {"a bias that forbids every token", ErrorKind::invalid_argument,
+       [](Prompt&, GenerateOptions& options) {
+         for (TokenId id = 0; id < kVocab; ++id)
+           options.sampling.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
+       }},
+      {"a negative id", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions&) { prompt.ids.back() = -1; }},
+      {"an id outside the vocabulary", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions&) { prompt.ids.push_back(1 << 24); }},
+      {"more tokens than were planned for", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions&) { prompt.ids.resize(kContext + 1, 3); }},
+      {"two prompts in one", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions&) { prompt.text = "and a text"; }},
+      {"messages that the template refuses", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions& options) {
+         prompt = Prompt::chat({{"user", "hello"}});
+         options.chat_template.source = "{{ raise_exception('no') }}";
+       }},
+      {"template variables that are no JSON", ErrorKind::invalid_argument,
+       [](Prompt& prompt, GenerateOptions& options) {
+         prompt = Prompt::chat({{"user", "hello"}});
+         options.chat_template.variables = "{";
+       }},
+  };
+}
+
+TEST(Session, AFailedCallLeavesTheLineAsItWas) {
+  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  Session fresh = new_session(runtime);
+  const Answer first = answer(fresh, kFirst);
+  const Answer second = answer(fresh, kSecond);
+  for (const Wrong& wrong : wrong_calls()) {
+    SCOPED_TRACE(wrong.what);
+    Session session = new_session(runtime);
+    const auto fail_once = [&](const Prompt& right) {
+      Prompt prompt = right;
+      GenerateOptions options = kEight;
+      wrong.spoil(prompt, options);
+      const std::size_t before = session.tokens();
+      const auto failed = session.generate(prompt, options);
+      ASSERT_FALSE(failed.ok());
+      EXPECT_EQ(session.tokens(), before);
+    };
+    fail_once(kFirst);
+    EXPECT_EQ(answer(session, kFirst), first);
+    fail_once(kSecond);
+    EXPECT_EQ(answer(session, kSecond), second);
+  }
+}
+
+TEST(Session, NoKvLeftIsAnErrorUntilAnotherSessionGoes) {
+  const Runtime runtime = load(settings_of(kModel));
+  Session fresh = new_session(runtime);
+  const Answer first = answer(fresh, kFirst);
+  std::optional<Session> holder = std::move(fresh);
+  GenerateOptions long_one = kEight;
+  long_one.max_new_tokens = kContext;
+  ASSERT_TRUE(holder->generate(kSecond, long_one).ok());  // holds nearly all of the KV
+  Session session = new_session(runtime);
+  const auto failed = session.generate(kFirst, long_one);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().kind, ErrorKind::out_of_budget);
+  EXPECT_EQ(session.tokens(), 0U);
+  holder.reset();
+  EXPECT_EQ(answer(session, kFirst), first);
+}
+
+// The weights of the shipped model in a folder of their own, so that they can be damaged.
+class DamagedSession : public ::testing::Test {
+ protected:
+  DamagedSession() {
+    for (const auto& entry : fs::directory_iterator(kModel))
+      fs::copy_file(entry.path(), folder_.path() / entry.path().filename());
+  }
+
+  fs::path weights() const { return folder_.path() / "model.safetensors"; }
+
+  // Streams whatever the budget allows: all that is read again in every sweep.
+  Settings streamed() const {
+    Settings settings = settings_of(folder_.path().string());
+    settings.runtime.prefill_chunk = 4;
+    auto plan = make_plan(settings, {.context_tokens = kContext});
+    EXPECT_TRUE(plan.ok());
+    const std::string json = plan->execution_plan_json();
+    const std::string key = "\"minimum_bytes\":";
+    settings.runtime.memory = std::stoll(json.substr(json.find(key) + key.size()));
+    return settings;
+  }
+
+  io::TemporaryFolder folder_;
+};
+
+// The last tensor of the file is the final norm's.
+TEST_F(DamagedSession, LogitsThatAreNoNumbersDoNotLeaveTheEngine) {
+  {
+    std::fstream file(weights(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-8, std::ios::end);
+    file.write("\xff\xff\xff\xff\xff\xff\xff\xff", 8);  // NaN in every type
+  }
+  const Settings settings = settings_of(folder_.path().string());
+  const Runtime runtime = load(settings);
+  Session session = new_session(runtime);
+  const auto made = session.generate(kFirst, kEight);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().kind, ErrorKind::corrupt);
+  EXPECT_THAT(made.error().message, HasSubstr("logits at position 5: nan"));
+  EXPECT_EQ(session.tokens(), 0U);
+  const Runtime scorer = load(settings, {.prompt_tokens = 3, .all_logits = true});
+  const ScoreRow rows[] = {{"a", {1, 4, 51}}};
+  const auto scored = scorer.score(rows, {});
+  ASSERT_FALSE(scored.ok());
+  EXPECT_EQ(scored.error().kind, ErrorKind::corrupt);
+  EXPECT_THAT(scored.error().message, HasSubstr("logits at position 0"));
+}
+
+TEST_F(DamagedSession, AWeightFileThatChangesDuringAPassGivesNoAnswer) {
+  const Settings settings = streamed();
+  const Runtime runtime = load(settings);
+  ASSERT_THAT(runtime.runtime_plan_json(), HasSubstr("weight-streaming"));
+  Session fresh = new_session(runtime);
+  const Answer first = answer(fresh, kFirst);
+
+  Session session = new_session(runtime);
+  const auto before = fs::last_write_time(weights());
+  // Within the pass over the second chunk: the first has come to its end, the third has not begun.
+  const auto touch = [&](const Progress& progress) {
+    if (progress.stage == Stage::prefill && progress.done == 4)
+      fs::last_write_time(weights(), before + std::chrono::seconds(1));
+  };
+  const auto failed = session.generate(kFirst, kEight, nullptr, touch);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().kind, ErrorKind::corrupt);
+  EXPECT_THAT(failed.error().message, HasSubstr("changed while in use"));
+  EXPECT_EQ(session.tokens(), 0U);
+  fs::last_write_time(weights(), before);
+  auto again = session.generate(kFirst, kEight);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(again->ids, first.ids);
+  EXPECT_EQ(again->report.prompt_tokens, first.prompt_tokens);
+  EXPECT_EQ(again->report.cached_tokens, 4U) << "what was computed is computed again";
+}
+
+TEST(Session, CancelledBeforeTheFirstTokenIsAsBefore) {
+  Settings settings = settings_of(kModel);
+  settings.runtime.prefill_chunk = 2;
+  const Runtime runtime = load(settings);
+  Session fresh = new_session(runtime);
+  const Answer first = answer(fresh, kFirst);
+  const Answer second = answer(fresh, kSecond);
+
+  const Runtime other = load(settings);
+  Session session = new_session(other);
+  CancellationToken cancel;
+  const auto stop = [&](const Progress& progress) {
+    if (progress.stage == Stage::prefill && progress.done == 4) cancel.cancel();
+  };
+  const auto cancelled = session.generate(kFirst, kEight, nullptr, stop, &cancel);
+  ASSERT_TRUE(cancelled.ok());
+  EXPECT_EQ(cancelled->finish_reason, FinishReason::cancelled);
+  EXPECT_TRUE(cancelled->ids.empty());
+  EXPECT_EQ(session.tokens(), 0U);
+  const auto made = session.generate(kFirst, kEight);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->ids, first.ids);
+  EXPECT_EQ(made->report.cached_tokens, 4U);
+  EXPECT_EQ(answer(session, kSecond), second);
+}
+
+TEST(Session, CancelledLaterKeepsWhatWasMade) {
+  const Runtime runtime = load(settings_of(kModel));
+  Session session = new_session(runtime);
+  CancellationToken cancel;
+  const auto stop = [&](const Progress& progress) {
+    if (progress.stage == Stage::decode && progress.done == 3) cancel.cancel();
+  };
+  const auto made = session.generate(kFirst, kEight, nullptr, stop, &cancel);
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->finish_reason, FinishReason::cancelled);
+  EXPECT_EQ(made->ids.size(), 3U);
+  EXPECT_EQ(session.tokens(), kFirst.ids.size() + 3);
+}
+
+// A line whose last token stands in KV already has its logits computed again.
+TEST(Session, GoesOnFromALineWithoutAPrompt) {
+  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  Session whole = new_session(runtime);
+  const Answer expected = answer(whole, kFirst);
+  Session session = new_session(runtime);
+  GenerateOptions none = kEight;
+  none.max_new_tokens = 0;
+  EXPECT_TRUE(answer(session, kFirst, none).ids.empty());
+  EXPECT_EQ(answer(session, Prompt(), kEight).ids, expected.ids);
+}
+
+TEST(Session, AConversationThatGoesAnotherWayIsAsAFreshOne) {
+  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  const Prompt one = Prompt::chat({{"user", "Who signed the contract?"}});
+  const Prompt other = Prompt::chat({{"user", "Who wrote the letter?"}});
+  Session fresh = new_session(runtime);
+  const Answer expected = answer(fresh, other);
+  Session session = new_session(runtime);
+  answer(session, one);
+  GenerateOptions wrong = kEight;
+  wrong.sampling.top_p = 7;
+  const std::size_t before = session.tokens();
+  EXPECT_FALSE(session.generate(other, wrong).ok());
+  EXPECT_EQ(session.tokens(), before);
+  EXPECT_EQ(answer(session, other), expected);
+}
+
+// The shipped model's tokenizer puts nothing around a text; that of the stories does.
+TEST(Session, ATextInTheMiddleOfALineHasNothingAroundIt) {
+  io::TemporaryFolder folder;
+  for (const auto& entry : fs::directory_iterator(kModel))
+    fs::copy_file(entry.path(), folder.path() / entry.path().filename());
+  std::ifstream in(fs::path(kModel) / "tokenizer.json");
+  std::string json((std::istreambuf_iterator<char>(in)), {});
+  auto parsed = nlohmann::ordered_json::parse(json);
+  const auto first = parsed["added_tokens"][0];
+  const std::string token = first["content"];
+  const TokenId id = first["id"];
+  parsed["post_processor"] = {
+      {"type", "TemplateProcessing"},
+      {"single",
+       {{{"SpecialToken", {{"id", token}, {"type_id", 0}}}},
+        {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
+      {"pair",
+       {{{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+        {{"Sequence", {{"id", "B"}, {"type_id", 1}}}}}},
+      {"special_tokens", {{token, {{"id", token}, {"ids", {id}}, {"tokens", {token}}}}}}};
+  std::ofstream(folder.path() / "tokenizer.json") << parsed.dump();
+
+  const Runtime runtime = load(settings_of(folder.path().string()));
+  ASSERT_TRUE(runtime.text());
+  const auto alone = runtime.text()->encode("contract", {});
+  const auto inside = runtime.text()->encode("contract", {.add_special = false});
+  ASSERT_TRUE(alone.ok() && inside.ok());
+  ASSERT_EQ(alone->front(), id);
+  ASSERT_EQ(alone->size(), inside->size() + 1);
+  Session session = new_session(runtime);
+  GenerateOptions none = kEight;
+  none.max_new_tokens = 0;
+  EXPECT_EQ(answer(session, Prompt::raw("contract"), none).tokens, alone->size());
+  EXPECT_EQ(answer(session, Prompt::raw("contract"), none).tokens, alone->size() + inside->size());
+}
+
+TEST(Session, TakesTurns) {
+  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  Session session = new_session(runtime);
+  Session other = new_session(runtime);
+  std::optional<Error> refused;
+  const auto meanwhile = [&](std::string_view) {
+    if (refused) return;
+    auto made = other.generate(kSecond, kEight);
+    if (!made.ok()) refused = made.error();
+  };
+  ASSERT_TRUE(session.generate(kFirst, kEight, meanwhile).ok());
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(refused->message, HasSubstr("take turns"));
+  EXPECT_TRUE(other.generate(kSecond, kEight).ok());
+}
+
+TEST(Session, MovedFromIsAnError) {
+  const Runtime runtime = load(settings_of(kModel));
+  Session session = new_session(runtime);
+  const Session taken = std::move(session);
+  EXPECT_EQ(session.tokens(), 0U);  // NOLINT(bugprone-use-after-move)
+  const auto made = session.generate(kFirst, kEight);
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().kind, ErrorKind::invalid_argument);
+}
+
+TEST(Score, IsHeldToWhatWasPlanned) {
+  const ScoreRow rows[] = {{"a", {1, 4, 51}}, {"b", {36, 99, 7}}};
+  const Runtime last = load(settings_of(kModel), {.prompt_tokens = 3});
+  const auto all = last.score(rows, {});
+  ASSERT_FALSE(all.ok());
+  EXPECT_EQ(all.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(all.error().message, HasSubstr("all_logits"));
+  const auto two = last.score(rows, {2, true, ""});
+  ASSERT_FALSE(two.ok());
+  EXPECT_EQ(two.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(two.error().message, HasSubstr("sequences"));
+  EXPECT_FALSE(last.score(rows, {0, true, ""}).ok());
+  EXPECT_TRUE(last.score(rows, {1, true, ""}).ok());
+  // A batch is no more than its rows.
+  EXPECT_TRUE(last.score({rows, 1}, {SIZE_MAX, true, ""}).ok());
+  const Runtime both =
+      load(settings_of(kModel), {.prompt_tokens = 3, .sequences = 2, .all_logits = true});
+  EXPECT_TRUE(both.score(rows, {2, false, ""}).ok());
+  EXPECT_TRUE(both.score({}, {2, false, ""}).ok());
+}
+
+TEST(Plans, OfNonsenseAreErrors) {
+  const Settings settings = settings_of(kModel);
+  for (const Workload& workload :
+       {Workload{.prompt_tokens = 1, .sequences = 0},
+        Workload{.prompt_tokens = 1, .sequences = SIZE_MAX},
+        Workload{.prompt_tokens = SIZE_MAX, .max_new_tokens = SIZE_MAX}}) {
+    const auto plan = make_plan(settings, workload);
+    ASSERT_FALSE(plan.ok());
+    EXPECT_EQ(plan.error().kind, ErrorKind::invalid_argument);
+  }
+  // More than the model has positions for is cut to them, as a decision.
+  const auto plan = make_plan(settings, {.prompt_tokens = 1,
+                                         .max_new_tokens = SIZE_MAX,
+                                         .context_tokens = SIZE_MAX,
+                                         .text_bytes = SIZE_MAX,
+                                         .total_tokens = SIZE_MAX});
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_FALSE(plan->check().ok());
+}
+
+}  // namespace
+}  // namespace ollm::runtime
