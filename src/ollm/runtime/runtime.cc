@@ -46,7 +46,7 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
            weights::Tape::load(folder, state.composition().tape, state.execution().weights,
                                state.budget, *state.pool, progress, cancel));
   if (const auto* head = models::stored_tied_head(folder.tensors(), state.composition()))
-    OLLM_TRY_VOID(state.tape->check_same_bytes(folder, *head, state.composition().embedding));
+    OLLM_TRY_VOID(state.tape->check_same_values(folder, *head, state.composition().embedding));
   return {};
 }
 

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "ollm/backend/reference/elements.h"
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 
@@ -26,6 +28,19 @@ void move_to(ThreadPool& pool, const std::byte* from, std::size_t size, std::byt
     const std::size_t at = i * kCopiedBytes;
     std::memcpy(to + at, from + at, std::min(kCopiedBytes, size - at));
   });
+}
+
+// Whether two runs of elements are the same numbers, whichever types they stand in; every weight
+// type widens to f32 exactly, and a NaN equals a NaN.
+bool same_values(const std::byte* a, DType a_type, const std::byte* b, DType b_type,
+                 std::size_t count) {
+  if (a_type == b_type && std::memcmp(a, b, count * size_bytes(a_type)) == 0) return true;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float left = backend::weight_at(a, a_type, i);
+    const float right = backend::weight_at(b, b_type, i);
+    if (left != right && !(std::isnan(left) && std::isnan(right))) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -128,30 +143,33 @@ backend::WeightVector Tape::vector(VectorId id) const {
           layout_.vectors[id.index].size};
 }
 
-Result<void> Tape::check_same_bytes(const ModelFolder& folder, const TensorInfo& tensor,
-                                    MatrixId matrix) const {
+Result<void> Tape::check_same_values(const ModelFolder& folder, const TensorInfo& tensor,
+                                     MatrixId matrix) const {
   const TensorInfo* held = folder.tensors().find(layout_.matrices[matrix.index].tensor);
-  OLLM_CHECK(held != nullptr && held->size_bytes == tensor.size_bytes);
-  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  OLLM_CHECK(held != nullptr && held->shape == tensor.shape);
+  constexpr std::uint64_t kPieceElements = std::uint64_t{1} << 18;
+  const std::array<const TensorInfo*, 2> sides = {&tensor, held};
   std::array<std::vector<std::byte>, 2> pieces;
-  for (std::uint64_t done = 0; done < tensor.size_bytes;) {
-    const std::uint64_t size = std::min<std::uint64_t>(kPieceBytes, tensor.size_bytes - done);
-    const std::array<const TensorInfo*, 2> sides = {&tensor, held};
+  const std::uint64_t elements = tensor.shape.element_count();
+  for (std::uint64_t done = 0; done < elements; done += kPieceElements) {
+    const std::uint64_t count = std::min(kPieceElements, elements - done);
     for (std::size_t i = 0; i < 2; ++i) {
-      pieces[i].resize(size);
+      const std::uint64_t element = size_bytes(sides[i]->dtype);
+      const std::uint64_t offset = sides[i]->offset_bytes + done * element;
+      pieces[i].resize(count * element);
       const io::File& file = folder.file(sides[i]->file);
-      Result<void> read = file.read_at(sides[i]->offset_bytes + done, pieces[i]);
+      Result<void> read = file.read_at(offset, pieces[i]);
       if (!read.ok())
         return std::move(read).error().within(fmt::format("tensor {}", sides[i]->name));
-      file.drop_cached(sides[i]->offset_bytes + done, size);
+      file.drop_cached(offset, pieces[i].size());
     }
-    if (pieces[0] != pieces[1]) {
-      return fail(ErrorKind::corrupt,
-                  fmt::format("tensor {} differs from {}, though config.json ties them: which one "
-                              "counts is not known",
-                              tensor.name, held->name));
+    if (!same_values(pieces[0].data(), tensor.dtype, pieces[1].data(), held->dtype, count)) {
+      return fail(
+          ErrorKind::corrupt,
+          fmt::format("tensor {} ({}) differs from {} ({}), though config.json ties them: "
+                      "which one counts is not known",
+                      tensor.name, to_string(tensor.dtype), held->name, to_string(held->dtype)));
     }
-    done += size;
   }
   return {};
 }

@@ -53,10 +53,11 @@ class Tape {
 
   backend::WeightVector vector(VectorId id) const;
 
-  /// That a stored tensor holds the same bytes as a whole matrix of the tape (the head of a tied
-  /// model beside the embedding). Errors: corrupt where not; io.
-  Result<void> check_same_bytes(const checkpoint::ModelFolder& folder,
-                                const checkpoint::TensorInfo& tensor, MatrixId matrix) const;
+  /// That a stored tensor of the same shape holds the same numbers as a whole matrix of the tape
+  /// (the head of a tied model beside the embedding); their types, weight types both, may differ.
+  /// Errors: corrupt where not; io.
+  Result<void> check_same_values(const checkpoint::ModelFolder& folder,
+                                 const checkpoint::TensorInfo& tensor, MatrixId matrix) const;
 
  private:
   friend class Pass;
