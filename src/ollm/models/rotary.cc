@@ -30,7 +30,7 @@ double correction_pair(double rotations, double dim, const RotaryConfig& config)
 }
 
 // Slow pairs are divided by the factor, fast ones kept, those between blended.
-void apply_yarn(const RotaryConfig& config, double dim, std::vector<float>& frequencies) {
+std::vector<float> yarn(const RotaryConfig& config, double dim, const std::vector<float>& powers) {
   double low = correction_pair(config.beta_fast, dim, config);
   double high = correction_pair(config.beta_slow, dim, config);
   if (config.truncate) {
@@ -40,28 +40,36 @@ void apply_yarn(const RotaryConfig& config, double dim, std::vector<float>& freq
   low = std::max(low, 0.0);
   high = std::min(high, dim - 1);
   if (low == high) high += 0.001;  // as in the source: no division by zero
-  for (std::size_t i = 0; i < frequencies.size(); ++i) {
-    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
-    const double kept = frequencies[i];
-    frequencies[i] = static_cast<float>(kept / config.factor * ramp + kept * (1 - ramp));
+  std::vector<float> frequencies;
+  for (std::size_t i = 0; i < powers.size(); ++i) {
+    const float ramp = std::clamp(
+        (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0F,
+        1.0F);
+    const float kept = 1 - ramp;
+    const float divided = 1 / (static_cast<float>(config.factor) * powers[i]);
+    frequencies.push_back(divided * (1 - kept) + 1 / powers[i] * kept);
   }
+  return frequencies;
 }
 
-// Long wavelengths are divided by the factor, short ones kept, those between blended.
+// Long wavelengths are divided by the factor, short ones kept, those between blended. A number
+// over a tensor is the tensor's reciprocal times that number there, rounded twice.
 void apply_llama3(const RotaryConfig& config, std::vector<float>& frequencies) {
   const double positions = static_cast<double>(config.original_max_position_embeddings);
-  const double longest = positions / config.low_freq_factor;
-  const double shortest = positions / config.high_freq_factor;
+  const auto longest = static_cast<float>(positions / config.low_freq_factor);
+  const auto shortest = static_cast<float>(positions / config.high_freq_factor);
+  const auto low = static_cast<float>(config.low_freq_factor);
+  const auto width = static_cast<float>(config.high_freq_factor - config.low_freq_factor);
+  const auto factor = static_cast<float>(config.factor);
   for (float& frequency : frequencies) {
-    const double wavelength = kTwoPi / frequency;
+    const float wavelength = 1 / frequency * static_cast<float>(kTwoPi);
     if (wavelength < shortest) continue;
     if (wavelength > longest) {
-      frequency = static_cast<float>(frequency / config.factor);
+      frequency = frequency / factor;
       continue;
     }
-    const double smooth = (positions / wavelength - config.low_freq_factor) /
-                          (config.high_freq_factor - config.low_freq_factor);
-    frequency = static_cast<float>((1 - smooth) * frequency / config.factor + smooth * frequency);
+    const float smooth = (1 / wavelength * static_cast<float>(positions) - low) / width;
+    frequency = (1 - smooth) * frequency / factor + smooth * frequency;
   }
 }
 
@@ -70,24 +78,28 @@ void apply_llama3(const RotaryConfig& config, std::vector<float>& frequencies) {
 RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim) {
   const auto dim =
       static_cast<std::size_t>(static_cast<double>(head_dim) * config.partial_rotary_factor);
-  RotarySpec spec;
-  spec.inverse_frequencies.resize(dim / 2);
+  // Each step is rounded to f32 as in Transformers: where two pairs' frequencies differ in the last
+  // place, their angles differ visibly at long positions.
+  std::vector<float> powers;
   for (std::size_t i = 0; i < dim / 2; ++i) {
-    const double exponent = static_cast<double>(2 * i) / static_cast<double>(dim);
-    spec.inverse_frequencies[i] = static_cast<float>(1.0 / std::pow(config.theta, exponent));
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(dim);
+    const auto base = static_cast<double>(static_cast<float>(config.theta));
+    powers.push_back(static_cast<float>(std::pow(base, static_cast<double>(exponent))));
   }
+  RotarySpec spec;
+  for (const float power : powers) spec.inverse_frequencies.push_back(1 / power);
   switch (config.type) {
     case RotaryType::default_:
       break;
     case RotaryType::linear:
       for (float& frequency : spec.inverse_frequencies)
-        frequency = static_cast<float>(frequency / config.factor);
+        frequency = frequency / static_cast<float>(config.factor);
       break;
     case RotaryType::llama3:
       apply_llama3(config, spec.inverse_frequencies);
       break;
     case RotaryType::yarn:
-      apply_yarn(config, static_cast<double>(dim), spec.inverse_frequencies);
+      spec.inverse_frequencies = yarn(config, static_cast<double>(dim), powers);
       spec.magnitude = static_cast<float>(attention_factor(config));
       break;
   }
