@@ -23,6 +23,12 @@ constexpr std::int64_t kMaxLayers = ModelConfigLimits::kLayers;
 constexpr std::int64_t kMaxHeads = ModelConfigLimits::kHeads;
 constexpr std::int64_t kMaxPositions = ModelConfigLimits::kPositions;
 
+// What numbers of config.json become in f32 is neither zero nor infinite within these, and no
+// rotary pair turns by more than one radian a token.
+constexpr NumberRange kThetas{1, 1e30, false};
+constexpr NumberRange kFactors{1e-6, 1e6, false};
+constexpr NumberRange kMultipliers{1e-9, 1e9, false};
+
 // Keys that change nothing of what is computed here: training, bookkeeping, caches, or what the
 // tensors themselves say (dtype).
 constexpr std::string_view kWithoutEffect[] = {
@@ -98,8 +104,7 @@ Result<RotaryType> parse_rotary_type(const ConfigObject& scaling) {
 Result<void> parse_scaling(const ConfigObject& scaling, std::size_t max_positions,
                            RotaryConfig& rotary) {
   OLLM_TRY(rotary.type, parse_rotary_type(scaling));
-  OLLM_TRY(rotary.theta,
-           scaling.value_or<double>("rope_theta", rotary.theta, NumberRange::above(0)));
+  OLLM_TRY(rotary.theta, scaling.value_or<double>("rope_theta", rotary.theta, kThetas));
   OLLM_TRY(rotary.partial_rotary_factor,
            scaling.value_or<double>("partial_rotary_factor", rotary.partial_rotary_factor,
                                     NumberRange::above(0, 1)));
@@ -113,10 +118,8 @@ Result<void> parse_scaling(const ConfigObject& scaling, std::size_t max_position
   }
   OLLM_TRY(rotary.factor, scaling.required<double>("factor", NumberRange{1, 1e6, false}));
   if (rotary.type == RotaryType::llama3) {
-    OLLM_TRY(rotary.low_freq_factor,
-             scaling.required<double>("low_freq_factor", NumberRange::above(0, 1e6)));
-    OLLM_TRY(rotary.high_freq_factor,
-             scaling.required<double>("high_freq_factor", NumberRange::above(0, 1e6)));
+    OLLM_TRY(rotary.low_freq_factor, scaling.required<double>("low_freq_factor", kFactors));
+    OLLM_TRY(rotary.high_freq_factor, scaling.required<double>("high_freq_factor", kFactors));
     if (rotary.high_freq_factor <= rotary.low_freq_factor) {
       return scaling.error(ErrorKind::corrupt, "high_freq_factor",
                            fmt::format("expected above low_freq_factor {}, found {}",
@@ -127,13 +130,16 @@ Result<void> parse_scaling(const ConfigObject& scaling, std::size_t max_position
                            "required for rotary type llama3");
   }
   if (rotary.type == RotaryType::yarn) {
-    const NumberRange positive = NumberRange::above(0, 1e6);
-    OLLM_TRY(rotary.attention_factor, scaling.optional<double>("attention_factor", positive));
+    if (rotary.theta == 1) {
+      return scaling.error(ErrorKind::corrupt, "rope_theta",
+                           "expected above 1 for rotary type yarn, whose pairs it tells apart");
+    }
+    OLLM_TRY(rotary.attention_factor, scaling.optional<double>("attention_factor", kFactors));
     OLLM_TRY(rotary.mscale, scaling.optional<double>("mscale", NumberRange{0, 1e6, false}));
     OLLM_TRY(rotary.mscale_all_dim,
              scaling.optional<double>("mscale_all_dim", NumberRange{0, 1e6, false}));
-    OLLM_TRY(rotary.beta_fast, scaling.value_or<double>("beta_fast", 32.0, positive));
-    OLLM_TRY(rotary.beta_slow, scaling.value_or<double>("beta_slow", 1.0, positive));
+    OLLM_TRY(rotary.beta_fast, scaling.value_or<double>("beta_fast", 32.0, kFactors));
+    OLLM_TRY(rotary.beta_slow, scaling.value_or<double>("beta_slow", 1.0, kFactors));
     OLLM_TRY(rotary.truncate, scaling.value_or<bool>("truncate", true));
     if (!original) rotary.original_max_position_embeddings = max_positions;
   }
@@ -142,7 +148,7 @@ Result<void> parse_scaling(const ConfigObject& scaling, std::size_t max_position
 
 Result<void> parse_rotary(const ConfigObject& config, ModelConfig& model) {
   RotaryConfig& rotary = model.rotary;
-  OLLM_TRY(rotary.theta, config.value_or<double>("rope_theta", 10000.0, NumberRange::above(0)));
+  OLLM_TRY(rotary.theta, config.value_or<double>("rope_theta", 10000.0, kThetas));
   OLLM_TRY(rotary.partial_rotary_factor,
            config.value_or<double>("partial_rotary_factor", 1.0, NumberRange::above(0, 1)));
   OLLM_TRY(const auto scaling, config.optional_object("rope_scaling"));
@@ -311,7 +317,7 @@ Result<void> parse_windows(const ConfigObject& config, ModelConfig& model) {
 
 Result<void> parse_multipliers(const ConfigObject& config, ModelConfig& model) {
   const auto read = [&](std::string_view key, std::optional<double>& out) -> Result<void> {
-    OLLM_TRY(out, config.optional<double>(key, NumberRange::above(0, 1e9)));
+    OLLM_TRY(out, config.optional<double>(key, kMultipliers));
     if (out) model.special_keys.emplace_back(key);
     return {};
   };

@@ -1,0 +1,72 @@
+// Constants of config.json that no arithmetic in f32 can use are refused by their key.
+#include "ollm/models/model_config.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace ollm::models {
+namespace {
+
+using checkpoint::Json;
+
+Json config() {
+  return Json::parse(R"({"architectures":["LlamaForCausalLM"],"model_type":"llama",
+      "hidden_size":16,"intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":2,
+      "vocab_size":8,"max_position_embeddings":64,"rms_norm_eps":1e-5,"rope_theta":10000.0})");
+}
+
+Json rotary(std::string_view type, std::string_view key, double value) {
+  Json scaling = {{"rope_type", type},
+                  {"factor", 4.0},
+                  {"low_freq_factor", 1.0},
+                  {"high_freq_factor", 4.0},
+                  {"original_max_position_embeddings", 16}};
+  scaling[std::string(key)] = value;
+  Json all = config();
+  all["rope_parameters"] = scaling;
+  return all;
+}
+
+void expect_refused(const Json& document, std::string_view key) {
+  SCOPED_TRACE(document.dump());
+  const auto parsed = parse_model_config(document);
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().kind, ErrorKind::corrupt);
+  EXPECT_NE(parsed.error().message.find(key), std::string::npos) << parsed.error().message;
+}
+
+TEST(ModelConfig, RefusesConstantsThatAreNothingInF32) {
+  ASSERT_TRUE(parse_model_config(config()).ok());
+  for (const char* key : {"embedding_multiplier", "attention_multiplier", "residual_multiplier",
+                          "logits_scaling", "rope_theta"}) {
+    for (const double value : {0.0, -1.0, 1e-300, 1e-46, 1e300}) {
+      Json all = config();
+      all[key] = value;
+      expect_refused(all, key);
+    }
+  }
+  for (const double value : {-1e-6, 1e300, 1.5}) {
+    Json all = config();
+    all["rms_norm_eps"] = value;
+    expect_refused(all, "rms_norm_eps");
+  }
+}
+
+TEST(ModelConfig, RefusesRotaryConstantsThatAreNothingInF32) {
+  for (const double value : {0.0, -8.0, 1e-300, 1e300}) {
+    for (const char* type : {"linear", "llama3", "yarn"})
+      expect_refused(rotary(type, "factor", value), "factor");
+    for (const char* key : {"low_freq_factor", "high_freq_factor"})
+      expect_refused(rotary("llama3", key, value), key);
+    for (const char* key : {"beta_fast", "beta_slow", "attention_factor"})
+      expect_refused(rotary("yarn", key, value), key);
+  }
+  EXPECT_TRUE(parse_model_config(rotary("linear", "rope_theta", 1)).ok());
+  expect_refused(rotary("yarn", "rope_theta", 1), "rope_theta");  // the pairs would divide by 0
+}
+
+}  // namespace
+}  // namespace ollm::models
