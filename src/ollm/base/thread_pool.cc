@@ -1,13 +1,14 @@
 #include "ollm/base/thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
-#include <thread>
+#include <utility>
 #include <vector>
 
-#include "ollm/base/check.h"
+#include "ollm/base/thread.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -31,7 +32,11 @@ void relax() {
 struct ThreadPool::State {
   explicit State(std::size_t thread_count) {
     workers.reserve(thread_count - 1);
-    for (std::size_t i = 1; i < thread_count; ++i) workers.emplace_back([this] { work(); });
+    for (std::size_t i = 1; i < thread_count; ++i) {
+      Result<Thread> worker = Thread::start([this] { work(); });
+      if (!worker.ok()) return;  // those that are there do the work
+      workers.push_back(std::move(worker).value());
+    }
   }
 
   ~State() {
@@ -41,7 +46,7 @@ struct ThreadPool::State {
       generation.fetch_add(1, std::memory_order_release);
     }
     wake.notify_all();
-    for (std::thread& worker : workers) worker.join();
+    workers.clear();
   }
 
   // Takes indices until none is left. Indices are handed out one by one: bodies are large.
@@ -73,7 +78,7 @@ struct ThreadPool::State {
     }
   }
 
-  std::vector<std::thread> workers;  // constant after construction
+  std::vector<Thread> workers;  // constant after construction; no worker looks at it
 
   // Written by the caller before `generation` moves, read by workers after.
   FunctionRef<void(std::size_t)> body = nullptr;
@@ -90,8 +95,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(std::size_t threads) {
-  OLLM_CHECK(threads >= 1);
-  state_ = std::make_unique<State>(threads);
+  state_ = std::make_unique<State>(std::clamp<std::size_t>(threads, 1, kMostThreads));
 }
 
 ThreadPool::~ThreadPool() = default;

@@ -15,12 +15,17 @@ namespace ollm {
 /// sleep. One thread at a time may call `parallel_for`.
 class ThreadPool {
  public:
-  /// `threads` counts the calling thread; at least 1.
+  /// More than any machine has cores.
+  static constexpr std::size_t kMostThreads = 4096;
+
+  /// `threads` counts the calling thread. Where the system gives no further one, those that started
+  /// do the work: no result depends on their number. Of 0 it is 1, above kMostThreads that many.
   explicit ThreadPool(std::size_t threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// How many there are, which may be fewer than were asked for.
   std::size_t threads() const;
 
   /// Calls body(i) once for every i in [0, count), in no promised order and on any of the
