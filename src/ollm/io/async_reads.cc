@@ -5,11 +5,12 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "ollm/base/check.h"
 #include "ollm/base/clock.h"
+#include "ollm/base/thread.h"
 #include "ollm/io/async_reads_uring.h"
 
 namespace ollm::io {
@@ -23,8 +24,11 @@ class ThreadReads final : public AsyncReads {
   explicit ThreadReads(std::size_t depth) : depth_(depth) {
     queue_.reserve(depth);
     done_.reserve(depth);
-    for (std::size_t i = 0; i < std::min(depth, kMostThreads); ++i)
-      threads_.emplace_back([this] { work(); });
+    for (std::size_t i = 0; i < std::min(depth, kMostThreads); ++i) {
+      Result<Thread> thread = Thread::start([this] { work(); });
+      if (!thread.ok()) return;
+      threads_.push_back(std::move(thread).value());
+    }
   }
 
   ~ThreadReads() override {
@@ -33,9 +37,10 @@ class ThreadReads final : public AsyncReads {
       stopping_ = true;
     }
     work_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
+  ReadMethod method() const override { return ReadMethod::threads; }
   std::size_t depth() const override { return depth_; }
   double own_cpu_seconds() const override { return cpu_seconds_.load(std::memory_order_relaxed); }
 
@@ -52,6 +57,13 @@ class ThreadReads final : public AsyncReads {
   ReadDone wait() override {
     std::unique_lock lock(mutex_);
     OLLM_CHECK(under_way_ > 0);
+    if (threads_.empty()) {  // none could be started: the caller reads
+      const AsyncRead read = queue_.front();
+      queue_.erase(queue_.begin());
+      --under_way_;
+      lock.unlock();
+      return {read.tag, read.file->read_once(read.offset, {read.out, read.size})};
+    }
     done_ready_.wait(lock, [&] { return !done_.empty(); });
     const ReadDone done = done_.front();
     done_.erase(done_.begin());
@@ -81,7 +93,7 @@ class ThreadReads final : public AsyncReads {
   }
 
   const std::size_t depth_;
-  std::vector<std::thread> threads_;
+  std::vector<Thread> threads_;
 
   std::mutex mutex_;
   std::condition_variable work_;
@@ -107,12 +119,25 @@ std::string_view to_string(ReadMethod method) {
   return "pread";
 }
 
-bool io_uring_allowed() { return make_uring_reads(1).ok(); }
+std::unique_ptr<AsyncReads> make_thread_reads(std::size_t depth) {
+  return std::make_unique<ThreadReads>(depth);
+}
 
-Result<std::unique_ptr<AsyncReads>> make_async_reads(ReadMethod method, std::size_t depth) {
+Result<void> probe_io_uring() {
+  const auto reads = make_uring_reads(1);
+  if (!reads.ok()) return reads.error();
+  return {};
+}
+
+bool io_uring_allowed() { return probe_io_uring().ok(); }
+
+std::unique_ptr<AsyncReads> make_async_reads(ReadMethod method, std::size_t depth) {
   OLLM_CHECK(depth > 0);
-  if (method == ReadMethod::io_uring) return make_uring_reads(depth);
-  return std::unique_ptr<AsyncReads>(std::make_unique<ThreadReads>(depth));
+  if (method == ReadMethod::io_uring) {
+    auto reads = make_uring_reads(depth);
+    if (reads.ok()) return std::move(reads).value();
+  }
+  return make_thread_reads(depth);
 }
 
 }  // namespace ollm::io

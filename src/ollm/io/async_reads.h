@@ -26,12 +26,20 @@ struct ReadDone {
   std::int64_t result = 0;  // bytes, or minus errno
 };
 
-/// Reads under way. One thread at a time may call; files and memory must outlive their reads, and
-/// the destructor waits for all of them.
+enum class ReadMethod {
+  io_uring,  // the kernel's queue; containers often forbid it
+  threads,   // as fast at 1 MiB and more
+};
+std::string_view to_string(ReadMethod method);  // "io_uring", "pread"
+
+/// Reads under way. One thread at a time may call, and not always the same one; files and memory
+/// must outlive their reads, and the destructor waits for all of them.
 class AsyncReads {
  public:
   virtual ~AsyncReads() = default;
 
+  /// What reads now: io_uring goes on with threads where the kernel stops to serve it.
+  virtual ReadMethod method() const = 0;
   /// How many reads may be under way at once.
   virtual std::size_t depth() const = 0;
   /// Begins a read; fewer than depth() may be under way.
@@ -43,16 +51,14 @@ class AsyncReads {
   virtual double own_cpu_seconds() const = 0;
 };
 
-enum class ReadMethod {
-  io_uring,  // the kernel's queue; containers often forbid it
-  threads,   // as fast at 1 MiB and more
-};
-std::string_view to_string(ReadMethod method);  // "io_uring", "pread"
-
-/// Whether this process may use io_uring; asks the kernel.
+/// Whether this process may use io_uring: sets a queue up and has it read, as there are containers
+/// that allow the one and forbid the other.
+/// Errors: unsupported, saying what the kernel said.
+Result<void> probe_io_uring();
 bool io_uring_allowed();
 
-/// Errors: unsupported where io_uring is forbidden or absent.
-Result<std::unique_ptr<AsyncReads>> make_async_reads(ReadMethod method, std::size_t depth);
+/// Reads by `method`, at least one at a time. Where io_uring is not to be had, or no thread can be
+/// started, the next best way serves: threads, then the calling thread.
+std::unique_ptr<AsyncReads> make_async_reads(ReadMethod method, std::size_t depth);
 
 }  // namespace ollm::io

@@ -1,6 +1,7 @@
 #include "ollm/io/read_ring.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <thread>
 #include <utility>
@@ -35,6 +36,24 @@ std::uint64_t piece_bytes(std::uint64_t space, std::size_t read_bytes) {
   return round_up((space + pieces - 1) / pieces, std::uint64_t{kAlignment});
 }
 
+// Whether it may be the queue that failed and not the file: the thread that began the read ended
+// (ECANCELED, EFAULT), or the kernel does not serve such a read by a queue, or not now.
+bool may_be_the_queue(std::int64_t result) {
+  switch (-result) {
+    case ECANCELED:
+    case EFAULT:
+    case EINVAL:
+    case EOPNOTSUPP:
+    case ENOSYS:
+    case EPERM:
+    case EACCES:
+    case ENOMEM:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 std::span<std::byte> aligned_for_reads(std::span<std::byte> memory) {
@@ -52,6 +71,7 @@ struct ReadRing::Read {
   std::size_t size = 0;
   std::size_t needed = 0;  // bytes from offset on that the extent really holds
   std::size_t slot = 0;
+  bool asked_again = false;  // of the file itself, by pread
   ReadProgress progress;
 };
 
@@ -114,6 +134,7 @@ void ReadRing::begin(std::size_t slot, std::span<const Extent> extents) {
       read.needed = static_cast<std::size_t>(
           std::min<std::uint64_t>(read.size, lead + extent.size_bytes - at));
       read.slot = slot;
+      read.asked_again = false;
       read.progress = ReadProgress(read.offset, read.size, read.file->size_bytes(),
                                    read.file->alignment_bytes());
       ++slots_[slot].open;
@@ -141,8 +162,14 @@ void ReadRing::take(const ReadDone& done) {
   const auto entry = static_cast<std::uint32_t>(done.tag);
   Read& read = table_[entry];
   Slot& slot = slots_[read.slot];
-  if (done.result > 0) bytes_read_ += static_cast<std::uint64_t>(done.result);
-  switch (read.progress.take(done.result)) {
+  std::int64_t result = done.result;
+  if (may_be_the_queue(result) && !read.asked_again) {
+    read.asked_again = true;
+    const std::size_t at = read.progress.done();
+    result = read.file->read_once(read.offset + at, {read.out + at, read.size - at});
+  }
+  if (result > 0) bytes_read_ += static_cast<std::uint64_t>(result);
+  switch (read.progress.take(result)) {
     case ReadProgress::Next::later:
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       [[fallthrough]];

@@ -31,7 +31,9 @@ std::span<std::byte> aligned_for_reads(std::span<std::byte> memory);
 ///
 /// Direct reads want whole aligned pieces: an extent is read from the page that it begins in to the
 /// page that it ends in, and lies in its slot as it does in its page. Short reads, EINTR and EAGAIN
-/// are read on from where they stopped; after an error of one slot the others go on.
+/// are read on from where they stopped. An error that may be the queue's own (a thread that ends
+/// takes the reads that it began with it) is asked of the file once more, by pread. After an error
+/// of one slot the others go on.
 class ReadRing {
  public:
   struct Options {
@@ -62,6 +64,9 @@ class ReadRing {
 
   /// Waits for everything under way, and forgets what came of it.
   void drain();
+
+  /// What reads now.
+  ReadMethod method() const { return reads_->method(); }
 
   /// So far: bytes that were read, seconds that `wait` slept, and seconds of CPU that reading took,
   /// on this thread and on those of its own.

@@ -59,9 +59,8 @@ class ReadRingTest : public testing::TestWithParam<Kind> {
 
   std::unique_ptr<ReadRing> ring(std::size_t slots, std::size_t depth = 4) {
     const ReadRing::Options options{slots, kSlotBytes, kReadBytes, 64};
-    Result<std::unique_ptr<AsyncReads>> reads = make_async_reads(GetParam().method, depth);
-    EXPECT_TRUE(reads.ok());
-    return std::make_unique<ReadRing>(options, pages_.span(), std::move(*reads));
+    return std::make_unique<ReadRing>(options, pages_.span(),
+                                      make_async_reads(GetParam().method, depth));
   }
 
   // That the slot holds what the file does, extent by extent.

@@ -28,8 +28,7 @@ DoctorReport run_doctor(const Result<Settings>& settings) {
   inputs.machine.profile = plan::load_profile(inputs.environment, inputs.machine.cpu_model,
                                               inputs.machine.cores, io::posix());
   inputs.calls = &io::posix();
-  auto ring = io::make_async_reads(io::ReadMethod::io_uring, 1);
-  if (!ring.ok()) inputs.io_uring = std::move(ring).error();
+  inputs.io_uring = io::probe_io_uring();
   return {plan::run_doctor(inputs)};
 }
 

@@ -38,10 +38,9 @@ Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const
     most_extents = std::max<std::size_t>(most_extents, load.extents);
   stream->extents_.reserve(most_extents);
   OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", stream_bytes(map, options)));
-  OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
-           io::make_async_reads(options.read_method, kReadsUnderWay));
-  stream->ring_ = std::make_unique<io::ReadRing>(
-      ring, io::aligned_for_reads(stream->memory_.bytes()), std::move(reads));
+  stream->ring_ =
+      std::make_unique<io::ReadRing>(ring, io::aligned_for_reads(stream->memory_.bytes()),
+                                     io::make_async_reads(options.read_method, kReadsUnderWay));
   return stream;
 }
 

@@ -97,9 +97,8 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
   OLLM_TRY(memory::Buffer memory,
            memory::Buffer::make(budget, "load ring",
                                 ring_bytes(ring_options) + io::File::kDirectAlignment));
-  OLLM_TRY(std::unique_ptr<io::AsyncReads> reads,
-           io::make_async_reads(options.read_method, ring_options.slots));
-  io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()), std::move(reads));
+  io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()),
+                    io::make_async_reads(options.read_method, ring_options.slots));
 
   std::vector<io::Extent> extents;
   const auto begin = [&](std::uint32_t load) {
