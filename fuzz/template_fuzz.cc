@@ -53,8 +53,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view json = border == std::string_view::npos
                                     ? std::string_view("{}")
                                     : input.substr(border + kSeparator.size());
-  (void)ollm::text::chat_templates_of(json, {}).ok();
-  (void)ollm::text::special_token_variables(json).ok();
+  (void)ollm::text::chat_templates_of({.tokenizer_config_json = json}).ok();
+  (void)ollm::text::chat_templates_of({.chat_template_json = json}).ok();
+  (void)ollm::text::special_token_variables(json, json).ok();
 
   const auto compiled = ChatTemplate::compile(source);
   if (const auto* error = std::get_if<TemplateError>(&compiled)) {

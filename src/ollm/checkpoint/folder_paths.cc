@@ -18,9 +18,11 @@ Error system_error(const std::filesystem::path& path, std::string_view doing, in
               fmt::format("{}: {}: {}", path.native(), doing, io::describe_errno(error)));
 }
 
-// The hub keeps files in models--ORG--NAME/blobs and makes snapshots of links to them.
+// The hub keeps files in models--ORG--NAME/blobs and makes snapshots of links to them, in folders
+// of a snapshot, too.
 std::filesystem::path allowed_root(const std::filesystem::path& real) {
-  const std::filesystem::path snapshots = real.parent_path();
+  std::filesystem::path snapshots = real.parent_path();
+  if (snapshots.filename() != "snapshots") snapshots = snapshots.parent_path();
   const std::filesystem::path model = snapshots.parent_path();
   const bool in_cache =
       snapshots.filename() == "snapshots" && model.filename().native().starts_with("models--");

@@ -22,12 +22,14 @@ constexpr std::string_view kGenerationConfig = "generation_config.json";
 constexpr std::string_view kSingleFile = "model.safetensors";
 constexpr std::string_view kShardIndex = "model.safetensors.index.json";
 
-constexpr std::array<std::string_view, 11> kTokenizerFiles{
+constexpr std::array<std::string_view, 13> kTokenizerFiles{
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
+    "chat_template.json",
+    "processor_config.json",
     "tokenizer.model",
     "spiece.model",
     "vocab.json",
@@ -295,6 +297,30 @@ Result<std::optional<std::string>> ModelFolder::read_optional_text(std::string_v
   }
   OLLM_TRY(std::string text, read_text(name));
   return std::optional<std::string>(std::move(text));
+}
+
+Result<std::map<std::string, std::string>> ModelFolder::read_additional_chat_templates() const {
+  constexpr std::string_view kFolder = "additional_chat_templates";
+  constexpr std::string_view kEnding = ".jinja";
+  std::map<std::string, std::string> templates;
+  const std::filesystem::path dir = path() / kFolder;
+  struct stat status{};
+  // As in Transformers a file of that name is none of its business.
+  if (!has_file(kFolder) || state_->calls->stat(dir.c_str(), &status) != 0 ||
+      !S_ISDIR(status.st_mode))
+    return templates;
+  OLLM_TRY(const FolderPaths paths, FolderPaths::open(dir, *state_->calls));
+  for (const std::string& name : paths.names()) {
+    if (!name.ends_with(kEnding) || name.starts_with('.')) continue;
+    OLLM_TRY(const std::filesystem::path file, paths.resolve(name));
+    if (state_->calls->stat(file.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) continue;
+    if (templates.size() == ModelFolderLimits::kTemplates)
+      return fail(ErrorKind::unsupported, fmt::format("{}: holds more than {} chat templates",
+                                                      dir.native(), ModelFolderLimits::kTemplates));
+    OLLM_TRY(templates[name.substr(0, name.size() - kEnding.size())],
+             read_text_file(paths, name, ModelFolderLimits::kTemplateBytes, *state_->calls));
+  }
+  return templates;
 }
 
 }  // namespace ollm::checkpoint

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,9 @@ namespace ollm::checkpoint {
 struct ModelFolderLimits {
   static constexpr std::uint64_t kTokenizerBytes = 256u << 20;  // the largest published: some 35 MB
   static constexpr std::uint64_t kTextBytes = 64u << 20;        // of any other text file
+  // Of additional_chat_templates/; published folders have one or two, of some KB.
+  static constexpr std::size_t kTemplates = 64;
+  static constexpr std::uint64_t kTemplateBytes = 1u << 20;
 };
 
 /// An opened model folder. Constant once opened; any number of threads may read it. Copies share.
@@ -74,8 +78,9 @@ class ModelFolder {
   Result<void> check_unchanged() const;
 
   /// The tokenizer's files that are there, of: tokenizer.json, tokenizer_config.json,
-  /// special_tokens_map.json, added_tokens.json, chat_template.jinja, tokenizer.model,
-  /// spiece.model, vocab.json, merges.txt, tekken.json, tiktoken.model.
+  /// special_tokens_map.json, added_tokens.json, chat_template.jinja, chat_template.json,
+  /// processor_config.json, tokenizer.model, spiece.model, vocab.json, merges.txt, tekken.json,
+  /// tiktoken.model.
   const std::vector<std::string>& tokenizer_files() const;
   /// Whether a file of that name is there; any plain name.
   bool has_file(std::string_view name) const;
@@ -85,6 +90,10 @@ class ModelFolder {
   Result<std::string> read_text(std::string_view name) const;
   /// The same, or nothing where it is not there.
   Result<std::optional<std::string>> read_optional_text(std::string_view name) const;
+  /// The files additional_chat_templates/NAME.jinja by NAME; hidden files and what is no file are
+  /// passed over. Errors: as read_text; unsupported for more than kTemplates or a larger one than
+  /// kTemplateBytes.
+  Result<std::map<std::string, std::string>> read_additional_chat_templates() const;
 
  private:
   struct State;

@@ -495,5 +495,52 @@ TEST(ModelFolderData, FoldersWithATokenizerOnlyOpen) {
   EXPECT_GT(folder->read_text("tokenizer.json")->size(), 1u << 20);
 }
 
+TEST_F(ModelFolderTest, AdditionalChatTemplatesAreReadByTheirNames) {
+  write("model.safetensors", weights({"a"}));
+  EXPECT_TRUE(open()->read_additional_chat_templates()->empty());
+  write("additional_chat_templates/tool_use.jinja", "T");
+  write("additional_chat_templates/a b.c.jinja", "X");
+  write("additional_chat_templates/.hidden.jinja", "H");
+  write("additional_chat_templates/notes.txt", "N");
+  write("additional_chat_templates/folder.jinja/rag.jinja", "F");
+  using Templates = std::map<std::string, std::string>;
+  EXPECT_EQ(*open()->read_additional_chat_templates(),
+            (Templates{{"a b.c", "X"}, {"tool_use", "T"}}));
+  write("additional_chat_templates/back\\slash.jinja", "B");
+  const auto hostile = open()->read_additional_chat_templates();
+  ASSERT_FALSE(hostile.ok());
+  EXPECT_THAT(hostile.error().message, HasSubstr("backslash"));
+}
+
+TEST_F(ModelFolderTest, AdditionalChatTemplatesAreBounded) {
+  write("model.safetensors", weights({"a"}));
+  write("additional_chat_templates", "a file");
+  EXPECT_TRUE(open()->read_additional_chat_templates()->empty());
+  std::filesystem::remove(folder_.path() / "additional_chat_templates");
+  write("additional_chat_templates/0.jinja",
+        std::string(ModelFolderLimits::kTemplateBytes + 1, 'x'));
+  EXPECT_EQ(open()->read_additional_chat_templates().error().kind, ErrorKind::unsupported);
+  for (std::size_t i = 0; i <= ModelFolderLimits::kTemplates; ++i)
+    write(("additional_chat_templates/" + std::to_string(i) + ".jinja").c_str(), "");
+  const auto many = open()->read_additional_chat_templates();
+  ASSERT_FALSE(many.ok());
+  EXPECT_EQ(many.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(many.error().message, AllOf(HasSubstr("additional_chat_templates"), HasSubstr("64")));
+}
+
+TEST_F(ModelFolderTest, AdditionalChatTemplatesOfASnapshotAreLinksToItsBlobs) {
+  const std::filesystem::path snapshot = folder_.path() / "models--o--n" / "snapshots" / "rev";
+  write("models--o--n/blobs/1", "T");
+  write("models--o--n/snapshots/rev/config.json", R"({"model_type":"llama"})");
+  std::filesystem::create_directories(snapshot / "additional_chat_templates");
+  std::filesystem::create_symlink("../../../blobs/1",
+                                  snapshot / "additional_chat_templates" / "rag.jinja");
+  const auto folder = ModelFolder::open_without_weights(snapshot, calls_);
+  ASSERT_TRUE(folder.ok()) << folder.error().message;
+  const auto templates = folder->read_additional_chat_templates();
+  ASSERT_TRUE(templates.ok()) << templates.error().message;
+  EXPECT_EQ(templates->at("rag"), "T");
+}
+
 }  // namespace
 }  // namespace ollm::checkpoint

@@ -126,6 +126,9 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
     if (other_form.empty() && folder.has_file(name)) other_form = name;
   OLLM_TRY(const std::optional<std::string> template_source,
            folder.read_optional_text("chat_template.jinja"));
+  OLLM_TRY(text::ChatTemplateSources additional, folder.read_additional_chat_templates());
+  OLLM_TRY(const std::string processor_json, read("processor_config.json"));
+  OLLM_TRY(const std::string old_template_json, read("chat_template.json"));
   OLLM_TRY(text::Tokenizer tokenizer,
            text::Tokenizer::make({.tokenizer_json = tokenizer_json,
                                   .tokenizer_config_json = config_json,
@@ -134,8 +137,12 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
                                   .sentencepiece_model = sentencepiece,
                                   .other_form = other_form}));
   OLLM_TRY(text::ChatTemplateSources templates,
-           text::chat_templates_of(config_json, template_source));
-  OLLM_TRY(Json special_tokens, text::special_token_variables(config_json));
+           text::chat_templates_of({.chat_template_jinja = template_source,
+                                    .additional = std::move(additional),
+                                    .tokenizer_config_json = config_json,
+                                    .processor_config_json = processor_json,
+                                    .chat_template_json = old_template_json}));
+  OLLM_TRY(Json special_tokens, text::special_token_variables(config_json, special_json));
   return Text(std::make_shared<const State>(
       State{std::move(tokenizer), std::move(templates), std::move(special_tokens)}));
 }

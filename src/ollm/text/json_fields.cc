@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -84,6 +86,29 @@ Result<Json> copy_json(const simdjson::dom::element& element) {
   return Json();
 }
 
+std::string without_python_numbers(std::string_view text) {
+  constexpr std::string_view kNumbers[] = {"-Infinity", "Infinity", "NaN"};
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') in_string = !in_string;
+    if (!in_string) {
+      const auto* number =
+          std::find_if(std::begin(kNumbers), std::end(kNumbers),
+                       [&](std::string_view each) { return text.substr(i).starts_with(each); });
+      if (number != std::end(kNumbers)) {
+        out += text[i] == '-' ? "-1e308" : "1e308";
+        i += number->size() - 1;
+        continue;
+      }
+    }
+    out += text[i];
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
+  }
+  return out;
+}
+
 // nlohmann's parser and not simdjson's: `model_max_length` is often an integer of 31 digits.
 Result<Json> parse_small_json(std::string_view text) {
   if (text.size() > kMaxSmallJsonBytes) {
@@ -102,7 +127,7 @@ Result<Json> parse_small_json(std::string_view text) {
     }
     return true;
   };
-  Json parsed = Json::parse(text.begin(), text.end(), watch, false);
+  Json parsed = Json::parse(without_python_numbers(text), watch, false);
   if (parsed.is_discarded()) return json_error(simdjson::TAPE_ERROR);
   if (twice) return fail(ErrorKind::corrupt, fmt::format("key '{}' stands twice", *twice));
   return parsed;
