@@ -98,7 +98,7 @@ struct EncodeOptions {
 struct TemplateOptions {
   std::string name;            // of several templates in the folder; empty: the default
   std::string source;          // a template of the caller's, instead of the folder's
-  std::string variables;       // a JSON object of further variables; empty: none
+  std::string variables;       // a JSON object of further variables, at most 64 deep; empty: none
   bool parse_special = false;  // whether control tokens in messages are control tokens
 };
 
@@ -147,9 +147,9 @@ class Text {
     ///@}
     OLLM_API ~Stream();
     /// The text that `id` brings out: whole characters, maybe none yet.
-    /// Errors: invalid_argument for an id outside the vocabulary.
+    /// Errors: invalid_argument for an id outside the vocabulary, or where it was moved from.
     OLLM_API Result<std::string> push(TokenId id);
-    /// What is still held back, when no more ids come.
+    /// What is still held back, when no more ids come; nothing where it was moved from.
     OLLM_API std::string finish();
 
    private:
@@ -382,9 +382,9 @@ struct ScoreRow {
 
 /// How rows are scored, and what is kept.
 struct ScoreOptions {
-  std::size_t batch = 1;    // rows in one sweep
-  bool last_only = false;   // logits of the last position only
-  std::string logits_path;  // where logits go as safetensors; empty: nowhere
+  std::size_t batch = 1;         // rows in one sweep
+  bool last_only = false;        // logits of the last position only
+  std::string logits_path = {};  // where logits go as safetensors; empty: nowhere
 };
 
 /// What became of one row.

@@ -11,7 +11,8 @@ namespace ollm {
 template <typename Signature>
 class FunctionRef;
 
-/// Borrows a callable; valid as long as that lives. Empty when made from nullptr.
+/// Borrows a callable; valid as long as that lives. Empty when made from nullptr, or from something
+/// that is itself empty: a null pointer to a function, a std::function without one.
 template <typename R, typename... Args>
 class FunctionRef<R(Args...)> {
  public:
@@ -22,12 +23,16 @@ class FunctionRef<R(Args...)> {
   template <typename F>
     requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef> &&
              std::is_invocable_r_v<R, F&, Args...>)
-  FunctionRef(F&& callable)  // NOLINT: implicit, as a parameter it takes a lambda
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
-        call_([](void* object, Args... args) -> R {
-          return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(object))(
-              std::forward<Args>(args)...);
-        }) {}
+  FunctionRef(F&& callable) {  // NOLINT: implicit, as a parameter it takes a lambda
+    if constexpr (can_be_empty<std::remove_cvref_t<F>>) {
+      if (callable == nullptr) return;
+    }
+    object_ = const_cast<void*>(static_cast<const void*>(std::addressof(callable)));
+    call_ = [](void* object, Args... args) -> R {
+      return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(object))(
+          std::forward<Args>(args)...);
+    };
+  }
 
   /// Whether there is something to call.
   explicit operator bool() const { return call_ != nullptr; }
@@ -35,6 +40,11 @@ class FunctionRef<R(Args...)> {
   R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
 
  private:
+  template <typename F>
+  static constexpr bool can_be_empty =
+      !std::is_function_v<F> && std::is_constructible_v<F, std::nullptr_t> &&
+      requires(const F& callable) { callable == nullptr; };
+
   void* object_ = nullptr;
   R (*call_)(void*, Args...) = nullptr;
 };

@@ -38,6 +38,9 @@ struct Session::State {
 
 namespace {
 
+// Whose text a list is made for at once; longer answers grow as they come.
+constexpr std::size_t kReservedTokens = std::size_t{1} << 16;
+
 // How many tokens both begin with.
 std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   const std::size_t shorter = std::min(a.size(), b.size());
@@ -115,15 +118,15 @@ class Generator {
     session_.computed.resize(cached);
 
     LineBefore before(session_, anew);
-    line_.reserve(size + max_new_);
+    line_.reserve(size + std::min(max_new_, kReservedTokens));
     line_.insert(line_.end(), ids.begin(), ids.end());
     out_.report.prompt_tokens = size;
     out_.report.cached_tokens = cached;
     sampler_.emplace(sampling, vocab());
     for (const TokenId id : line_) sampler_->observe(id);
     if (runtime_.text) stream_.emplace(*runtime_.text, true);
-    out_.ids.reserve(max_new_);
-    out_.text.reserve(max_new_ * 8);
+    out_.ids.reserve(std::min(max_new_, kReservedTokens));
+    out_.text.reserve(std::min(max_new_, kReservedTokens) * 8);
     Result<void> done = generate();
     if (!done.ok()) {
       if (done.error().kind != ErrorKind::cancelled) return std::move(done).error();

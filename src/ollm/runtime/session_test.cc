@@ -358,6 +358,41 @@ TEST(Session, MovedFromIsAnError) {
   EXPECT_EQ(made.error().kind, ErrorKind::invalid_argument);
 }
 
+TEST(Session, CallsNothingThatIsEmpty) {
+  const Runtime runtime = load(settings_of(kModel));
+  Session session = new_session(runtime);
+  const std::function<void(std::string_view)> no_text;
+  void (*const no_progress)(const Progress&) = nullptr;
+  EXPECT_TRUE(session.generate(kFirst, kEight, no_text, no_progress).ok());
+}
+
+TEST(Streams, MovedFromAreErrors) {
+  const Runtime runtime = load(settings_of(kModel));
+  Text::Stream stream(*runtime.text(), true);
+  Text::Stream taken = std::move(stream);
+  EXPECT_TRUE(taken.push(4).ok());
+  EXPECT_FALSE(stream.push(4).ok());  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(stream.finish(), "");
+}
+
+TEST(Templates, DeeplyNestedVariablesAreRefused) {
+  const Runtime runtime = load(settings_of(kModel));
+  const Text& text = *runtime.text();
+  for (const std::size_t depth : {65U, 1'000'000U}) {
+    TemplateOptions options;
+    options.variables = "{\"x\":" + std::string(depth, '[') + std::string(depth, ']') + "}";
+    const auto encoded = text.encode_prompt(Prompt::chat({{"user", "hello"}}), options);
+    ASSERT_FALSE(encoded.ok());
+    EXPECT_EQ(encoded.error().kind, ErrorKind::invalid_argument);
+    EXPECT_THAT(encoded.error().message, HasSubstr("nested deeper than 64"));
+    std::string out;
+    EXPECT_TRUE(text.render(options.variables, {}, out).has_value());
+  }
+  TemplateOptions options;
+  options.variables = "{\"x\":" + std::string(60, '[') + std::string(60, ']') + "}";
+  EXPECT_TRUE(text.encode_prompt(Prompt::chat({{"user", "hello"}}), options).ok());
+}
+
 TEST(Score, IsHeldToWhatWasPlanned) {
   const ScoreRow rows[] = {{"a", {1, 4, 51}}, {"b", {36, 99, 7}}};
   const Runtime last = load(settings_of(kModel), {.prompt_tokens = 3});

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "ollm/checkpoint/json_reader.h"
 #include "ollm/io/system_calls.h"
 #include "ollm/plan/environment.h"
 #include "ollm/plan/resolve.h"
@@ -28,8 +29,20 @@ Result<text::RenderClock> render_clock() {
   return clock;
 }
 
+// What is nested deeper is not built at all: copying and printing a value take a step of the stack
+// for each level.
 Result<Json> parse_object(std::string_view source, std::string_view what) {
-  Json value = Json::parse(source, nullptr, false);
+  constexpr int kDepthMax = static_cast<int>(checkpoint::JsonLimits().depth);
+  bool too_deep = false;
+  const auto within_depth = [&](int depth, Json::parse_event_t, const Json&) {
+    too_deep = too_deep || depth > kDepthMax;
+    return !too_deep;
+  };
+  Json value = Json::parse(source, within_depth, false);
+  if (too_deep) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("{}: nested deeper than {}", what, kDepthMax));
+  }
   if (value.is_object()) return value;
   return fail(ErrorKind::invalid_argument, fmt::format("{}: expected a JSON object", what));
 }
@@ -252,8 +265,13 @@ Text::Stream::Stream(Stream&&) noexcept = default;
 Text::Stream& Text::Stream::operator=(Stream&&) noexcept = default;
 Text::Stream::~Stream() = default;
 
-Result<std::string> Text::Stream::push(TokenId id) { return decoder_->detokenizer.push(id); }
-std::string Text::Stream::finish() { return decoder_->detokenizer.finish(); }
+Result<std::string> Text::Stream::push(TokenId id) {
+  if (!decoder_) return fail(ErrorKind::invalid_argument, "the stream was moved from");
+  return decoder_->detokenizer.push(id);
+}
+std::string Text::Stream::finish() {
+  return decoder_ ? decoder_->detokenizer.finish() : std::string();
+}
 
 std::string_view version() { return OLLM_VERSION; }
 
