@@ -153,6 +153,14 @@ Result<Value> repeated(Interpreter& in, const Value& sequence, const Value& coun
     in.budget().spend_bytes(out.size());
     return in.heap().string(std::move(out), markup);
   }
+  if (sequence.is(Kind::bytes)) {
+    const MarkedText& data = sequence.as<BytesObject>().data;
+    TextBuilder out = in.heap().builder();
+    for (std::size_t i = 0; i < times && !out.overflowed() && !data.bytes.empty(); ++i)
+      out.append(data);
+    in.budget().spend_bytes(out.size());
+    return in.heap().bytes(std::move(out));
+  }
   std::vector<Value> items;
   const std::size_t size = sequence.items().size();
   if (size > 0 && times > in.budget().room_bytes() / sizeof(Value) / size) {
@@ -168,7 +176,8 @@ Result<Value> repeated(Interpreter& in, const Value& sequence, const Value& coun
 }
 
 bool is_repeatable(const Value& value) {
-  return value.is(Kind::string) || value.is(Kind::list) || value.is(Kind::tuple);
+  return value.is(Kind::string) || value.is(Kind::bytes) || value.is(Kind::list) ||
+         value.is(Kind::tuple);
 }
 
 bool is_whole(const Value& value) { return value.is(Kind::integer) || value.is(Kind::boolean); }
@@ -205,6 +214,13 @@ Result<Value> arithmetic(Interpreter& in, BinaryOperator op, const Value& a, con
   switch (op) {
     case BinaryOperator::add:
       if (a.is(Kind::string) && b.is(Kind::string)) return concatenated(in, a, b);
+      if (a.is(Kind::bytes) && b.is(Kind::bytes)) {
+        TextBuilder out = in.heap().builder();
+        out.append(a.as<BytesObject>().data);
+        out.append(b.as<BytesObject>().data);
+        in.budget().spend_bytes(out.size());
+        return in.heap().bytes(std::move(out));
+      }
       if ((a.is(Kind::list) || a.is(Kind::tuple)) && a.kind() == b.kind()) {
         if (!in.budget().spend(a.items().size() + b.items().size())) return Value();
         std::vector<Value> items;
@@ -220,6 +236,8 @@ Result<Value> arithmetic(Interpreter& in, BinaryOperator op, const Value& a, con
       break;
     case BinaryOperator::modulo:
       if (a.is(Kind::string)) return percent_format(in, a, b);
+      if (a.is(Kind::bytes))
+        return fail(ErrorKind::unsupported, "the operator % of bytes is not built");
       break;
     default:
       break;

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <optional>
 
+#include "ollm/text/template/bytes_value.h"
 #include "ollm/text/template/characters.h"
 #include "ollm/text/template/container_methods.h"
 #include "ollm/text/template/macro.h"
@@ -30,6 +32,72 @@ Value no_attribute(Interpreter& in, const Value& object, std::string_view name) 
 Value unsafe_attribute(Interpreter& in, const Value& object, std::string_view name) {
   return in.heap().undefined(fmt::format("access to attribute {} of '{}' object is unsafe.",
                                          quoted(name), type_name(object)));
+}
+
+// What Python's class of missing values has of its own: asking for one of these is asking for
+// something unsafe, which is missing once more, where any other attribute is the error itself.
+bool is_attribute_of_undefined(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"__add__",
+                                                "__aiter__",
+                                                "__bool__",
+                                                "__call__",
+                                                "__class__",
+                                                "__complex__",
+                                                "__delattr__",
+                                                "__dir__",
+                                                "__div__",
+                                                "__doc__",
+                                                "__eq__",
+                                                "__float__",
+                                                "__floordiv__",
+                                                "__format__",
+                                                "__ge__",
+                                                "__getattr__",
+                                                "__getattribute__",
+                                                "__getitem__",
+                                                "__getstate__",
+                                                "__gt__",
+                                                "__hash__",
+                                                "__init__",
+                                                "__init_subclass__",
+                                                "__int__",
+                                                "__iter__",
+                                                "__le__",
+                                                "__len__",
+                                                "__lt__",
+                                                "__mod__",
+                                                "__module__",
+                                                "__mul__",
+                                                "__ne__",
+                                                "__neg__",
+                                                "__new__",
+                                                "__pos__",
+                                                "__pow__",
+                                                "__radd__",
+                                                "__rdiv__",
+                                                "__reduce__",
+                                                "__reduce_ex__",
+                                                "__repr__",
+                                                "__rfloordiv__",
+                                                "__rmod__",
+                                                "__rmul__",
+                                                "__rpow__",
+                                                "__rsub__",
+                                                "__rtruediv__",
+                                                "__setattr__",
+                                                "__sizeof__",
+                                                "__slots__",
+                                                "__str__",
+                                                "__sub__",
+                                                "__subclasshook__",
+                                                "__truediv__",
+                                                "_fail_with_undefined_error",
+                                                "_undefined_exception",
+                                                "_undefined_hint",
+                                                "_undefined_message",
+                                                "_undefined_name",
+                                                "_undefined_obj"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 bool changes_its_object(const Value& object, std::string_view name) {
@@ -211,6 +279,8 @@ FunctionObject::Body method_of(const Value& object, std::string_view name) {
   switch (object.kind()) {
     case Kind::string:
       return string_method(name);
+    case Kind::bytes:
+      return bytes_method(name);
     case Kind::list:
     case Kind::tuple:
     case Kind::range:
@@ -233,7 +303,10 @@ FunctionObject::Body method_of(const Value& object, std::string_view name) {
 }
 
 Result<Value> attribute_of(Interpreter& in, const Value& object, std::string_view name) {
-  if (object.is(Kind::undefined)) return undefined_error(object);
+  if (object.is(Kind::undefined)) {
+    if (is_attribute_of_undefined(name)) return unsafe_attribute(in, object, name);
+    return undefined_error(object);
+  }
   if (object.is(Kind::name_space)) {
     if (const Value* found = object.as<NamespaceObject>().find(name)) return *found;
     return no_attribute(in, object, name);
@@ -269,6 +342,13 @@ Result<Value> item_of(Interpreter& in, const Value& object, const Value& key) {
         return substring(in, object, begin, begin + decode_at(object.text().bytes, begin).size);
       }
       break;
+    case Kind::bytes: {
+      const std::string& bytes = object.as<BytesObject>().data.bytes;
+      if (const auto index = index_in(bytes.size(), key)) {
+        return Value(std::int64_t{static_cast<unsigned char>(bytes[*index])});
+      }
+      break;
+    }
     case Kind::range:
       if (const auto index = index_in(object.as<RangeObject>().length, key)) {
         return Value(object.as<RangeObject>().at(*index));
@@ -300,6 +380,18 @@ Result<Value> slice_of(Interpreter& in, const Value& object, const Value& start,
       OLLM_TRY(const SliceRange range,
                slice_range(object.as<StringObject>().code_points, start, stop, step));
       return text_slice(in, object, range);
+    }
+    case Kind::bytes: {
+      const MarkedText& data = object.as<BytesObject>().data;
+      OLLM_TRY(const SliceRange range, slice_range(data.bytes.size(), start, stop, step));
+      if (!in.budget().spend(range.count)) return Value();
+      TextBuilder out = in.heap().builder();
+      for (std::size_t i = 0; i < range.count; ++i) {
+        const auto at =
+            static_cast<std::size_t>(range.begin + static_cast<std::int64_t>(i) * range.step);
+        out.append(data, at, at + 1);
+      }
+      return in.heap().bytes(std::move(out));
     }
     case Kind::list:
     case Kind::tuple: {

@@ -73,8 +73,12 @@ Result<FormatSpec> parse_spec(std::string_view text) {
 
 class BraceFormatter {
  public:
-  BraceFormatter(Interpreter& in, const Value& format, const Arguments& arguments)
-      : in_(in), markup_(format.as<StringObject>().markup), arguments_(arguments) {}
+  BraceFormatter(Interpreter& in, const Value& format, const Arguments& arguments,
+                 const Value* mapping)
+      : in_(in),
+        markup_(format.as<StringObject>().markup),
+        arguments_(arguments),
+        mapping_(mapping) {}
 
   // `depth`: replacement fields inside a specification may go one level down, as in Python.
   Result<void> format(TextBuilder& out, const MarkedText& text, int depth) {
@@ -167,13 +171,7 @@ class BraceFormatter {
       }
       value = arguments_.positional[position];
     } else {
-      const auto found =
-          std::find_if(arguments_.named.begin(), arguments_.named.end(),
-                       [first](const auto& argument) { return argument.first == first; });
-      if (found == arguments_.named.end()) {
-        return runtime_error(fmt::format("KeyError: {}", quoted(first)));
-      }
-      value = found->second;
+      OLLM_TRY(value, by_name(first));
     }
     for (std::size_t at = first_end; at < name.size();) {
       if (!in_.budget().spend(1)) break;
@@ -194,6 +192,21 @@ class BraceFormatter {
       at = close + 1;
     }
     return value;
+  }
+
+  Result<Value> by_name(std::string_view name) {
+    if (mapping_ != nullptr) {
+      if (mapping_->is(Kind::undefined)) return undefined_error(*mapping_);
+      const Value* found =
+          mapping_->is(Kind::dict) ? mapping_->as<DictObject>().find(name) : nullptr;
+      if (found != nullptr) return *found;
+    } else {
+      const auto found =
+          std::find_if(arguments_.named.begin(), arguments_.named.end(),
+                       [name](const auto& argument) { return argument.first == name; });
+      if (found != arguments_.named.end()) return found->second;
+    }
+    return runtime_error(fmt::format("KeyError: {}", quoted(name)));
   }
 
   Result<void> append_value(TextBuilder& out, const Value& value, std::string_view spec_text) {
@@ -250,17 +263,27 @@ class BraceFormatter {
   Interpreter& in_;
   bool markup_;
   const Arguments& arguments_;
+  const Value* mapping_;  // in the place of arguments, for format_map
   std::size_t automatic_ = 0;
   bool manual_ = false;
 };
 
+Result<Value> formatted(Interpreter& in, const Value& format, const Arguments& arguments,
+                        const Value* mapping) {
+  TextBuilder out = in.heap().builder();
+  OLLM_TRY_VOID(BraceFormatter(in, format, arguments, mapping).format(out, format.text(), 2));
+  in.budget().spend_bytes(out.size());
+  return in.heap().string(std::move(out), format.as<StringObject>().markup);
+}
+
 }  // namespace
 
 Result<Value> brace_format(Interpreter& in, const Value& format, const Arguments& arguments) {
-  TextBuilder out = in.heap().builder();
-  OLLM_TRY_VOID(BraceFormatter(in, format, arguments).format(out, format.text(), 2));
-  in.budget().spend_bytes(out.size());
-  return in.heap().string(std::move(out), format.as<StringObject>().markup);
+  return formatted(in, format, arguments, nullptr);
+}
+
+Result<Value> brace_format_map(Interpreter& in, const Value& format, const Value& mapping) {
+  return formatted(in, format, {}, &mapping);
 }
 
 }  // namespace ollm::text::jinja

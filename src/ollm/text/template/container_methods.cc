@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "ollm/text/template/arguments.h"
@@ -97,6 +98,21 @@ Result<Value> bit_length(Interpreter& /*in*/, const Value& self, const Arguments
   return Value(bits);
 }
 
+// Of whole numbers, those that are one with the denominator 1.
+Result<Value> as_integer_ratio(Interpreter& in, const Value& self, const Arguments& arguments) {
+  OLLM_TRY_VOID(bind("as_integer_ratio", arguments, {}, 0));
+  OLLM_TRY(const std::int64_t value, as_index(self));
+  return in.heap().tuple({Value(value), Value(std::int64_t{1})});
+}
+
+Result<Value> bit_count(Interpreter& /*in*/, const Value& self, const Arguments& arguments) {
+  OLLM_TRY_VOID(bind("bit_count", arguments, {}, 0));
+  OLLM_TRY(const std::int64_t value, as_index(self));
+  const std::uint64_t magnitude =
+      value < 0 ? 0 - static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  return Value(std::int64_t{std::popcount(magnitude)});
+}
+
 Result<Value> cycler_next(Interpreter& /*in*/, const Value& self, const Arguments& arguments) {
   OLLM_TRY_VOID(bind("next", arguments, {}, 0));
   auto& cycler = self.as<CyclerObject>();
@@ -131,7 +147,10 @@ FunctionObject::Body dict_method(std::string_view name) {
 FunctionObject::Body number_method(Kind kind, std::string_view name) {
   if (name == "conjugate") return &conjugate;
   if (name == "is_integer" && kind == Kind::real) return &is_integer;
-  if (name == "bit_length" && kind != Kind::real) return &bit_length;
+  if (kind == Kind::real) return nullptr;
+  if (name == "bit_length") return &bit_length;
+  if (name == "bit_count") return &bit_count;
+  if (name == "as_integer_ratio") return &as_integer_ratio;
   return nullptr;
 }
 
@@ -154,6 +173,7 @@ Result<void> fill_dict(Interpreter& in, DictObject& out, const Value& source) {
     }
     return {};
   }
+  if (source.is(Kind::undefined)) return undefined_error(source);
   OLLM_TRY(const Items pairs, items_of(in, source));
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     if (!in.budget().spend(1)) return {};

@@ -25,6 +25,8 @@ Result<Value> Evaluator::call(const Value& callee, const Arguments& arguments) {
     case Kind::loop:
       return call_loop(callee, arguments);
     case Kind::joiner: {
+      if (!arguments.positional.empty() || !arguments.named.empty())
+        return runtime_error("a joiner is called without arguments");
       auto& joiner = callee.as<JoinerObject>();
       if (std::exchange(joiner.used, true)) return joiner.separator;
       return heap().string("");

@@ -140,7 +140,8 @@ Value Evaluator::look_up(Symbol symbol) {
   auto& [known, value] = globals_[symbol];
   if (!known) {
     value = global_variable(symbol);
-    known = true;
+    // What is missing is another thing each time that it is named (`x is sameas x`), as in Jinja.
+    known = !value.is(Kind::undefined);
   }
   return value;
 }

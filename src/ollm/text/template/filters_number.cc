@@ -139,6 +139,15 @@ Result<Value> to_int(Interpreter& in, const Value& input, const Arguments& argum
       if (!real || !std::isfinite(*real)) return otherwise;
       return truncated(*real);
     }
+    case Kind::bytes: {
+      const std::string& bytes = input.as<BytesObject>().data.bytes;
+      in.budget().spend_bytes(bytes.size());
+      const ParsedWhole whole = parse_whole(bytes, 10);
+      if (whole.too_big) return beyond_64_bits();
+      if (whole.valid) return Value(whole.value);
+      const auto real = parse_real(bytes);
+      return real && std::isfinite(*real) ? truncated(*real) : Result<Value>(otherwise);
+    }
     default:
       return otherwise;
   }
@@ -151,6 +160,9 @@ Result<Value> to_float(Interpreter& in, const Value& input, const Arguments& arg
   if (input.is(Kind::string)) {
     in.budget().spend_bytes(input.text().bytes.size());
     if (const auto real = parse_real(input.text().bytes)) return Value(*real);
+  }
+  if (input.is(Kind::bytes)) {
+    if (const auto real = parse_real(input.as<BytesObject>().data.bytes)) return Value(*real);
   }
   return bound.has(0) ? *bound[0] : Value(0.0);
 }

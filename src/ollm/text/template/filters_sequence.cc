@@ -330,6 +330,10 @@ Result<Value> attr(Interpreter& in, const Value& input, const Arguments& argumen
   if (input.is(Kind::dict) && method_of(input, name) == nullptr) {
     return in.heap().undefined(fmt::format("'dict object' has no attribute {}", quoted(name)));
   }
+  // Nor is it an error that a missing value has no such thing, where Python asks no further.
+  if (input.is(Kind::undefined) && name.starts_with("__")) {
+    return in.heap().undefined(fmt::format("'Undefined' object has no attribute {}", quoted(name)));
+  }
   return attribute_of(in, input, name);
 }
 

@@ -90,6 +90,13 @@ TEST(LiteralMarks, FollowTheBytesThroughOperations) {
       {"nope|default(m)", "«ab <T> cd»"},
       {"(m|wordcount) ~ (m|length)", "39"},
       {"m|string", "«ab <T> cd»"},
+      {"m.encode().decode()", "«ab <T> cd»"},
+      {"m.encode()[3:6].decode() ~ '.'", "«<T>»."},
+      {"m.encode()|string", "b'«ab <T> cd»'"},
+      {"m.encode().upper().replace('<'.encode(), '['.encode()).decode()", "«AB »[«T> CD»"},
+      {"m.encode('ascii').hex()", "«6162203c543e206364»"},
+      {"m.translate({32: '__', 60: 91, 97: none})", "«b__[T>__cd»"},
+      {"'x y'.translate(''.maketrans('xy', 'ab'))", "a b"},
       {"m|urlencode", "«ab%20%3CT%3E%20cd»"},
       {"('x ' + m)|striptags", "«x ab cd»"},  // what moves too freely is marked as a whole
       {"m.zfill(11)", "00«ab <T> cd»"},

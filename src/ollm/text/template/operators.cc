@@ -41,6 +41,12 @@ Result<std::partial_ordering> order(Interpreter& in, Comparison op, const Value&
     // Byte order of UTF-8 is the order of code points.
     return std::partial_ordering(a.text().bytes.compare(b.text().bytes) <=> 0);
   }
+  if (a.is(Kind::bytes) && b.is(Kind::bytes)) {
+    const std::string& left = a.as<BytesObject>().data.bytes;
+    const std::string& right = b.as<BytesObject>().data.bytes;
+    in.budget().spend_bytes(std::min(left.size(), right.size()));
+    return std::partial_ordering(left.compare(right) <=> 0);
+  }
   if (is_missing(a)) return undefined_error(a);
   if (is_missing(b)) return undefined_error(b);
   if (a.kind() == b.kind() && (a.is(Kind::list) || a.is(Kind::tuple))) {
@@ -66,6 +72,19 @@ Result<bool> contains(Interpreter& in, const Value& item, const Value& container
       }
       in.budget().spend_bytes(container.text().bytes.size());
       return find_text(container.text().bytes, item.text().bytes) != std::string::npos;
+    }
+    case Kind::bytes: {
+      const std::string& bytes = container.as<BytesObject>().data.bytes;
+      in.budget().spend_bytes(bytes.size());
+      if (item.is(Kind::bytes))
+        return find_text(bytes, item.as<BytesObject>().data.bytes) != std::string::npos;
+      if (is_missing(item)) return undefined_error(item);
+      if (!item.is(Kind::integer) && !item.is(Kind::boolean))
+        return runtime_error(
+            fmt::format("a bytes-like object is required, not '{}'", type_name(item)));
+      OLLM_TRY(const std::int64_t byte, as_index(item));
+      if (byte < 0 || byte > 255) return runtime_error("byte must be in range(0, 256)");
+      return bytes.find(static_cast<char>(byte)) != std::string::npos;
     }
     case Kind::dict: {
       if (!hash_of(item, &in.budget())) {
@@ -130,6 +149,8 @@ bool truth(const Value& value) {
       return value.real() != 0.0;
     case Kind::string:
       return !value.text().bytes.empty();
+    case Kind::bytes:
+      return !value.as<BytesObject>().data.bytes.empty();
     case Kind::list:
     case Kind::tuple:
       return !value.items().empty();
@@ -163,6 +184,9 @@ bool values_equal(const Value& a, const Value& b, Budget* budget) {
       if (a.text().bytes.size() != b.text().bytes.size()) return false;
       if (a.text().bytes.size() >= 64) spend(budget, a.text().bytes.size() / 64);
       return a.text().bytes == b.text().bytes;
+    case Kind::bytes:
+      spend(budget, a.as<BytesObject>().data.bytes.size() / 64);
+      return a.as<BytesObject>().data.bytes == b.as<BytesObject>().data.bytes;
     case Kind::list:
     case Kind::tuple:
       if (a.items().size() != b.items().size()) return false;
@@ -188,6 +212,21 @@ bool values_equal(const Value& a, const Value& b, Budget* budget) {
       return left.length == right.length &&
              (left.length == 0 ||
               (left.start == right.start && (left.length == 1 || left.step == right.step)));
+    }
+    case Kind::dict_view: {
+      // Keys and items are sets; values are only themselves.
+      const auto& left = a.as<DictViewObject>();
+      const auto& right = b.as<DictViewObject>();
+      if (left.part != right.part || left.part == DictViewObject::Part::values)
+        return a.object() == b.object();
+      if (left.part == DictViewObject::Part::items)
+        return values_equal(left.dict, right.dict, budget);
+      const auto& keys = left.dict.as<DictObject>().items;
+      const auto& others = right.dict.as<DictObject>();
+      return keys.size() == others.items.size() &&
+             std::all_of(keys.begin(), keys.end(), [&](const auto& entry) {
+               return spend(budget, 1) && others.find(entry.first, budget) != nullptr;
+             });
     }
     case Kind::function:
       return a.as<FunctionObject>().body == b.as<FunctionObject>().body &&
@@ -251,6 +290,16 @@ Result<Items> items_of(Interpreter& in, const Value& value) {
       }
       return Items(std::move(items));
     }
+    case Kind::bytes: {
+      const std::string& bytes = value.as<BytesObject>().data.bytes;
+      std::vector<Value> items;
+      if (!in.budget().spend(bytes.size())) return Items(std::move(items));
+      items.reserve(std::min(bytes.size(), in.budget().room_bytes() / sizeof(Value)));
+      for (const char c : bytes) {
+        items.emplace_back(std::int64_t{static_cast<unsigned char>(c)});
+      }
+      return Items(std::move(items));
+    }
     case Kind::dict: {
       std::vector<Value> keys;
       in.budget().spend(value.as<DictObject>().items.size());
@@ -297,6 +346,7 @@ Result<Items> items_of(Interpreter& in, const Value& value) {
 bool is_iterable(const Value& value) {
   switch (value.kind()) {
     case Kind::string:
+    case Kind::bytes:
     case Kind::list:
     case Kind::tuple:
     case Kind::dict:
@@ -315,6 +365,8 @@ Result<std::size_t> length_of(const Value& value) {
   switch (value.kind()) {
     case Kind::string:
       return value.as<StringObject>().code_points;
+    case Kind::bytes:
+      return value.as<BytesObject>().data.bytes.size();
     case Kind::list:
     case Kind::tuple:
       return value.items().size();

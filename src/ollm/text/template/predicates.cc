@@ -50,6 +50,7 @@ bool is_callable(const Value& value) {
 bool is_sequence(const Value& value) {
   switch (value.kind()) {
     case Kind::string:
+    case Kind::bytes:
     case Kind::list:
     case Kind::tuple:
     case Kind::dict:

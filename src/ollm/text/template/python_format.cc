@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "ollm/text/template/bytes_value.h"
 #include "ollm/text/template/characters.h"
 
 namespace ollm::text::jinja {
@@ -137,6 +138,9 @@ void append_str(Interpreter& in, TextBuilder& out, const Value& value) {
     case Kind::string:
       in.budget().spend_bytes(value.text().bytes.size());
       out.append(value.text());
+      return;
+    case Kind::bytes:
+      append_bytes_repr(in, out, value.as<BytesObject>().data);
       return;
     case Kind::list:
       append_sequence_repr(in, out, value.items(), "[", "]");

@@ -34,6 +34,9 @@ Result<Value> percent_format(Interpreter& in, const Value& format, const Value& 
 
 /// str.format in the sandbox: attributes of arguments are those a template can reach.
 Result<Value> brace_format(Interpreter& in, const Value& format, const Arguments& arguments);
+/// str.format_map: fields by name alone, which are items of `mapping`. A format without fields asks
+/// nothing of it.
+Result<Value> brace_format_map(Interpreter& in, const Value& format, const Value& mapping);
 
 /// Arguments of json.dumps as Transformers' `tojson` passes them on.
 struct JsonStyle {

@@ -7,10 +7,12 @@
 #include <unordered_map>
 
 #include "ollm/text/template/arguments.h"
+#include "ollm/text/template/bytes_value.h"
 #include "ollm/text/template/characters.h"
 #include "ollm/text/template/operators.h"
 #include "ollm/text/template/python_format.h"
 #include "ollm/text/template/string_search.h"
+#include "ollm/text/template/translate.h"
 
 namespace ollm::text::jinja {
 namespace {
@@ -172,12 +174,7 @@ Result<Value> format_method(Interpreter& in, const Value& self, const Arguments&
 
 Result<Value> format_map(Interpreter& in, const Value& self, const Arguments& arguments) {
   OLLM_TRY(const BoundArguments bound, bind("format_map", arguments, {"mapping"}, 1));
-  if (!bound[0]->is(Kind::dict)) return runtime_error("format_map() needs a mapping");
-  Arguments named;
-  for (const auto& [key, value] : bound[0]->as<DictObject>().items) {
-    if (key.is(Kind::string)) named.named.emplace_back(key.text().bytes, value);
-  }
-  return brace_format(in, self, named);
+  return brace_format_map(in, self, *bound[0]);
 }
 
 // The methods that ask something of every character.
@@ -196,16 +193,19 @@ Result<Value> all_characters(Interpreter& in, const Value& self, const Arguments
 
 bool is_alphanumeric(char32_t c) { return is_alpha(c) || is_numeric(c) || is_digit(c); }
 
-Result<Value> isascii(Interpreter& /*in*/, const Value& self, const Arguments& /*arguments*/) {
+Result<Value> isascii(Interpreter& /*in*/, const Value& self, const Arguments& arguments) {
+  OLLM_TRY_VOID(bind("isascii", arguments, {}, 0));
   return Value(self.as<StringObject>().is_ascii());
 }
 
 Result<Value> isprintable(Interpreter& in, const Value& self, const Arguments& arguments) {
+  OLLM_TRY_VOID(bind("isprintable", arguments, {}, 0));
   if (self.text().bytes.empty()) return Value(true);
   return all_characters<is_printable>(in, self, arguments);
 }
 
-Result<Value> isidentifier(Interpreter& /*in*/, const Value& self, const Arguments& /*args*/) {
+Result<Value> isidentifier(Interpreter& /*in*/, const Value& self, const Arguments& arguments) {
+  OLLM_TRY_VOID(bind("isidentifier", arguments, {}, 0));
   return Value(is_identifier(self.text().bytes));
 }
 
@@ -248,10 +248,6 @@ Result<Value> istitle(Interpreter& in, const Value& self, const Arguments& argum
   return Value(cased);
 }
 
-Result<Value> not_built(Interpreter& /*in*/, const Value& /*self*/, const Arguments& /*args*/) {
-  return fail(ErrorKind::unsupported, "encode, translate and maketrans of str are not built");
-}
-
 }  // namespace
 
 FunctionObject::Body string_method(std::string_view name) {
@@ -289,9 +285,9 @@ FunctionObject::Body string_method(std::string_view name) {
       {"islower", &is_case<false>},
       {"isupper", &is_case<true>},
       {"istitle", &istitle},
-      {"encode", &not_built},
-      {"translate", &not_built},
-      {"maketrans", &not_built},
+      {"encode", &encode_text},
+      {"translate", &translate},
+      {"maketrans", &maketrans},
   };
   const auto found = kMethods.find(name);
   return found != kMethods.end() ? found->second : search_method(name);

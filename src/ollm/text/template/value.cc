@@ -159,6 +159,12 @@ Value Heap::string(MarkedText text, bool markup) {
 
 Value Heap::string(TextBuilder&& builder, bool markup) { return string(builder.take(), markup); }
 
+Value Heap::bytes(TextBuilder&& builder) {
+  MarkedText data = builder.take();
+  const std::size_t bytes = data.bytes.capacity() + data.literal.capacity() * sizeof(TextSpan);
+  return adopt(std::make_shared<BytesObject>(std::move(data)), bytes, 0);
+}
+
 Value Heap::sequence(Kind kind, std::vector<Value> items) {
   std::size_t depth = 0;
   for (const Value& item : items) depth = std::max(depth, item.depth());
@@ -215,6 +221,8 @@ std::string_view type_name(const Value& value) {
       return "Undefined";
     case Kind::string:
       return value.as<StringObject>().markup ? "Markup" : "str";
+    case Kind::bytes:
+      return "bytes";
     case Kind::list:
       return "list";
     case Kind::tuple:
@@ -273,6 +281,11 @@ std::optional<std::uint64_t> hash_of(const Value& value, Budget* budget) {
         budget->spend_bytes(value.text().bytes.size());
       }
       return std::hash<std::string_view>{}(value.text().bytes);
+    case Kind::bytes: {
+      const std::string& bytes = value.as<BytesObject>().data.bytes;
+      if (budget != nullptr) budget->spend_bytes(bytes.size());
+      return mix(4, std::hash<std::string_view>{}(bytes));
+    }
     case Kind::tuple: {
       std::uint64_t hash = 3;
       for (const Value& item : value.items()) {
@@ -294,9 +307,12 @@ std::optional<std::uint64_t> hash_of(const Value& value, Budget* budget) {
     case Kind::generator:
     case Kind::name_space:
       return std::hash<const void*>{}(value.object().get());
+    case Kind::dict_view:
+      if (value.as<DictViewObject>().part == DictViewObject::Part::values)
+        return std::hash<const void*>{}(value.object().get());
+      return std::nullopt;
     case Kind::list:
     case Kind::dict:
-    case Kind::dict_view:
       return std::nullopt;
   }
   return std::nullopt;

@@ -28,6 +28,7 @@ enum class Kind : std::uint8_t {
   // From here on there is an Object.
   undefined,
   string,
+  bytes,
   list,
   tuple,
   dict,
@@ -132,6 +133,12 @@ struct StringObject : Object {
   bool is_ascii() const { return code_points == text.bytes.size(); }
 };
 
+/// What str.encode gives. The marks are those of its bytes.
+struct BytesObject : Object {
+  explicit BytesObject(MarkedText value) : Object(Kind::bytes), data(std::move(value)) {}
+  MarkedText data;  // any bytes, not UTF-8
+};
+
 /// A list or a tuple.
 struct SequenceObject : Object {
   SequenceObject(Kind kind, std::vector<Value> values) : Object(kind), items(std::move(values)) {}
@@ -231,6 +238,7 @@ class Heap {
   Value string(MarkedText text, bool markup = false);
   Value string(std::string_view text) { return string(MarkedText{std::string(text), {}}); }
   Value string(TextBuilder&& builder, bool markup = false);
+  Value bytes(TextBuilder&& builder);
   Value list(std::vector<Value> items) { return sequence(Kind::list, std::move(items)); }
   Value tuple(std::vector<Value> items) { return sequence(Kind::tuple, std::move(items)); }
   Value sequence(Kind kind, std::vector<Value> items);
