@@ -62,6 +62,8 @@ TEST(ConfigObject, ADimensionOutOfItsRangeIsCorruptByName) {
       {"64.5", "found 64.5"},
       {"\"64\"", "found the text '64'"},
       {"\"NaN\"", "found the text 'NaN'"},
+      {"NaN", "found NaN"},
+      {"-Infinity", "found -Infinity"},
       {"true", "found true"},
       {"[64]", "found a list of 1"},
       {"{}", "found an object"},

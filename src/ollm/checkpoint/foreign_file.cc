@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "ollm/checkpoint/json_cursor.h"
+
 namespace ollm::checkpoint {
 namespace {
 
@@ -66,20 +68,21 @@ std::optional<Error> foreign_file(std::string_view first_bytes, std::uint64_t fi
 
 std::optional<Error> foreign_weights_name(std::string_view file_name) {
   const std::string name = lower(file_name);
+  const std::string shown = printable(file_name);
   for (const std::string_view pickle : {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
     if (name.ends_with(pickle))
       return fail(ErrorKind::unsupported,
-                  fmt::format("{} is a pickle checkpoint of PyTorch; {}: {}", file_name,
-                              kWhyNoPickle, kConvert));
+                  fmt::format("{} is a pickle checkpoint of PyTorch; {}: {}", shown, kWhyNoPickle,
+                              kConvert));
   if (name.ends_with(".gguf") || name.ends_with(".ggml"))
     return fail(ErrorKind::unsupported,
                 fmt::format("{} is in llama.cpp's format; only safetensors are read: take the "
                             "original model, from which it was made",
-                            file_name));
+                            shown));
   for (const std::string_view other : {".h5", ".msgpack", ".onnx", ".npz", ".tflite"})
     if (name.ends_with(other))
       return fail(ErrorKind::unsupported,
-                  fmt::format("{} holds weights for another framework; {}", file_name, kConvert));
+                  fmt::format("{} holds weights for another framework; {}", shown, kConvert));
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace ollm::checkpoint {
@@ -31,6 +32,11 @@ std::size_t utf8_sequence(std::string_view text, std::size_t at) {
     return whole && !overlong && !beyond ? 4 : 0;
   }
   return 0;
+}
+
+// U+202A to U+202E and U+2066 to U+2069: a name could stand there back to front.
+bool turns_direction(std::string_view one) {
+  return (one >= "\u202a" && one <= "\u202e") || (one >= "\u2066" && one <= "\u2069");
 }
 
 std::size_t write_utf8(char* out, std::uint32_t code) {
@@ -69,20 +75,36 @@ Result<void> check_utf8(std::string_view text) {
   return fail(ErrorKind::corrupt, fmt::format("byte {}: is not UTF-8", at));
 }
 
+void blank_byte_order_mark(std::string& text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.replace(0, kMark.size(), kMark.size(), ' ');
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_sequence(text, at);
+    const std::string_view one = text.substr(at, std::max<std::size_t>(length, 1));
+    const auto byte = static_cast<unsigned char>(one[0]);
+    const bool control = byte < 0x20 || byte == 0x7f || (one[0] == '\xc2' && one < "\xc2\xa0");
+    if (length == 0 || control || turns_direction(one))
+      out += '?';
+    else
+      out += one;
+    at += one.size();
+  }
+  return out;
+}
+
 std::string quote_name(std::string_view name) {
   constexpr std::size_t kShown = 120;
-  std::string out = "'";
   std::size_t end = name.size();
   if (end > kShown) {
     end = kShown;
     while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0u) == 0x80u) --end;
   }
-  for (const char c : name.substr(0, end)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? '?' : c;
-  }
-  out += end < name.size() ? "...'" : "'";
-  return out;
+  return fmt::format("'{}{}'", printable(name.substr(0, end)), end < name.size() ? "..." : "");
 }
 
 void JsonCursor::skip_space() {
@@ -111,7 +133,7 @@ Error JsonCursor::error(std::string_view message) const {
 Error JsonCursor::expected(std::string_view what) {
   const char next = peek();
   const std::string_view rest(text_ + at_, size_ - at_);
-  for (const std::string_view word : {"NaN", "Infinity", "-Infinity"})
+  for (const std::string_view word : kPythonNumbers)
     if (rest.starts_with(word))
       return error(fmt::format("expected {}, found {}, which is Python's and no JSON", what, word));
   if (at_ >= size_) return error(fmt::format("expected {}, found the end of the text", what));
@@ -291,6 +313,8 @@ Result<void> JsonCursor::skip_value(std::size_t depth) {
       OLLM_TRY_VOID(skip_value(depth - 1));
     }
   }
+  for (const std::string_view number : kPythonNumbers)
+    if (word(number)) return {};
   if (next == '-' || is_digit(next)) {
     OLLM_TRY_VOID(number());
     return {};

@@ -45,7 +45,8 @@ class JsonCursor {
   Result<std::string_view> number();
   /// Walks over a word (true, false, null) if it comes next.
   bool word(std::string_view word);
-  /// Walks over any value, nested at most `depth` deep, checking its grammar.
+  /// Walks over any value, nested at most `depth` deep, checking its grammar; NaN and Infinity as
+  /// Python writes them are values too.
   Result<void> skip_value(std::size_t depth);
 
   /// The members of an object or the items of a list: `more` tells whether another one follows and
@@ -77,8 +78,18 @@ class JsonCursor {
 /// Errors: corrupt, naming the first byte that is not UTF-8.
 Result<void> check_utf8(std::string_view text);
 
-/// A name from outside for a message: in single quotes, control characters as '?', at most 120
-/// bytes of it.
+/// What Python's json writes for numbers that JSON does not have.
+inline constexpr std::string_view kPythonNumbers[] = {"NaN", "Infinity", "-Infinity"};
+
+/// A byte order mark, which some editors write in front of a text, becomes three spaces: offsets
+/// in messages stay those of the file.
+void blank_byte_order_mark(std::string& text);
+
+/// A text from outside for a message: what could steer a terminal (control characters, C1 among
+/// them, and marks that turn the direction of writing) and bytes that are not UTF-8 as '?'.
+std::string printable(std::string_view text);
+
+/// A name from outside for a message: in single quotes, printable, at most 120 bytes of it.
 std::string quote_name(std::string_view name);
 
 }  // namespace ollm::checkpoint

@@ -131,5 +131,15 @@ TEST(QuoteName, IsShortAndWithoutControlCharacters) {
   EXPECT_EQ(quote_name(wide), "'" + std::string(119, 'x') + "...'") << "no half character";
 }
 
+TEST(Printable, WhatSteersATerminalIsReplaced) {
+  EXPECT_EQ(printable("plain \u00e4\U0001f600"), "plain \u00e4\U0001f600");
+  EXPECT_EQ(printable("\x1b[31mred\x7f\r\n\t"), "?[31mred????");
+  EXPECT_EQ(printable("\u009b31m\u0085\u00a0"), "?31m?\u00a0");
+  EXPECT_EQ(printable("a\u202egnp.exe\u2066\u2069\u202a\u202f"), "a?gnp.exe???\u202f");
+  EXPECT_EQ(printable("\xff\xc3(\xed\xa0\x80\xe2\x82"),
+            std::string(2, '?') + "(" + std::string(5, '?'));
+  EXPECT_EQ(quote_name("a\x1b\xff"), "'a" + std::string(2, '?') + "'");
+}
+
 }  // namespace
 }  // namespace ollm::checkpoint

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <unordered_set>
@@ -28,7 +30,11 @@ class JsonBuilder {
 
  private:
   Result<Json> value(std::size_t depth) {
-    switch (const char next = cursor_.peek()) {
+    const char next = cursor_.peek();
+    if (cursor_.word("NaN")) return Json(std::numeric_limits<double>::quiet_NaN());
+    if (cursor_.word("Infinity")) return Json(std::numeric_limits<double>::infinity());
+    if (cursor_.word("-Infinity")) return Json(-std::numeric_limits<double>::infinity());
+    switch (next) {
       case '{':
         return object(depth);
       case '[':
@@ -121,6 +127,7 @@ Result<Json> parse_json(std::string_view text, std::string_view file_name,
                             format_bytes(limits.size_bytes)));
   if (auto utf8 = check_utf8(text); !utf8.ok()) return std::move(utf8).error().within(file_name);
   std::string copy(text);  // strings are decoded in it
+  blank_byte_order_mark(copy);
   JsonBuilder builder(copy, limits);
   auto document = builder.document();
   if (document.ok() && builder.position() != copy.size())
@@ -130,6 +137,17 @@ Result<Json> parse_json(std::string_view text, std::string_view file_name,
   if (!document.ok()) return std::move(document).error().within(file_name);
   return document;
 }
+
+namespace {
+
+// Not finite: as the file has it.
+std::string describe_number(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+  return fmt::format("{}", value);
+}
+
+}  // namespace
 
 std::string describe(const Json& value) {
   switch (value.type()) {
@@ -142,7 +160,7 @@ std::string describe(const Json& value) {
     case Json::value_t::number_unsigned:
       return fmt::format("{}", value.get<std::uint64_t>());
     case Json::value_t::number_float:
-      return fmt::format("{}", value.get<double>());
+      return describe_number(value.get<double>());
     case Json::value_t::string:
       return fmt::format("the text {}", quote_name(value.get_ref<const std::string&>()));
     case Json::value_t::array:

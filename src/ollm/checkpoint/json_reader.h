@@ -24,9 +24,10 @@ struct JsonLimits {
   std::size_t keys_per_object = 10'000;
 };
 
-/// Parses one document. Stricter than most: no duplicate keys, no comments, no NaN or Infinity (as
-/// Python writes them), no byte order mark, no lone surrogates, nothing behind the document. Whole
-/// numbers stay exact in 64 bits; larger ones become f64.
+/// Parses one document. Stricter than most: no duplicate keys, no comments, no lone surrogates,
+/// nothing behind the document. NaN, Infinity and -Infinity are numbers, as Python writes them
+/// (time_step_limit of Mamba); a byte order mark is passed over. Whole numbers stay exact in 64
+/// bits; larger ones become f64.
 /// Errors: corrupt, "FILE: byte 123: ..." with found and expected; unsupported above a limit, with
 /// the limit named.
 Result<Json> parse_json(std::string_view text, std::string_view file_name,

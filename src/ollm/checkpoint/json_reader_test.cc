@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -39,9 +41,10 @@ TEST(ParseJson, BrokenDocumentsAreCorrupt) {
       {"{", "byte 1: expected a key, found the end of the text"},
       {R"({"a":1,"b":2,"a":3})", "byte 13: duplicate key 'a'"},
       {R"({"x":{"a":1,"\u0061":3}})", "duplicate key 'a'"},
-      {R"({"a":NaN})", "byte 5: expected a value, found NaN, which is Python's and no JSON"},
-      {R"({"a":Infinity})", "found Infinity"},
-      {R"({"a":-Infinity})", "found -Infinity"},
+      {R"({"a":nan})", "byte 5: expected a value, found 'n'"},
+      {R"({"a":+Infinity})", "found '+'"},
+      {R"({"a":-NaN})", "byte 6: expected a digit, found NaN"},
+      {R"({"a":Infinityx})", "byte 13: expected ',' or '}'"},
       {R"({"a":nan})", "byte 5: expected a value, found 'n'"},
       {R"({"a":1e999})", "the number '1e999' is out of the range of f64"},
       {R"({"a":01})", "needless 0"},
@@ -50,7 +53,8 @@ TEST(ParseJson, BrokenDocumentsAreCorrupt) {
       {R"({} {})", "byte 3: expected the end of the document"},
       {std::string("{}\0", 3), "byte 2: expected the end of the document"},
       {"// x\n{}", "byte 0: expected a value, found '/'"},
-      {"\xef\xbb\xbf{}", "byte 0: expected a value"},
+      {"\xef\xbb\xbf[}", "byte 4: expected a value"},
+      {"\xef\xbb\xbf\xef\xbb\xbf{}", "byte 3: expected a value"},
       {"{\"a\":\"\xff\"}", "byte 6: is not UTF-8"},
       {R"({"a":"\ud800"})", "lone surrogate"},
       {R"({a:1})", "expected a key, found 'a'"},
@@ -62,6 +66,19 @@ TEST(ParseJson, BrokenDocumentsAreCorrupt) {
     EXPECT_THAT(json.error().message,
                 AllOf(StartsWith("config.json: byte "), HasSubstr(broken.says)));
   }
+}
+
+// time_step_limit of published Mamba configs.
+TEST(ParseJson, NumbersOfPythonAndAByteOrderMarkAreRead) {
+  const auto json = parse_json(
+      "\xef\xbb\xbf{\"time_step_limit\":[0.0, Infinity],\"a\":-Infinity,\"b\":[NaN]}", "f");
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ((*json)["time_step_limit"][1].get<double>(), kInfinity);
+  EXPECT_EQ((*json)["a"].get<double>(), -kInfinity);
+  EXPECT_TRUE(std::isnan((*json)["b"][0].get<double>()));
+  EXPECT_EQ(describe((*json)["a"]), "-Infinity");
+  EXPECT_EQ(describe((*json)["b"][0]), "NaN");
 }
 
 TEST(ParseJson, LimitsAreNamed) {
@@ -97,8 +114,10 @@ TEST(ParseJson, AgreesWithAnotherParserOnTheConfigsOfOthers) {
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     const auto json = parse_json(text, name);
     ASSERT_TRUE(json.ok()) << entry.path() << ": " << json.error().message;
-    EXPECT_EQ(*json, Json::parse(text)) << entry.path();
     ++files;
+    // The other parser has no Infinity (time_step_limit of Mamba).
+    if (text.find("Infinity") != std::string::npos) continue;
+    EXPECT_EQ(*json, Json::parse(text)) << entry.path();
   }
   EXPECT_GE(files, 96u);
 }
