@@ -1,7 +1,8 @@
-// Any bytes as model.safetensors.index.json: refused, or a map whose file names are safe to open.
-// links: ollm_checkpoint
+// Any bytes as model.safetensors.index.json: refused, or a map whose paths stay below the folder,
+// in one spelling each. links: ollm_checkpoint
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "ollm/base/check.h"
@@ -14,7 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   OLLM_CHECK(!index->entries.empty() && !index->shards.empty());
   for (std::size_t i = 0; i < index->shards.size(); ++i) {
     const std::string& shard = index->shards[i];
-    OLLM_CHECK(shard.ends_with(".safetensors") && shard.find('/') == std::string::npos);
+    OLLM_CHECK(shard.ends_with(".safetensors") && shard.find('\0') == std::string::npos);
+    for (const std::filesystem::path& part : std::filesystem::path(shard))
+      OLLM_CHECK(!part.empty() && part.native()[0] != '.' && part.native()[0] != '/');
+    OLLM_CHECK(std::filesystem::path(shard).lexically_normal() == shard);
     OLLM_CHECK(i == 0 || index->shards[i - 1] < shard);
   }
   for (std::size_t i = 0; i < index->entries.size(); ++i) {

@@ -71,6 +71,10 @@ def make_index():
     write("index", "two_places", '{"weight_map":{"a":"1.safetensors","a":"2.safetensors"}}')
     write("index", "no_map", "{}")
     write("index", "empty_map", index({}))
+    write("index", "spellings", index({"a": "./m.safetensors", "b": "x/../m.safetensors", "c": "w//m.safetensors"}))
+    write("index", "climbs", index({"a": "x/../../m.safetensors"}))
+    write("index", "two_maps", '{"weight_map":{"a":"1.safetensors"},"weight_map":{"b":"2.safetensors"}}')
+    write("index", "bom_nan", b'\xef\xbb\xbf{"metadata":{"total_size":NaN},"weight_map":{"a":"1.safetensors"}}')
     write("index", "nested", '{"x":' + "[" * 20 + "]" * 20 + "}")
 
 
@@ -88,6 +92,8 @@ def make_config():
     write("config", "numbers", '{"a":0,"b":-0,"c":1.0,"d":1e3,"e":-2.5E-3,"f":9223372036854775808,'
                                '"g":18446744073709551616,"h":1e308}')
     write("config", "strings", '{"a":"\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\\ud83d\\ude00","b":"ä"}')
+    write("config", "generation_wrong", '{"top_k":-1,"eos_token_id":[2,"3"],"temperature":Infinity}')
+    write("config", "time_step_limit", '{"time_step_limit":[0.0,Infinity]}')
     write("config", "nan", '{"a":NaN,"b":-Infinity}')
     write("config", "too_large", '{"a":1e999}')
     write("config", "duplicate", '{"a":1,"\\u0061":2}')

@@ -104,6 +104,15 @@ class ConfigObject {
   template <ConfigScalar T>
   Result<std::vector<T>> list(std::string_view key, RangeOf<T> range = {}) const;
 
+  /// What of such a list can be read, and why the first of the others cannot.
+  template <ConfigScalar T>
+  struct Readable {
+    std::vector<T> values;
+    std::optional<Error> problem;
+  };
+  template <ConfigScalar T>
+  Readable<T> readable(std::string_view key, RangeOf<T> range = {}) const;
+
   Result<ConfigObject> required_object(std::string_view key) const;
   Result<std::optional<ConfigObject>> optional_object(std::string_view key) const;
 
@@ -186,13 +195,23 @@ Result<T> ConfigObject::value_or(std::string_view key, T fallback, RangeOf<T> ra
 }
 
 template <ConfigScalar T>
-Result<std::vector<T>> ConfigObject::list(std::string_view key, RangeOf<T> range) const {
-  std::vector<T> out;
+ConfigObject::Readable<T> ConfigObject::readable(std::string_view key, RangeOf<T> range) const {
+  Readable<T> out;
   for (const Json* item : items(key)) {
-    OLLM_TRY(T converted, convert<T>(key, *item, range));
-    out.push_back(std::move(converted));
+    auto converted = convert<T>(key, *item, range);
+    if (converted.ok())
+      out.values.push_back(*std::move(converted));
+    else if (!out.problem)
+      out.problem = std::move(converted).error();
   }
   return out;
+}
+
+template <ConfigScalar T>
+Result<std::vector<T>> ConfigObject::list(std::string_view key, RangeOf<T> range) const {
+  Readable<T> read = readable<T>(key, range);
+  if (read.problem) return *std::move(read.problem);
+  return std::move(read.values);
 }
 
 }  // namespace ollm::checkpoint

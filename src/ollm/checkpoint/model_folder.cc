@@ -1,9 +1,11 @@
 #include "ollm/checkpoint/model_folder.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -21,6 +23,22 @@ constexpr std::string_view kConfig = "config.json";
 constexpr std::string_view kGenerationConfig = "generation_config.json";
 constexpr std::string_view kSingleFile = "model.safetensors";
 constexpr std::string_view kShardIndex = "model.safetensors.index.json";
+constexpr std::string_view kAdapterConfig = "adapter_config.json";
+
+struct OtherProgramsFile {
+  std::string_view name;
+  std::string_view because;
+};
+// Transformers' causal models pass them over too; whoever wrote them had more in mind.
+constexpr OtherProgramsFile kOtherProgramsFiles[] = {
+    {"modules.json",
+     "sentence-transformers' modules (pooling, normalisation) are not run; the language model is"},
+    {"quantize_config.json",
+     "GPTQ's settings; how weights are stored, config.json and headers tell"},
+    {"quant_config.json", "AWQ's settings; how weights are stored, config.json and headers tell"},
+    {"hf_quant_config.json",
+     "ModelOpt's settings; how weights are stored, config.json and headers tell"},
+};
 
 constexpr std::array<std::string_view, 13> kTokenizerFiles{
     "tokenizer.json",
@@ -38,35 +56,96 @@ constexpr std::array<std::string_view, 13> kTokenizerFiles{
     "tiktoken.model",
 };
 
-Result<std::string> read_text_file(const FolderPaths& paths, std::string_view name,
-                                   std::uint64_t limit_bytes, io::SystemCalls& calls) {
-  OLLM_TRY(const std::filesystem::path path, paths.resolve(name));
+Result<std::string> read_text_at(const std::filesystem::path& path, std::uint64_t limit_bytes,
+                                 io::SystemCalls& calls) {
   OLLM_TRY(std::string text, io::read_whole_file(path, limit_bytes, calls));
   if (auto foreign = foreign_text(std::string_view(text).substr(0, kForeignFileBytes)))
-    return std::move(*foreign).within(path.native());
+    return std::move(*foreign).within(printable(path.native()));
   return text;
+}
+
+Result<std::string> read_text_file(const FolderPaths& paths, std::string_view name,
+                                   std::uint64_t limit_bytes, io::SystemCalls& calls) {
+  OLLM_TRY(const FolderFile file, paths.resolve(name));
+  return read_text_at(file.path, limit_bytes, calls);
+}
+
+// "'a', 'b', 'c' and 5 more".
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 3;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(kShown, names.size()); ++i)
+    out += fmt::format("{}{}", i == 0 ? "" : ", ", quote_name(names[i]));
+  if (names.size() > kShown) out += fmt::format(" and {} more", names.size() - kShown);
+  return out;
+}
+
+// The base that an adapter says it belongs to: " of 'org/name'", or nothing.
+std::string base_of_adapter(const FolderPaths& paths, io::SystemCalls& calls) {
+  const auto text = read_text_file(paths, kAdapterConfig, JsonLimits().size_bytes, calls);
+  if (!text.ok()) return {};
+  const auto config = parse_json(*text, kAdapterConfig);
+  if (!config.ok() || !config->is_object()) return {};
+  const auto base = config->find("base_model_name_or_path");
+  if (base == config->end() || !base->is_string()) return {};
+  return fmt::format(" of {}", quote_name(base->get_ref<const std::string&>()));
+}
+
+// Transformers would put it on top of the weights; leaving it out would be another model's answer.
+Error adapter_beside(const FolderPaths& paths, io::SystemCalls& calls) {
+  const std::string where = printable(paths.path().native());
+  const std::string base = base_of_adapter(paths, calls);
+  if (!paths.has(kSingleFile) && !paths.has(kShardIndex))
+    return fail(
+        ErrorKind::unsupported,
+        fmt::format("{}: is an adapter{} (it has {} and no weights of a model), and adapters "
+                    "are not built yet: name the folder of its base model, or merge the two "
+                    "(PEFT: merge_and_unload, then save_pretrained)",
+                    where, base, kAdapterConfig));
+  return fail(
+      ErrorKind::unsupported,
+      fmt::format(
+          "{}: {}: an adapter{} lies beside the weights, and adapters are not built yet: to "
+          "run the base alone, move adapter_config.json and adapter_model.* away; to run "
+          "both, merge them (PEFT: merge_and_unload, then save_pretrained)",
+          where, kAdapterConfig, base));
+}
+
+// "model.fp16.safetensors": Transformers reads it where a caller asks for the variant "fp16".
+bool is_variant(std::string_view name) {
+  return (name.starts_with("model.") && name.ends_with(".safetensors") && name != kSingleFile) ||
+         (name.starts_with("model.safetensors.index.") && name != kShardIndex);
 }
 
 // A folder without what is read, by what is there instead.
 Error no_weights(const FolderPaths& paths) {
-  const std::string& where = paths.path().native();
+  const std::string where = printable(paths.path().native());
   std::string_view shard;
+  std::string_view variant;
   std::string_view other;
   std::string_view part;
   for (const std::string& name : paths.names()) {
     if (name.starts_with("model-") && name.ends_with(".safetensors")) shard = name;
+    if (is_variant(name)) variant = name;
     if (name.ends_with(".safetensors")) other = name;
     if (name.ends_with(".incomplete") || name.ends_with(".part") || name.ends_with(".crdownload"))
       part = name;
   }
+  if (!variant.empty())
+    return fail(
+        ErrorKind::not_found,
+        fmt::format("{}: has neither {} nor {}; {} is a variant, which is not read: give it "
+                    "the name without the variant's",
+                    where, kSingleFile, kShardIndex, printable(variant)));
   if (!shard.empty())
     return fail(ErrorKind::not_found,
                 fmt::format("{}: has {} but no {}, which says what lies where; the download is not "
                             "whole",
-                            where, shard, kShardIndex));
+                            where, printable(shard), kShardIndex));
   if (!part.empty())
-    return fail(ErrorKind::not_found,
-                fmt::format("{}: has no weights, but {}: the download is not whole", where, part));
+    return fail(ErrorKind::not_found, fmt::format("{}: has no weights, but {}: the download is not "
+                                                  "whole",
+                                                  where, printable(part)));
   for (const std::string& name : paths.names())
     if (auto foreign = foreign_weights_name(name)) return std::move(*foreign).within(where);
   if (!other.empty())
@@ -74,25 +153,27 @@ Error no_weights(const FolderPaths& paths) {
         ErrorKind::not_found,
         fmt::format("{}: has neither {} nor {}; {} is in another naming than Hugging Face's "
                     "and is not read",
-                    where, kSingleFile, kShardIndex, other));
+                    where, kSingleFile, kShardIndex, printable(other)));
   return fail(ErrorKind::not_found, fmt::format("{}: has no weights: neither {} nor {}", where,
                                                 kSingleFile, kShardIndex));
 }
 
-Error no_config(const FolderPaths& paths) {
-  const std::string& where = paths.path().native();
+Error no_config(const FolderPaths& paths, io::SystemCalls& calls) {
+  const std::string where = printable(paths.path().native());
+  const auto is_not = [&](std::string_view what) {
+    return fail(ErrorKind::not_found, fmt::format("{}: has no {}; {}", where, kConfig, what));
+  };
   if (paths.has("snapshots"))
-    return fail(ErrorKind::not_found,
-                fmt::format("{}: has no {}; it is a model of the Hugging Face cache: name a folder "
-                            "in its snapshots",
-                            where, kConfig));
-  if (paths.has("adapter_config.json"))
-    return fail(ErrorKind::not_found,
-                fmt::format("{}: has no {}; it is an adapter: name the folder of its base model",
-                            where, kConfig));
-  for (const std::string& name : paths.names())
+    return is_not("it is a model of the Hugging Face cache: name a folder in its snapshots");
+  if (paths.has(kAdapterConfig))
+    return is_not(fmt::format("it is an adapter{}: name the folder of its base model",
+                              base_of_adapter(paths, calls)));
+  for (const std::string& name : paths.names()) {
+    if (name.starts_with("models--"))
+      return is_not("it is the Hugging Face cache: name one of its models, ORG/NAME");
     if (name.ends_with(".gguf"))
       if (auto foreign = foreign_weights_name(name)) return std::move(*foreign).within(where);
+  }
   return fail(ErrorKind::not_found,
               fmt::format("{}: has no {}, so it is no model folder in Hugging "
                           "Face's form",
@@ -105,16 +186,16 @@ struct Weights {
   std::vector<WeightFile> infos;
   std::vector<io::File> files;
 
-  // `accept` sees each name before it is taken.
-  template <typename Accept>
-  Result<void> add(const std::filesystem::path& path, io::SystemCalls& calls, Accept accept) {
+  // The number of the file: that of an earlier one where both names lead to the same.
+  Result<std::uint32_t> add(const std::filesystem::path& path, io::SystemCalls& calls) {
     OLLM_TRY(io::File file, io::File::open(path, io::Access::buffered, calls));
-    OLLM_TRY(const SafetensorsFile read, read_safetensors_header(file));
     const auto number = static_cast<std::uint32_t>(files.size());
+    for (std::uint32_t i = 0; i < number; ++i)
+      if (infos[i].identity == file.identity()) return i;
+    OLLM_TRY(const SafetensorsFile read, read_safetensors_header(file));
     tensors.reserve(tensors.size() + read.header.tensor_count());
     for (std::size_t i = 0; i < read.header.tensor_count(); ++i) {
       const SafetensorsTensor tensor = read.header.tensor(i);
-      OLLM_TRY_VOID(accept(tensor.name));
       tensors.push_back({.name = std::string(tensor.name),
                          .dtype = tensor.dtype,
                          .shape = tensor.shape,
@@ -124,51 +205,69 @@ struct Weights {
     }
     infos.push_back({path, file.identity()});
     files.push_back(std::move(file));
-    return {};
+    return number;
   }
 };
 
-Result<void> add_shards(const FolderPaths& paths, io::SystemCalls& calls, Weights& weights) {
-  OLLM_TRY(std::string text,
-           read_text_file(paths, kShardIndex, ShardIndexLimits::kFileBytes, calls));
-  OLLM_TRY(const ShardIndex index,
-           parse_shard_index(std::move(text), (paths.path() / kShardIndex).native()));
+// The files that an index names, and by which number each was read.
+struct Shards {
+  ShardIndex index;
+  std::vector<std::uint32_t> files;  // by the number of the shard
+};
 
-  const auto first_tensor_of = [&](std::uint32_t shard) {
-    const auto entry = std::find_if(index.entries.begin(), index.entries.end(),
-                                    [&](const auto& e) { return e.shard == shard; });
-    return quote_name(entry->tensor);
-  };
-  std::vector<bool> found(index.entries.size());
-  for (std::uint32_t shard = 0; shard < index.shards.size(); ++shard) {
-    const std::string& name = index.shards[shard];
-    if (!paths.has(name))
-      return fail(ErrorKind::not_found,
-                  fmt::format("{}: the shard {} is missing, which {} names for tensor {} and "
-                              "others; the download is not whole",
-                              paths.path().native(), name, kShardIndex, first_tensor_of(shard)));
-    OLLM_TRY(const std::filesystem::path path, paths.resolve(name));
-    const auto disagree = [&](std::string_view tensor, std::string_view how) {
-      return fail(ErrorKind::corrupt,
-                  fmt::format("{}: tensor {} is in {}, but {}", paths.path().native(),
-                              quote_name(tensor), name, how));
-    };
-    OLLM_TRY_VOID(weights.add(path, calls, [&](std::string_view tensor) -> Result<void> {
-      const ShardIndex::Entry* entry = index.find(tensor);
-      if (entry == nullptr)
-        return disagree(tensor, fmt::format("{} does not name it", kShardIndex));
-      if (entry->shard != shard)
-        return disagree(tensor, fmt::format("{} says {}", kShardIndex, index.shards[entry->shard]));
-      found[static_cast<std::size_t>(entry - index.entries.data())] = true;
-      return {};
-    }));
+// How an index differs from the headers of its shards, one kind after the other.
+class Disagreement {
+ public:
+  void add(std::string_view kind, std::string sentence) {
+    Kind& entry = kinds_[std::string(kind)];
+    if (entry.count++ == 0) entry.first = std::move(sentence);
   }
-  const auto absent = std::find(found.begin(), found.end(), false);
-  if (absent == found.end()) return {};
-  const auto& entry = index.entries[static_cast<std::size_t>(absent - found.begin())];
-  return fail(ErrorKind::corrupt,
-              fmt::format("{}: tensor {} is not in {}, where {} puts it", paths.path().native(),
-                          quote_name(entry.tensor), index.shards[entry.shard], kShardIndex));
+  bool empty() const { return kinds_.empty(); }
+  std::string text() const {
+    std::string out;
+    for (const auto& [name, kind] : kinds_) {
+      out += fmt::format("{}{}", out.empty() ? "" : "; ", kind.first);
+      if (kind.count > 1) out += fmt::format(" (and {} more)", kind.count - 1);
+    }
+    return out;
+  }
+
+ private:
+  struct Kind {
+    std::size_t count = 0;
+    std::string first;
+  };
+  std::map<std::string, Kind> kinds_;
+};
+
+// Headers decide; what the index says otherwise is told, not followed.
+Disagreement compare(const Shards& shards, const TensorIndex& tensors) {
+  const ShardIndex& index = shards.index;
+  Disagreement out;
+  if (index.repeated_key)
+    out.add("repeated", fmt::format("key {} stands twice in it, and the last counts",
+                                    quote_name(*index.repeated_key)));
+  if (index.unusual_name)
+    out.add("spelling", fmt::format("it names a shard as {}", quote_name(*index.unusual_name)));
+  const auto name_of = [&](std::uint32_t file) {
+    const auto shard = std::find(shards.files.begin(), shards.files.end(), file);
+    return quote_name(index.shards[static_cast<std::size_t>(shard - shards.files.begin())]);
+  };
+  for (const TensorInfo& tensor : tensors.tensors()) {
+    const ShardIndex::Entry* entry = index.find(tensor.name);
+    if (entry == nullptr)
+      out.add("unlisted", fmt::format("it lacks tensor {} of {}", quote_name(tensor.name),
+                                      name_of(tensor.file)));
+    else if (shards.files[entry->shard] != tensor.file)
+      out.add("elsewhere", fmt::format("it says {} for tensor {}, which is in {}",
+                                       quote_name(index.shards[entry->shard]),
+                                       quote_name(tensor.name), name_of(tensor.file)));
+  }
+  for (const ShardIndex::Entry& entry : index.entries)
+    if (tensors.find(entry.tensor) == nullptr)
+      out.add("absent",
+              fmt::format("it names tensor {}, which no shard has", quote_name(entry.tensor)));
+  return out;
 }
 
 }  // namespace
@@ -187,48 +286,151 @@ struct ModelFolder::State {
   std::vector<io::File> files;  // by TensorInfo::file
   std::vector<std::string> tokenizer_files;
 
+  std::vector<FolderNote> notes;
+  std::vector<std::string> outside;  // files whose links leave the folder, "NAME to PATH"
+
+  void note(std::string_view what, std::string_view chosen, std::string because) {
+    notes.push_back({std::string(what), std::string(chosen), std::move(because)});
+  }
+
+  // The path to open, noting a link that leaves the folder.
+  Result<std::filesystem::path> follow(std::string_view name) {
+    OLLM_TRY(FolderFile file, paths.resolve_below(name));
+    if (file.outside) outside.push_back(fmt::format("{} to {}", name, file.outside->native()));
+    return std::move(file.path);
+  }
+
   Result<void> read_texts() {
-    for (const std::string_view name : kTokenizerFiles)
-      if (paths.has(name)) tokenizer_files.emplace_back(name);
+    for (const std::string_view name : kTokenizerFiles) {
+      if (!paths.has(name)) continue;
+      tokenizer_files.emplace_back(name);
+      (void)follow(name).ok();  // one that leads nowhere matters to those that read it
+    }
     if (paths.has(kConfig)) {
-      OLLM_TRY(const std::filesystem::path config_path, paths.resolve(kConfig));
+      OLLM_TRY(const std::filesystem::path config_path, follow(kConfig));
+      const std::string shown = printable(config_path.native());
       OLLM_TRY(config_file, io::File::open(config_path, io::Access::buffered, *calls));
-      OLLM_TRY(config_text, read_text_file(paths, kConfig, JsonLimits().size_bytes, *calls));
-      OLLM_TRY(config, parse_json(config_text, (paths.path() / kConfig).native()));
+      OLLM_TRY(config_text, read_text_at(config_path, JsonLimits().size_bytes, *calls));
+      OLLM_TRY(config, parse_json(config_text, shown));
       if (!config.is_object())
         return fail(ErrorKind::corrupt,
-                    fmt::format("{}: expected an object, found {}",
-                                (paths.path() / kConfig).native(), describe(config)));
+                    fmt::format("{}: expected an object, found {}", shown, describe(config)));
       has_config = true;
     }
-    if (paths.has(kGenerationConfig)) {
-      OLLM_TRY(generation_config_text,
-               read_text_file(paths, kGenerationConfig, JsonLimits().size_bytes, *calls));
-      OLLM_TRY(generation_config,
-               parse_generation_config(generation_config_text,
-                                       (paths.path() / kGenerationConfig).native()));
-      has_generation_config = true;
+    if (paths.has(kGenerationConfig)) OLLM_TRY_VOID(read_generation_config());
+    return {};
+  }
+
+  // What of it cannot be read matters to those who use it; that it cannot be had at all (a link
+  // that leads nowhere, a disk that fails) is an error.
+  Result<void> read_generation_config() {
+    OLLM_TRY(const std::filesystem::path path, follow(kGenerationConfig));
+    has_generation_config = true;
+    auto text = read_text_at(path, JsonLimits().size_bytes, *calls);
+    if (text.ok()) {
+      generation_config_text = std::move(text).value();
+      generation_config = parse_generation_config(generation_config_text, printable(path.native()));
+    } else if (text.error().kind == ErrorKind::corrupt ||
+               text.error().kind == ErrorKind::unsupported) {
+      generation_config = GenerationConfig::broken(std::move(text).error());
+    } else {
+      return std::move(text).error();
     }
+    for (std::size_t i = 0; i < generation_config.unreadable.size(); ++i)
+      note("generation_config", "passed over",
+           fmt::format("{}; {}", generation_config.unreadable[i].message,
+                       i < generation_config.unreadable_ids
+                           ? "token ids that can be read count, else those of config.json"
+                           : "it matters to --model-defaults alone"));
     return {};
   }
 
   Result<void> read_headers() {
+    if (paths.has(kAdapterConfig)) return adapter_beside(paths, *calls);
     Weights weights;
+    std::optional<Shards> shards;
     // In Transformers' order: a single file wins over an index beside it.
     if (paths.has(kSingleFile)) {
-      OLLM_TRY(const std::filesystem::path path, paths.resolve(kSingleFile));
-      OLLM_TRY_VOID(weights.add(path, *calls, [](std::string_view) { return Result<void>(); }));
+      OLLM_TRY(const std::filesystem::path path, follow(kSingleFile));
+      OLLM_TRY_VOID(weights.add(path, *calls));
+      if (paths.has(kShardIndex))
+        note("weights.files", kSingleFile,
+             fmt::format("{} lies beside it and is passed over, as Transformers takes the single "
+                         "file where both are there",
+                         kShardIndex));
     } else if (paths.has(kShardIndex)) {
-      OLLM_TRY_VOID(add_shards(paths, *calls, weights));
+      OLLM_TRY(shards, add_shards(weights));
     } else {
       return no_weights(paths);
     }
     if (weights.tensors.empty())
       return fail(ErrorKind::corrupt,
-                  fmt::format("{}: holds no tensor", weights.infos[0].path.native()));
+                  fmt::format("{}: holds no tensor", printable(weights.infos[0].path.native())));
     OLLM_TRY(tensors, TensorIndex::make(std::move(weights.tensors), std::move(weights.infos)));
     files = std::move(weights.files);
+    if (shards) {
+      if (const Disagreement differs = compare(*shards, tensors); !differs.empty())
+        note("weights.index", "headers",
+             fmt::format("the shards' headers say what lies where, not {}: {}", kShardIndex,
+                         differs.text()));
+    }
+    note_files_beside(shards);
+    if (!outside.empty())
+      note("folder.links", "followed",
+           fmt::format("out of {}: {}", printable(paths.path().native()), some_of(outside)));
     return {};
+  }
+
+  Result<Shards> add_shards(Weights& weights) {
+    OLLM_TRY(const std::filesystem::path index_path, follow(kShardIndex));
+    OLLM_TRY(std::string text, read_text_at(index_path, ShardIndexLimits::kFileBytes, *calls));
+    Shards out;
+    OLLM_TRY(out.index, parse_shard_index(std::move(text), printable(index_path.native())));
+    for (std::uint32_t shard = 0; shard < out.index.shards.size(); ++shard) {
+      auto path = follow(out.index.shards[shard]);
+      if (!path.ok()) return missing_shard(out.index, shard, std::move(path).error());
+      OLLM_TRY(const std::uint32_t number, weights.add(*path, *calls));
+      out.files.push_back(number);
+    }
+    return out;
+  }
+
+  // The error of a shard that cannot be found; one whose link is broken tells of the link.
+  Error missing_shard(const ShardIndex& index, std::uint32_t shard, Error error) const {
+    const std::string& name = index.shards[shard];
+    const bool is_link = has_entry(name);
+    if (error.kind != ErrorKind::not_found || is_link) return error;
+    const auto entry = std::find_if(index.entries.begin(), index.entries.end(),
+                                    [&](const auto& e) { return e.shard == shard; });
+    return fail(ErrorKind::not_found,
+                fmt::format("{}: the shard {} is missing, which {} names for tensor {} and "
+                            "others; the download is not whole",
+                            printable(paths.path().native()), printable(name), kShardIndex,
+                            quote_name(entry->tensor)));
+  }
+
+  bool has_entry(const std::string& name) const {
+    struct stat status{};
+    return calls->lstat((paths.path() / name).c_str(), &status) == 0;
+  }
+
+  // Weights that lie there and are not read, and settings of other programs.
+  void note_files_beside(const std::optional<Shards>& shards) {
+    std::vector<std::string> beside;
+    for (const std::string& name : paths.names()) {
+      if (!name.ends_with(".safetensors") || name == kSingleFile) continue;
+      if (shards &&
+          std::binary_search(shards->index.shards.begin(), shards->index.shards.end(), name))
+        continue;
+      beside.push_back(name);
+    }
+    if (!beside.empty())
+      note("weights.beside", "not read",
+           fmt::format("{} in the folder: only {} read", some_of(beside),
+                       shards ? "the shards that the index names are" : "model.safetensors is"));
+    for (const OtherProgramsFile& file : kOtherProgramsFiles)
+      if (paths.has(file.name))
+        note("folder.beside", "not read", fmt::format("{}: {}", file.name, file.because));
   }
 };
 
@@ -238,7 +440,7 @@ Result<ModelFolder> ModelFolder::open(const std::filesystem::path& dir, io::Syst
   auto state = std::make_shared<State>();
   state->calls = &calls;
   OLLM_TRY(state->paths, FolderPaths::open(dir, calls));
-  if (!state->paths.has(kConfig)) return no_config(state->paths);
+  if (!state->paths.has(kConfig)) return no_config(state->paths, calls);
   OLLM_TRY_VOID(state->read_texts());
   OLLM_TRY_VOID(state->read_headers());
   return ModelFolder(std::move(state));
@@ -270,6 +472,7 @@ const TensorIndex& ModelFolder::tensors() const { return state_->tensors; }
 const std::vector<std::string>& ModelFolder::tokenizer_files() const {
   return state_->tokenizer_files;
 }
+const std::vector<FolderNote>& ModelFolder::notes() const { return state_->notes; }
 bool ModelFolder::has_file(std::string_view name) const { return state_->paths.has(name); }
 
 const io::File& ModelFolder::file(std::uint32_t index) const {
@@ -292,7 +495,7 @@ Result<std::string> ModelFolder::read_text(std::string_view name) const {
 Result<std::optional<std::string>> ModelFolder::read_optional_text(std::string_view name) const {
   if (!has_file(name)) {
     if (auto plain = check_plain_file_name(name); !plain.ok())
-      return std::move(plain).error().within(path().native());
+      return std::move(plain).error().within(printable(path().native()));
     return std::optional<std::string>();
   }
   OLLM_TRY(std::string text, read_text(name));

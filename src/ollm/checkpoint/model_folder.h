@@ -29,22 +29,30 @@ struct ModelFolderLimits {
   static constexpr std::uint64_t kTemplateBytes = 1u << 20;
 };
 
+/// Something that a folder holds and that one may not expect, with what was made of it; the plan
+/// makes a decision of each.
+struct FolderNote {
+  std::string what;     // "weights.index"
+  std::string chosen;   // "headers"
+  std::string because;  // which files, and how they differ
+};
+
 /// An opened model folder. Constant once opened; any number of threads may read it. Copies share.
 ///
-/// Files are reached by plain names only, and links may not lead out: of the folder itself, or,
-/// for a snapshot in the Hugging Face cache (models--ORG--NAME/snapshots/REVISION), of its
-/// models--* folder, whose blobs/ its links point to.
+/// Files are reached by plain names only, shards also by names of the index that stay below the
+/// folder. Links are followed to regular files, wherever they are (folder_paths.h).
 class ModelFolder {
  public:
   /// Opens a folder with weights: reads config.json, generation_config.json, and the headers of
   /// model.safetensors or of the shards that model.safetensors.index.json names. Other
   /// *.safetensors files are left alone (consolidated.safetensors is a second copy in another
-  /// naming). `calls` has to outlive the folder.
+  /// naming). Where the index disagrees with the headers, these decide; a generation_config.json
+  /// that cannot be read is what generation_config() tells. `calls` has to outlive the folder.
   ///
   /// Errors: not_found for a missing folder, config.json, weights or shard, saying what is there
-  /// instead; unsupported for pickle (.bin, .pt, .pth, .ckpt), GGUF and other foreign weights, with
-  /// the way out; corrupt for files that break their format, for a shard and an index that
-  /// disagree about a tensor, and for links that lead out of the folder; io.
+  /// instead; unsupported for pickle (.bin, .pt, .pth, .ckpt), GGUF and other foreign weights, and
+  /// for an adapter that lies beside the weights, with the way out; corrupt for files that break
+  /// their format and for a tensor that is stored twice; those of FolderPaths; io.
   static Result<ModelFolder> open(const std::filesystem::path& dir,
                                   io::SystemCalls& calls = io::posix());
 
@@ -71,6 +79,8 @@ class ModelFolder {
   bool has_weights() const;
   /// All tensors of the weights; empty without weights.
   const TensorIndex& tensors() const;
+  /// What was found and passed over, taken otherwise than written, or followed out of the folder.
+  const std::vector<FolderNote>& notes() const;
   /// The opened file of `TensorInfo::file`, for buffered reads; `reopen` it for direct ones.
   const io::File& file(std::uint32_t index) const;
   /// That config.json and all files of weights are still those that were read.
@@ -85,8 +95,8 @@ class ModelFolder {
   /// Whether a file of that name is there; any plain name.
   bool has_file(std::string_view name) const;
   /// A text file of the folder, whole: tokenizer.json up to 256 MiB, others up to 64 MiB.
-  /// Errors: not_found; corrupt for a name that is not plain, a link that leads out, and for a
-  /// git-LFS pointer or a web page in its place; unsupported above the limit; io.
+  /// Errors: those of FolderPaths::resolve; corrupt for a git-LFS pointer or a web page in its
+  /// place; unsupported above the limit; io.
   Result<std::string> read_text(std::string_view name) const;
   /// The same, or nothing where it is not there.
   Result<std::optional<std::string>> read_optional_text(std::string_view name) const;

@@ -311,20 +311,20 @@ bool may_be_length(std::string_view first) {
 
 }  // namespace
 
+std::optional<Error> foreign_safetensors(const io::File& file) {
+  std::string first(kForeignFileBytes, '\0');
+  const auto got = file.read_up_to(0, std::as_writable_bytes(std::span(first)));
+  first.resize(got.ok() ? *got : 0);
+  if (!got.ok() || may_be_length(first)) return std::nullopt;
+  return foreign_file(first, file.size_bytes());
+}
+
 Result<SafetensorsFile> read_safetensors_header(const io::File& file) {
   auto read = read_header(file);
   if (read.ok()) return read;
   const std::string& path = file.path().native();
-  if (read.error().kind == ErrorKind::corrupt) {
-    // Perhaps it never was what its name says. Only asked where the first eight bytes cannot be a
-    // length: those of a cut file could look like anything.
-    std::string first(kForeignFileBytes, '\0');
-    const auto got = file.read_up_to(0, std::as_writable_bytes(std::span(first)));
-    first.resize(got.ok() ? *got : 0);
-    if (got.ok() && !may_be_length(first))
-      if (auto foreign = foreign_file(first, file.size_bytes()))
-        return std::move(*foreign).within(path);
-  }
+  if (read.error().kind == ErrorKind::corrupt)
+    if (auto foreign = foreign_safetensors(file)) return std::move(*foreign).within(path);
   if (read.error().message.starts_with(path)) return read;  // errors of reading name it already
   return std::move(read).error().within(path);
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -100,5 +101,9 @@ struct SafetensorsFile {
 /// it is and what to do.
 /// Errors: as above; io.
 Result<SafetensorsFile> read_safetensors_header(const io::File& file);
+
+/// What a file with the name of one is instead, where it never was what its name says. Only told
+/// where the first eight bytes cannot be a length: those of a cut file could look like anything.
+std::optional<Error> foreign_safetensors(const io::File& file);
 
 }  // namespace ollm::checkpoint
