@@ -114,8 +114,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   OLLM_CHECK(!reference->local_path || reference->local_path->is_absolute());
   EveryFolder every;
   every.by_path = reference->local_path.has_value();
-  const ollm::plan::Resolution found =
-      ollm::plan::resolve(*reference, {.models_dir = "/models", .hub_cache = "/cache"}, every);
+  // A token in an address is not repeated.
+  if (reference->scheme == "hf") OLLM_CHECK(reference->raw.size() <= text.size());
+  const ollm::plan::Resolution found = ollm::plan::resolve(
+      *reference, {.models_dir = "/models", .hub_cache = "/cache", .working_directory = {}}, every);
   OLLM_CHECK(!found.model.normalized_name.empty());
   if (!reference->local_path) {
     ollm::plan::find_snapshot("/cache", reference->identifier, reference->revision, every).ok();

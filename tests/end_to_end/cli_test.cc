@@ -165,7 +165,7 @@ TEST(CommandLine, BadInputGetsItsExitCodeAndAMessageThatNamesIt) {
       {"score " + kShippedModel, 2, "--ids"},
       {"plan --prompt-tokens -1 " + kShippedModel, 2, "--prompt-tokens"},
       {"plan tests/fixtures --json=x", 2, "--json"},
-      {"prompt --ids 1 --model tests/fixtures", 3, "tests/fixtures: there is no config.json"},
+      {"prompt --ids 1 --model tests/fixtures", 3, "tests/fixtures: has no config.json"},
       {"plam", 2, "plan"},
       {"config shew", 2, "show"},
       {"config show --jsn", 2, "'ollm config show --help'"},

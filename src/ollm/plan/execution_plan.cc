@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ollm/plan/payloads.h"
+
 namespace ollm::plan {
 
 using Json = nlohmann::ordered_json;
@@ -59,8 +61,9 @@ Json estimate_json(const Estimate& estimate) {
 Json to_json(const ExecutionPlan& plan) {
   Json decisions = Json::array();
   for (const Decision& decision : plan.decisions) {
-    decisions.push_back(
-        {{"what", decision.what}, {"chosen", decision.chosen}, {"because", decision.because}});
+    decisions.push_back({{"what", json_text(decision.what)},
+                         {"chosen", json_text(decision.chosen)},
+                         {"because", json_text(decision.because)}});
   }
   return {{"fits", plan.fits},
           {"memory", memory_json(plan)},

@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <utility>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/file.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/text_form.h"
 
 namespace ollm::plan {
 namespace {
@@ -36,22 +38,6 @@ bool is_commit(std::string_view text) {
          });
 }
 
-// Whether a revision is a relative path whose parts are plain names.
-bool is_revision(std::string_view text) {
-  if (text.empty() || text.size() > kMaxRevisionBytes) return false;
-  std::size_t begin = 0;
-  while (true) {
-    const std::size_t slash = text.find('/', begin);
-    const std::string_view part = text.substr(begin, slash - begin);
-    if (part.empty() || part == "." || part == "..") return false;
-    if (std::any_of(part.begin(), part.end(),
-                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\'; }))
-      return false;
-    if (slash == std::string_view::npos) return true;
-    begin = slash + 1;
-  }
-}
-
 bool is_missing(int error) { return error == ENOENT || error == ENOTDIR; }
 
 // A path without links; nothing where it does not exist.
@@ -62,8 +48,9 @@ Result<std::optional<std::filesystem::path>> real_path(const std::filesystem::pa
     return std::optional<std::filesystem::path>(std::move(real));
   const int error = errno;
   if (is_missing(error)) return std::optional<std::filesystem::path>();
-  return fail(error == ELOOP ? ErrorKind::corrupt : ErrorKind::io,
-              fmt::format("{}: {}", path.string(), io::describe_errno(error)));
+  return fail(
+      error == ELOOP ? ErrorKind::corrupt : ErrorKind::io,
+      fmt::format("{}: {}", checkpoint::printable(path.native()), io::describe_errno(error)));
 }
 
 bool is_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -76,7 +63,9 @@ Error leads_outside(const std::filesystem::path& path, const std::filesystem::pa
                     const std::filesystem::path& folder) {
   return fail(ErrorKind::corrupt, fmt::format("{}: leads to {}, outside of {}; links of a model "
                                               "cache may not leave it",
-                                              path.string(), real.string(), folder.string()));
+                                              checkpoint::printable(path.native()),
+                                              checkpoint::quote_name(real.native()),
+                                              checkpoint::printable(folder.native())));
 }
 
 // The commit that a file in refs/ holds; nothing where there is no such file.
@@ -98,22 +87,9 @@ Result<std::optional<std::string>> read_ref(const std::filesystem::path& reposit
     return fail(ErrorKind::corrupt,
                 fmt::format("{}: expected a commit of {} hexadecimal digits, found {} bytes that "
                             "are none",
-                            file.string(), kCommitDigits, text.size()));
+                            checkpoint::printable(file.native()), kCommitDigits, text.size()));
   }
   return std::optional<std::string>(std::move(text));
-}
-
-// The id of a repository from the name of its folder, "models--org--name"; empty where it is none.
-std::string repository_of_folder(std::string_view folder) {
-  constexpr std::string_view kPrefix = "models--";
-  if (!folder.starts_with(kPrefix)) return {};
-  folder.remove_prefix(kPrefix.size());
-  const std::size_t dashes = folder.find("--");
-  const std::string id =
-      dashes == std::string_view::npos
-          ? std::string(folder)
-          : fmt::format("{}/{}", folder.substr(0, dashes), folder.substr(dashes + 2));
-  return is_repository_id(id) ? id : std::string();
 }
 
 // The names in a folder, sorted; none where it is not there.
@@ -125,12 +101,34 @@ Result<std::vector<std::string>> sorted_names(const std::filesystem::path& dir,
     if (is_missing(error)) return std::vector<std::string>();
     if (error == EOVERFLOW) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries", dir.string(), kMaxCachedNames));
+                  fmt::format("{}: more than {} entries", checkpoint::printable(dir.native()),
+                              kMaxCachedNames));
     }
-    return fail(ErrorKind::io, fmt::format("{}: {}", dir.string(), io::describe_errno(error)));
+    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(dir.native()),
+                                           io::describe_errno(error)));
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// The snapshot of a revision that is one.
+Result<std::optional<HubSnapshot>> find_in_repository(const std::filesystem::path& repository,
+                                                      const std::filesystem::path& real_repository,
+                                                      std::string_view revision,
+                                                      io::SystemCalls& calls) {
+  std::string commit(revision);
+  if (!is_commit(commit)) {
+    OLLM_TRY(auto found, read_ref(repository, real_repository, revision, calls));
+    if (!found) return std::optional<HubSnapshot>();
+    commit = *std::move(found);
+  }
+  const std::filesystem::path snapshot = repository / "snapshots" / commit;
+  OLLM_TRY(const auto real_snapshot, real_path(snapshot, calls));
+  if (!real_snapshot || !is_directory(*real_snapshot, calls)) return std::optional<HubSnapshot>();
+  const std::filesystem::path snapshots = real_repository / "snapshots";
+  if (*real_snapshot != snapshots / commit)
+    return leads_outside(snapshot, *real_snapshot, snapshots);
+  return std::optional<HubSnapshot>(HubSnapshot{snapshot, std::move(commit)});
 }
 
 }  // namespace
@@ -156,63 +154,127 @@ bool is_repository_id(std::string_view text) {
   return is_name_part(text.substr(0, slash)) && is_name_part(text.substr(slash + 1));
 }
 
+bool is_revision(std::string_view text) {
+  if (text.empty() || text.size() > kMaxRevisionBytes) return false;
+  std::size_t begin = 0;
+  while (true) {
+    const std::size_t slash = text.find('/', begin);
+    const std::string_view part = text.substr(begin, slash - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (std::any_of(part.begin(), part.end(), [](char c) {
+          return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\';
+        }))
+      return false;
+    if (slash == std::string_view::npos) return true;
+    begin = slash + 1;
+  }
+}
+
+std::string repository_of_folder(std::string_view folder) {
+  constexpr std::string_view kPrefix = "models--";
+  if (!folder.starts_with(kPrefix)) return {};
+  folder.remove_prefix(kPrefix.size());
+  const std::size_t dashes = folder.find("--");
+  const std::string id =
+      dashes == std::string_view::npos
+          ? std::string(folder)
+          : fmt::format("{}/{}", folder.substr(0, dashes), folder.substr(dashes + 2));
+  return is_repository_id(id) ? id : std::string();
+}
+
 Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& cache,
                                                  std::string_view repo_id,
                                                  const std::optional<std::string>& revision,
                                                  io::SystemCalls& calls) {
   if (!is_repository_id(repo_id)) {
     return fail(ErrorKind::invalid_argument,
-                fmt::format("'{}' cannot be the id of a repository: expected org/name, of letters, "
+                fmt::format("{} cannot be the id of a repository: expected org/name, of letters, "
                             "digits, '-', '_' and '.'",
-                            repo_id));
+                            checkpoint::quote_name(repo_id)));
   }
   const std::string_view wanted = revision ? std::string_view(*revision) : "main";
   if (!is_revision(wanted)) {
     return fail(ErrorKind::invalid_argument,
-                fmt::format("'{}' cannot be a revision: expected a commit, branch or tag", wanted));
+                fmt::format("{} cannot be a revision: expected a commit, branch or tag",
+                            checkpoint::quote_name(wanted)));
   }
   std::string folder = "models--";
   for (const char c : repo_id) folder += c == '/' ? std::string("--") : std::string(1, c);
 
   const std::filesystem::path repository = cache / folder;
-  OLLM_TRY(const auto real_cache, real_path(cache, calls));
   OLLM_TRY(const auto real_repository, real_path(repository, calls));
-  if (!real_cache || !real_repository) return std::optional<HubSnapshot>();
-  if (*real_repository != *real_cache / folder)
-    return leads_outside(repository, *real_repository, *real_cache);
-
-  std::string commit(wanted);
-  if (!is_commit(commit)) {
-    OLLM_TRY(auto found, read_ref(repository, *real_repository, wanted, calls));
-    if (!found) return std::optional<HubSnapshot>();
-    commit = *std::move(found);
-  }
-  const std::filesystem::path snapshot = repository / "snapshots" / commit;
-  OLLM_TRY(const auto real_snapshot, real_path(snapshot, calls));
-  if (!real_snapshot || !is_directory(*real_snapshot, calls)) return std::optional<HubSnapshot>();
-  const std::filesystem::path snapshots = *real_repository / "snapshots";
-  if (*real_snapshot != snapshots / commit)
-    return leads_outside(snapshot, *real_snapshot, snapshots);
-  return std::optional<HubSnapshot>(HubSnapshot{snapshot, std::move(commit)});
+  if (!real_repository) return std::optional<HubSnapshot>();
+  return find_in_repository(repository, *real_repository, wanted, calls);
 }
 
-Result<std::vector<std::string>> list_cached(const std::filesystem::path& cache,
-                                             io::SystemCalls& calls) {
-  std::vector<std::string> out;
+Result<HubSnapshot> snapshot_of_folder(const std::filesystem::path& repository,
+                                       io::SystemCalls& calls) {
+  const std::string shown = checkpoint::printable(repository.native());
+  OLLM_TRY(const auto real, real_path(repository, calls));
+  if (!real) return fail(ErrorKind::not_found, fmt::format("{}: there is no such folder", shown));
+  OLLM_TRY(auto main, find_in_repository(repository, *real, "main", calls));
+  if (main) return *std::move(main);
+  OLLM_TRY(std::vector<std::string> names, sorted_names(*real / "snapshots", calls));
+  std::erase_if(names, [](const std::string& name) { return !is_commit(name); });
+  if (names.size() == 1) {
+    OLLM_TRY(auto only, find_in_repository(repository, *real, names[0], calls));
+    if (only) return *std::move(only);
+  }
+  if (names.size() <= 1)
+    return fail(ErrorKind::not_found,
+                fmt::format("{}: is a model of the Hugging Face cache of which nothing was "
+                            "downloaded: it has no snapshot",
+                            shown));
+  return fail(
+      ErrorKind::invalid_argument,
+      fmt::format("{}: is a model of the Hugging Face cache with {} snapshots, and refs/main "
+                  "says of none that it is the one: name one of them, e.g. {}/snapshots/{}",
+                  shown, names.size(), shown, names[0]));
+}
+
+std::optional<std::string> cached_in_other_case(const std::filesystem::path& cache,
+                                                std::string_view repo_id, io::SystemCalls& calls) {
+  const auto folders = sorted_names(cache, calls);
+  if (!folders.ok()) return std::nullopt;
+  const std::string wanted = lower(repo_id);
+  for (const std::string& folder : *folders)
+    if (std::string id = repository_of_folder(folder); id != repo_id && lower(id) == wanted)
+      return id;
+  return std::nullopt;
+}
+
+Result<std::vector<ModelReference>> list_cached(const std::filesystem::path& cache,
+                                                io::SystemCalls& calls) {
+  std::vector<ModelReference> out;
   OLLM_TRY(const auto folders, sorted_names(cache, calls));
   for (const std::string& folder : folders) {
     const std::string id = repository_of_folder(folder);
     if (id.empty()) continue;
-    const std::string reference =
-        id.find('/') == std::string::npos ? fmt::format("hf://{}", id) : id;
-    OLLM_TRY(const auto refs, sorted_names(cache / folder / "refs", calls));
-    for (const std::string& ref : refs) {
+    ModelReference main;
+    main.identifier = main.raw = id;
+    if (id.find('/') == std::string::npos) {
+      main.scheme = "hf";
+      main.raw = fmt::format("hf://{}", id);
+    }
+    const auto refs = sorted_names(cache / folder / "refs", calls);
+    if (!refs.ok()) {
+      out.push_back(std::move(main));
+      continue;
+    }
+    for (const std::string& ref : *refs) {
+      if (!is_revision(ref)) continue;
       const auto snapshot = find_snapshot(cache, id, ref, calls);
       if (snapshot.ok() && !*snapshot) continue;
-      out.push_back(ref == "main" ? reference : fmt::format("{}@{}", reference, ref));
+      ModelReference found = main;
+      if (ref != "main") {
+        found.raw += "@" + ref;
+        found.revision = ref;
+      }
+      out.push_back(std::move(found));
     }
   }
-  std::sort(out.begin(), out.end());
+  std::sort(out.begin(), out.end(),
+            [](const ModelReference& a, const ModelReference& b) { return a.raw < b.raw; });
   return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "ollm/base/result.h"
 #include "ollm/plan/environment.h"
+#include "ollm/plan/reference.h"
 
 namespace ollm::plan {
 
@@ -22,14 +23,21 @@ std::optional<std::filesystem::path> hub_cache_folder(const Environment& environ
 /// "." in up to 96 characters, no "--" or "..", neither "-" nor "." at the ends of a part.
 bool is_repository_id(std::string_view text);
 
+/// Whether a text may be a revision: a relative path of plain names, in up to 255 characters.
+bool is_revision(std::string_view text);
+
+/// The id of a repository from the name of its folder in the cache, "models--org--name"; empty
+/// where it is none.
+std::string repository_of_folder(std::string_view folder);
+
 struct HubSnapshot {
   std::filesystem::path path;  // CACHE/models--ORG--NAME/snapshots/COMMIT
   std::string commit;          // 40 hexadecimal digits
 };
 
 /// The snapshot of a revision (a commit, branch, tag or "refs/pr/1"; without one: "main"); nothing
-/// where it is not there. Only looks below models--ORG--NAME: neither a revision, nor the text of a
-/// file in refs/, nor a link leads outside.
+/// where it is not there. Only looks below models--ORG--NAME, which may be a link (to another
+/// disk): neither a revision, nor the text of a file in refs/, nor a link below it leads outside.
 /// Errors: invalid_argument for a repository id or revision that cannot be one; corrupt for a file
 /// in refs/ that holds no commit, and for a link that leads outside; io.
 Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& cache,
@@ -37,13 +45,26 @@ Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& ca
                                                  const std::optional<std::string>& revision,
                                                  io::SystemCalls& calls);
 
-/// References of what the cache holds, sorted: "org/name" where it has main, "org/name@v1" for its
-/// other branches and tags, "hf://name" where there is no organisation. A ref whose snapshot is not
-/// there is left out; one that is broken is not, so that its model can say so. Empty where there
-/// is no cache.
-/// Errors: io; unsupported above kMaxCachedNames entries of one folder.
-Result<std::vector<std::string>> list_cached(const std::filesystem::path& cache,
-                                             io::SystemCalls& calls);
+/// The snapshot of a repository's folder in a cache (models--ORG--NAME, under any name): that of
+/// refs/main, else the only one.
+/// Errors: not_found where there is none; invalid_argument where several are there, naming some;
+/// corrupt for a refs/main that holds no commit, and for a link that leads outside; io.
+Result<HubSnapshot> snapshot_of_folder(const std::filesystem::path& repository,
+                                       io::SystemCalls& calls);
+
+/// The id of a repository of the cache that differs from this one in upper and lower case alone;
+/// nothing where there is none, or the cache cannot be read.
+std::optional<std::string> cached_in_other_case(const std::filesystem::path& cache,
+                                                std::string_view repo_id, io::SystemCalls& calls);
+
+/// References of what the cache holds, sorted by `raw`: "org/name" where it has main, "org/name@v1"
+/// for its other branches and tags, "hf://name" where there is no organisation. A ref whose
+/// snapshot is not there is left out; one that is broken is not, nor is a repository that cannot be
+/// read, so that its model can say so. What has not the name of a repository or ref is passed over.
+/// Empty where there is no cache. Errors: io; unsupported above kMaxCachedNames entries of the
+/// cache.
+Result<std::vector<ModelReference>> list_cached(const std::filesystem::path& cache,
+                                                io::SystemCalls& calls);
 
 inline constexpr std::size_t kMaxCachedNames = 10'000;
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/plan/environment.h"
 
 namespace ollm::plan {
@@ -15,6 +16,7 @@ namespace {
 
 using checkpoint::Json;
 using checkpoint::ModelFolder;
+using checkpoint::printable;
 
 struct ArchitectureFamily {
   std::string_view architecture;
@@ -87,7 +89,7 @@ std::string why_no_kind(const Traits& traits) {
   if (traits.has_audio) return "audio generation is not executable by the generic backend";
   if (!traits.architecture) return "the architecture is undetermined: config.json names none";
   return fmt::format("architecture {} is not executable by the generic backend",
-                     *traits.architecture);
+                     printable(*traits.architecture));
 }
 
 // Step 6.
@@ -119,24 +121,26 @@ CapabilityProfile capabilities_of(const Traits& traits, const Inspection& inspec
 
 // Step 7. What the generic backend makes of it is the selector's word.
 std::string message_of(const std::filesystem::path& dir, const Inspection& inspection) {
-  const std::string folder = fmt::format("local model directory '{}'", dir.string());
+  const std::string folder = fmt::format("local model directory '{}'", printable(dir.native()));
   if (!inspection.generic_model_kind)
     return fmt::format("{} is unsupported: {}", folder, *inspection.capabilities.reason());
   return fmt::format("{} holds a {} of architecture {}", folder,
                      to_string(*inspection.generic_model_kind),
-                     inspection.architecture.value_or("unknown"));
+                     printable(inspection.architecture.value_or("unknown")));
 }
 
 Inspection refused(const std::filesystem::path& dir, Error problem, std::string reason) {
   Inspection out;
   out.problem = std::move(problem);
-  out.message = fmt::format("local model directory '{}' is unsupported: {}", dir.string(), reason);
+  out.message =
+      fmt::format("local model directory '{}' is unsupported: {}", printable(dir.native()), reason);
   out.capabilities = CapabilityProfile::unsupported(std::move(reason), true);
   return out;
 }
 
 Inspection unreadable(const std::filesystem::path& dir, Error problem) {
-  std::string reason = fmt::format("'{}' cannot be read: {}", dir.string(), problem.message);
+  std::string reason =
+      fmt::format("'{}' cannot be read: {}", printable(dir.native()), problem.message);
   return refused(dir, std::move(problem), std::move(reason));
 }
 
@@ -152,7 +156,8 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   if (!is_directory(dir, calls)) {
     Inspection out;
     out.message = "local path does not exist";
-    out.problem = fail(ErrorKind::not_found, fmt::format("{}: no such folder", dir.string()));
+    out.problem =
+        fail(ErrorKind::not_found, fmt::format("{}: no such folder", printable(dir.native())));
     out.capabilities = CapabilityProfile::unsupported(out.message, true);
     return out;
   }
@@ -160,8 +165,11 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   auto opened = ModelFolder::open_without_weights(dir, calls);
   if (!opened.ok()) return unreadable(dir, std::move(opened).error());
   if (!opened->has_config()) {
+    const auto why = ModelFolder::open(dir, calls);  // by what is there instead
+    if (!why.ok()) return unreadable(dir, why.error());
     return unreadable(
-        dir, fail(ErrorKind::not_found, fmt::format("{}: there is no config.json", dir.string())));
+        dir, fail(ErrorKind::io,
+                  fmt::format("{}: its files changed while it was read", printable(dir.native()))));
   }
   ModelFolder folder = std::move(opened).value();
   const Json& config = folder.config();

@@ -8,6 +8,21 @@
 #include "ollm/plan/hub_cache.h"
 
 namespace ollm::plan {
+namespace {
+
+// A model that cannot be planned with these settings.
+PlannedReference refused(Resolution resolution, const RuntimeConfig& config, Error error) {
+  PlannedReference out;
+  out.selection.plan.resolved_model = resolution.model;
+  if (resolution.materialized) out.selection.plan.model_path = resolution.model.model_path;
+  out.selection.plan.reason = error.message;
+  out.selection.refusal = std::move(error);
+  out.resolution = std::move(resolution);
+  out.effective = config;
+  return out;
+}
+
+}  // namespace
 
 Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
                                              const Environment& environment,
@@ -15,24 +30,32 @@ Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
                                              io::SystemCalls& calls) {
   std::vector<ListedModel> out;
   std::set<std::filesystem::path> known;  // folders of the models listed so far, without links
-  const auto add = [&](std::string reference, std::string_view source) -> Result<void> {
-    RuntimeConfig one = config;
-    one.model_reference = std::move(reference);
-    OLLM_TRY(PlannedReference planned, plan_reference(one, environment, machine, {}, calls));
-    if (const auto& path = planned.selection.plan.model_path) {
-      if (!known.insert(resolve_links(*path, calls)).second) return {};
-    }
-    out.push_back({std::move(planned), std::string(source)});
-    return {};
-  };
-  for (const CatalogEntry& entry : catalog())
-    OLLM_TRY_VOID(add(std::string(entry.model_id), kBuiltIn));
+  Settings settings;
+  settings.runtime = config;
+  OLLM_TRY_VOID(check_settings(settings));
   const ResolveOptions places = resolve_options(config.models_dir, environment);
+  const auto add = [&](const ModelReference& reference, std::string_view source) {
+    RuntimeConfig one = config;
+    one.model_reference = reference.raw;
+    Resolution resolution = resolve(reference, places, calls);
+    auto planned = plan_resolved(resolution, one, machine);
+    if (!planned.ok()) planned = refused(std::move(resolution), one, std::move(planned).error());
+    if (const auto& path = planned->selection.plan.model_path) {
+      if (!known.insert(resolve_links(*path, calls)).second) return;
+    }
+    out.push_back({std::move(planned).value(), std::string(source)});
+  };
+  // Names that were found are no texts that a person typed: nothing is parsed in them.
+  for (const CatalogEntry& entry : catalog()) {
+    ModelReference alias;
+    alias.raw = alias.identifier = entry.model_id;
+    add(alias, kBuiltIn);
+  }
   OLLM_TRY(const auto folders, discover_local(places.models_dir, calls));
-  for (const ModelReference& folder : folders) OLLM_TRY_VOID(add(folder.raw, kDiscoveredLocal));
+  for (const ModelReference& folder : folders) add(folder, kDiscoveredLocal);
   if (places.hub_cache) {
     OLLM_TRY(const auto cached, list_cached(*places.hub_cache, calls));
-    for (const std::string& reference : cached) OLLM_TRY_VOID(add(reference, kDiscoveredHubCache));
+    for (const ModelReference& reference : cached) add(reference, kDiscoveredHubCache);
   }
   std::sort(out.begin(), out.end(), [](const ListedModel& a, const ListedModel& b) {
     const auto key = [](const ListedModel& listed) {

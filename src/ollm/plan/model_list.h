@@ -23,7 +23,9 @@ struct ListedModel {
 
 /// Every alias, every folder of the models folder and every repository of the hub's cache that no
 /// alias stands for, sorted by (source_kind, reference); config.model_reference is not looked at.
-/// Errors: io; unsupported above 10000 folders; those of plan_reference.
+/// What cannot be planned stands in the list with its refusal, whatever its folder is called.
+/// Errors: those of check_settings; io and unsupported (above 10000 entries) of the models folder
+/// and the cache themselves.
 Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
                                              const Environment& environment,
                                              const SelectorMachine& machine,

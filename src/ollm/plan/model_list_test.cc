@@ -6,7 +6,9 @@
 
 #include <cerrno>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
+#include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_world.h"
 
 namespace ollm::plan {
@@ -115,6 +117,64 @@ TEST_F(ModelList, AFolderThatCannotBeReadIsAnError) {
   const auto models = list_models(world_.config(), world_.environment(), world_.machine(), calls);
   ASSERT_FALSE(models.ok());
   EXPECT_EQ(models.error().kind, ErrorKind::io);
+}
+
+// One odd name ends no list.
+TEST_F(ModelList, WhateverAFolderIsCalledTheListGoesOn) {
+  const std::vector<std::string> names = {"line\nbreak", "\x1b[31m", "bad\xff", " space ",
+                                          "a@",          "models--", "a://b",   "models--a--b"};
+  for (const std::string& name : names)
+    if (name.find('/') == std::string::npos) world_.llama(std::filesystem::path("models") / name);
+  world_.llama("models/mine");
+  world_.write("models/file", "x");
+  std::filesystem::create_symlink("nowhere", world_.root() / "models/dangling");
+  std::filesystem::create_symlink("loop", world_.root() / "models/loop");
+  for (const char* name :
+       {"models--", "models--a--", "models--a--\xff", "models----b", "models--a"})
+    std::filesystem::create_directories(world_.root() / "hub" / name);
+  world_.write("hub/models--org--name/refs/\xff\x1b", kCommit);
+  world_.write("hub/models--org--name/refs/a@b", "broken");
+  world_.snapshot("models--org--name", "main", kCommit,
+                  [&](const auto& dir) { world_.llama(dir); });
+  std::size_t runnable = 0;
+  for (const ListedModel& model : list()) {
+    const RuntimePlan& plan = model.planned.selection.plan;
+    if (plan.is_executable()) ++runnable;
+    const Json payload = merged_payload(plan, model.planned.resolution.materialized);
+    EXPECT_TRUE(Json::accept(payload.dump())) << "JSON that a parser takes";
+    EXPECT_EQ(checkpoint::printable(plan.reason), json_text(plan.reason));
+  }
+  EXPECT_EQ(runnable, names.size() - 1 + 2);
+}
+
+TEST_F(ModelList, AFolderThatOneMayNotReadIsListedWithItsReason) {
+  world_.llama("models/closed");
+  world_.llama("models/mine");
+  world_.write("hub/models--org--closed/refs/main", kCommit);
+  for (const char* closed : {"models/closed", "models--org--closed"}) {
+    io::FaultySystemCalls calls;
+    calls.restrict_to(closed);
+    calls.fail(io::FaultySystemCalls::Call::list, 0, EACCES, io::FaultySystemCalls::Repeat::sticky);
+    const auto models = list_models(world_.config(), world_.environment(), world_.machine(), calls);
+    ASSERT_TRUE(models.ok()) << models.error().message;
+    std::size_t runnable = 0;
+    for (const ListedModel& model : *models)
+      if (model.planned.selection.plan.is_executable()) ++runnable;
+    EXPECT_EQ(runnable, std::string_view(closed) == "models/closed" ? 1u : 2u);
+  }
+}
+
+// A setting that one of the models cannot have.
+TEST_F(ModelList, AModelThatTheSettingsDoNotFitIsListedWithItsReason) {
+  world_.llama("models/mine");
+  world_.config().kv_cache_strategy = "paged";
+  const auto models = list();
+  const auto found = std::find_if(models.begin(), models.end(), [](const ListedModel& model) {
+    return model.discovery_source == kDiscoveredLocal;
+  });
+  ASSERT_NE(found, models.end());
+  EXPECT_EQ(found->planned.selection.refusal->kind, ErrorKind::unsupported);
+  EXPECT_EQ(found->planned.selection.plan.reason, found->planned.selection.refusal->message);
 }
 
 }  // namespace

@@ -4,6 +4,18 @@
 
 namespace ollm::plan {
 
+Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfig& config,
+                                       const SelectorMachine& machine,
+                                       const SelectOptions& options) {
+  PlannedReference out;
+  out.resolution = std::move(resolution);
+  OLLM_TRY(out.selection, select_backend(out.resolution, config, options));
+  OLLM_TRY(out.kv, select_kv(out.selection.plan, config, machine));
+  out.selection.plan = with_selection(std::move(out.selection.plan), out.kv);
+  out.effective = effective_config(config, out.kv);
+  return out;
+}
+
 Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options, io::SystemCalls& calls) {
@@ -12,13 +24,8 @@ Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Envir
   OLLM_TRY_VOID(check_settings(settings));
   OLLM_TRY(const ModelReference reference,
            parse_reference(config.model_reference, environment, calls));
-  PlannedReference out;
-  out.resolution = resolve(reference, resolve_options(config.models_dir, environment), calls);
-  OLLM_TRY(out.selection, select_backend(out.resolution, config, options));
-  OLLM_TRY(out.kv, select_kv(out.selection.plan, config, machine));
-  out.selection.plan = with_selection(std::move(out.selection.plan), out.kv);
-  out.effective = effective_config(config, out.kv);
-  return out;
+  return plan_resolved(resolve(reference, resolve_options(config.models_dir, environment), calls),
+                       config, machine, options);
 }
 
 }  // namespace ollm::plan

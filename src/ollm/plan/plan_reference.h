@@ -24,6 +24,12 @@ struct PlannedReference {
   RuntimeConfig effective;  // the settings with what was applied
 };
 
+/// Plans a reference that was found, whatever config.model_reference is.
+/// Errors: as plan_reference, but for those of settings and references.
+Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfig& config,
+                                       const SelectorMachine& machine,
+                                       const SelectOptions& options = {});
+
 /// Plans config.model_reference.
 /// Errors: invalid_argument for settings that contradict each other, a reference that is none, and
 /// several providers that match; unsupported for a KV strategy that was asked for and that the plan

@@ -4,13 +4,17 @@
 
 #include <algorithm>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/plan/environment.h"
+#include "ollm/plan/hub_address.h"
 #include "ollm/plan/text_form.h"
 
 namespace ollm {
 namespace {
 
+using checkpoint::quote_name;
 using plan::lower;
+using plan::percent_decoded;
 using plan::trimmed;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -38,6 +42,13 @@ std::string with_dashes(std::string_view text) {
   return out;
 }
 
+// "file://localhost/x" is "file:///x".
+std::string_view without_this_host(std::string_view rest) {
+  constexpr std::string_view kHost = "localhost";
+  if (lower(rest.substr(0, kHost.size() + 1)) == "localhost/") rest.remove_prefix(kHost.size());
+  return rest;
+}
+
 struct Split {
   std::optional<std::string> scheme;
   std::string_view rest;
@@ -46,8 +57,9 @@ struct Split {
 Result<Split> split_scheme(std::string_view text) {
   if (const std::size_t mark = text.find("://"); mark != std::string_view::npos) {
     if (mark == 0) {
-      return fail(ErrorKind::invalid_argument,
-                  fmt::format("model reference '{}': there is no scheme before '://'", text));
+      return fail(
+          ErrorKind::invalid_argument,
+          fmt::format("model reference {}: there is no scheme before '://'", quote_name(text)));
     }
     return Split{lower(text.substr(0, mark)), text.substr(mark + 3)};
   }
@@ -63,7 +75,7 @@ Result<ModelReference> as_path(ModelReference reference, std::string_view text,
                                const plan::Environment& environment, io::SystemCalls& calls) {
   if (text.empty()) {
     return fail(ErrorKind::invalid_argument,
-                fmt::format("model reference '{}': the path is empty", reference.raw));
+                fmt::format("model reference {}: the path is empty", quote_name(reference.raw)));
   }
   reference.local_path = plan::resolve_links(plan::absolute_path(text, environment), calls);
   reference.identifier = reference.local_path->string();
@@ -106,22 +118,36 @@ Result<ModelReference> parse_reference(std::string_view text, const Environment&
   if (reference.scheme == "path") {
     return as_path(std::move(reference), split.rest, environment, calls);
   }
+  if (reference.scheme == "file") {
+    const std::string path = percent_decoded(without_this_host(split.rest));
+    return as_path(std::move(reference), path, environment, calls);
+  }
   if (!reference.scheme &&
       (looks_local(trim) || is_directory(absolute_path(trim, environment), calls))) {
     return as_path(std::move(reference), trim, environment, calls);
+  }
+  OLLM_TRY(auto address, parse_hub_address(trim, environment));
+  if (address) {
+    reference.raw = std::move(address->shown);
+    reference.scheme = "hf";
+    reference.identifier = std::move(address->repo_id);
+    reference.revision = std::move(address->revision);
+    return reference;
   }
   reference.identifier = split.rest;
   if (const std::size_t at = split.rest.find('@'); at != std::string_view::npos) {
     reference.identifier = split.rest.substr(0, at);
     reference.revision = std::string(split.rest.substr(at + 1));
     if (reference.identifier.empty() || reference.revision->empty()) {
-      return fail(ErrorKind::invalid_argument,
-                  fmt::format("model reference '{}': expected <reference>@<revision>", trim));
+      return fail(
+          ErrorKind::invalid_argument,
+          fmt::format("model reference {}: expected <reference>@<revision>", quote_name(trim)));
     }
   }
   if (reference.identifier.empty()) {
-    return fail(ErrorKind::invalid_argument,
-                fmt::format("model reference '{}': there is no name behind the scheme", trim));
+    return fail(
+        ErrorKind::invalid_argument,
+        fmt::format("model reference {}: there is no name behind the scheme", quote_name(trim)));
   }
   return reference;
 }

@@ -145,5 +145,81 @@ TEST(Environment, OfTheProcessHasItsVariablesAndFolder) {
   EXPECT_EQ(environment.working_directory, std::filesystem::current_path());
 }
 
+TEST_F(Reference, AnAddressOfTheHubIsTheRepositoryThatItShows) {
+  struct Case {
+    const char* text;
+    const char* identifier;
+    std::optional<std::string> revision;
+  };
+  const Case cases[] = {
+      {"https://huggingface.co/org/name", "org/name", {}},
+      {"http://huggingface.co/org/name/", "org/name", {}},
+      {"HTTPS://www.HuggingFace.co//org//name", "org/name", {}},
+      {"https://hf.co/org/name.git", "org/name", {}},
+      {"huggingface.co/org/name", "org/name", {}},
+      {"hf.co/org/name?x=1#files", "org/name", {}},
+      {"https://huggingface.co/org/name/tree/main", "org/name", {}},
+      {"https://huggingface.co/org/name/tree/v1.0", "org/name", "v1.0"},
+      {"https://huggingface.co/org/name/tree/refs%2Fpr%2F1", "org/name", "refs/pr/1"},
+      {"https://huggingface.co/org/name/tree/refs/pr/1", "org/name", "refs/pr/1"},
+      {"https://huggingface.co/org/name/blob/main/config.json", "org/name", {}},
+      {"https://huggingface.co/org/name/resolve/v2/model.safetensors?download=true", "org/name",
+       "v2"},
+      {"https://huggingface.co/org/name/discussions/3", "org/name", {}},
+      {"https://huggingface.co/org/name@v1", "org/name", "v1"},
+      {"https://huggingface.co/gpt2", "gpt2", {}},
+      {"https://huggingface.co/gpt2/tree/v1", "gpt2", "v1"},
+      {"https://huggingface.co/api/models/org/name", "org/name", {}},
+      {"https://huggingface.co:443/org/name", "org/name", {}},
+  };
+  for (const Case& item : cases) {
+    const ModelReference reference = parsed(item.text);
+    EXPECT_EQ(reference.identifier, item.identifier) << item.text;
+    EXPECT_EQ(reference.revision, item.revision) << item.text;
+    EXPECT_EQ(reference.scheme, "hf") << item.text;
+    EXPECT_TRUE(reference.is_huggingface_reference());
+    EXPECT_EQ(reference.local_path, std::nullopt);
+  }
+}
+
+TEST_F(Reference, ATokenInAnAddressIsNotRepeated) {
+  const ModelReference reference = parsed("https://me:hf_secret@huggingface.co/org/name");
+  EXPECT_EQ(reference.identifier, "org/name");
+  EXPECT_EQ(reference.raw, "https://huggingface.co/org/name");
+}
+
+TEST_F(Reference, AnAddressThatShowsNoModelIsRefused) {
+  for (const char* text :
+       {"https://huggingface.co", "https://huggingface.co/", "https://huggingface.co/datasets/a/b",
+        "hf.co/spaces/a/b", "https://huggingface.co/a b/c", "https://huggingface.co/../..",
+        "https://huggingface.co/org/name/tree/..%2F..", "https://huggingface.co/org/na%00me"})
+    EXPECT_THAT(refused(text), HasSubstr("https://huggingface.co/ORG/NAME")) << text;
+}
+
+TEST_F(Reference, OtherAddressesAreNames) {
+  EXPECT_EQ(parsed("https://example.com/org/name").scheme, "https");
+  EXPECT_EQ(parsed("huggingface.co").scheme, std::nullopt);
+  EXPECT_EQ(parsed("huggingface.community/name").identifier, "huggingface.community/name");
+  Environment mirror = world_.environment();
+  mirror.variables["HF_ENDPOINT"] = "https://hub.example.com";
+  const auto reference = parse_reference("https://hub.example.com/org/name", mirror, io::posix());
+  ASSERT_TRUE(reference.ok()) << reference.error().message;
+  EXPECT_EQ(reference->identifier, "org/name");
+}
+
+TEST_F(Reference, AFileAddressIsAPath) {
+  EXPECT_EQ(parsed("file:///a/b").local_path, "/a/b");
+  EXPECT_EQ(parsed("file://localhost/a/b%20c/").local_path, "/a/b c");
+  EXPECT_EQ(parsed("FILE:///a").local_path, "/a");
+  EXPECT_THAT(refused("file://"), HasSubstr("path is empty"));
+}
+
+// Bytes that are not UTF-8 are a name like any other, and messages stay printable.
+TEST_F(Reference, ANameNeedNotBeUtf8) {
+  EXPECT_EQ(parsed("./a\xff").local_path, work("a\xff"));
+  EXPECT_EQ(parsed("a\xff").identifier, "a\xff");
+  EXPECT_THAT(refused("\xff@"), HasSubstr("'?@'"));
+}
+
 }  // namespace
 }  // namespace ollm::plan

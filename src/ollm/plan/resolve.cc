@@ -1,11 +1,14 @@
 #include "ollm/plan/resolve.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "ollm/checkpoint/folder_paths.h"
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/hub_cache.h"
 
@@ -47,16 +50,51 @@ class Lookup {
     // A plain folder has no revisions, so a reference with one is none of these.
     if (!reference.revision && stays_below(reference.identifier)) {
       const std::filesystem::path dir = options_.models_dir / reference.identifier;
-      if (look(dir)) {
-        out_.model.reference.scheme = "path";
-        out_.model.reference.local_path = dir;
-        return by_path(dir);
-      }
+      if (look(dir)) return by_found_path(dir);
     }
+    if (!reference.scheme && find_one_word()) return std::move(out_);
+    if (const auto file = file_of_that_name()) return by_found_path(*file);
     return opaque();
   }
 
  private:
+  // A path that the reference did not spell as one.
+  Resolution by_found_path(const std::filesystem::path& path) {
+    out_.model.reference.scheme = "path";
+    out_.model.reference.local_path = path;
+    out_.model.repo_id.reset();
+    return by_path(path);
+  }
+
+  // "gpt2", and "models--org--name" as the cache spells it.
+  bool find_one_word() {
+    ModelReference& reference = out_.model.reference;
+    std::string repository = repository_of_folder(reference.identifier);
+    if (repository.empty() && is_repository_id(reference.identifier))
+      repository = reference.identifier;
+    if (repository.empty() || !find_in_cache(repository)) return false;
+    out_.model.source_kind = ModelSourceKind::hugging_face;
+    out_.model.repo_id = repository;
+    out_.model.normalized_name = std::move(repository);
+    inspect();
+    return true;
+  }
+
+  // A name that was found nowhere, as a path from the working directory or the models folder where
+  // something that is no folder stands there.
+  std::optional<std::filesystem::path> file_of_that_name() {
+    const ModelReference& reference = out_.model.reference;
+    if (reference.scheme || reference.revision || options_.working_directory.empty())
+      return std::nullopt;
+    for (const std::filesystem::path& folder : {options_.working_directory, options_.models_dir}) {
+      if (folder == options_.models_dir && !stays_below(reference.identifier)) continue;
+      const std::filesystem::path path = (folder / reference.identifier).lexically_normal();
+      struct stat status{};
+      if (calls_.stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) return path;
+    }
+    return std::nullopt;
+  }
+
   // Rules 1 and 4.
   Resolution by_path(const std::filesystem::path& dir) {
     ResolvedModel& model = out_.model;
@@ -67,8 +105,53 @@ class Lookup {
     model.normalized_name = name.empty() ? dir.string() : name;
     const CatalogEntry* entry = find_alias(name);
     if (entry != nullptr) model.native_family = entry->family;
-    look(dir);
+    if (!look(dir)) {
+      if (auto problem = what_stands_there(dir)) return unusable(*std::move(problem));
+    } else if (is_repository_folder(dir)) {
+      auto snapshot = snapshot_of_folder(dir, calls_);
+      if (!snapshot.ok()) return unusable(with_download(std::move(snapshot).error(), name));
+      model.model_path = snapshot->path;
+      out_.decisions.push_back({"model.snapshot", snapshot->commit,
+                                fmt::format("{} is a model of the Hugging Face cache",
+                                            checkpoint::quote_name(dir.native()))});
+    }
     inspect();
+    return std::move(out_);
+  }
+
+  // Why a path is no folder; nothing where nothing is there.
+  std::optional<Error> what_stands_there(const std::filesystem::path& path) {
+    struct stat status{};
+    if (calls_.stat(path.c_str(), &status) == 0) {
+      if (S_ISDIR(status.st_mode)) return std::nullopt;
+      return checkpoint::no_folder(path, calls_);
+    }
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) return std::nullopt;
+    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(path.native()),
+                                           io::describe_errno(error)));
+  }
+
+  // models--ORG--NAME of the hub's cache, with snapshots/ and no model of its own.
+  bool is_repository_folder(const std::filesystem::path& dir) {
+    struct stat status{};
+    return is_directory(dir / "snapshots", calls_) &&
+           calls_.stat((dir / "config.json").c_str(), &status) != 0;
+  }
+
+  static Error with_download(Error error, std::string_view folder) {
+    if (error.kind != ErrorKind::not_found) return error;
+    if (const std::string id = repository_of_folder(folder); !id.empty())
+      error.message += fmt::format("; fetch it with `hf download {}`", id);
+    return error;
+  }
+
+  // A path at which there is something, and no model.
+  Resolution unusable(Error problem) {
+    out_.materialized = false;
+    out_.model.resolution_message = problem.message;
+    out_.model.capabilities = CapabilityProfile::unsupported(problem.message, true);
+    out_.problem = std::move(problem);
     return std::move(out_);
   }
 
@@ -105,9 +188,11 @@ class Lookup {
       inspect();
       return std::move(out_);
     }
+    if (!out_.problem)
+      if (const auto file = file_of_that_name()) return by_found_path(*file);
     model.normalized_name = model.reference.identifier;
     model.resolution_message = fmt::format("Hugging Face repository '{}' is not on this machine",
-                                           model.reference.identifier);
+                                           checkpoint::printable(model.reference.identifier));
     model.capabilities = CapabilityProfile::unsupported(
         "the repository is not on this machine, so what it holds is not known", true);
     model.capabilities.details.set("source", "hugging-face");
@@ -120,8 +205,9 @@ class Lookup {
     ResolvedModel& model = out_.model;
     model.source_kind = ModelSourceKind::opaque;
     model.normalized_name = model.reference.identifier;
-    model.resolution_message = fmt::format(
-        "'{}' could not be resolved to a backend or a model folder", model.reference.raw);
+    model.resolution_message =
+        fmt::format("'{}' could not be resolved to a backend or a model folder",
+                    checkpoint::printable(model.reference.raw));
     model.capabilities = CapabilityProfile::unsupported(model.resolution_message, false);
     return std::move(out_);
   }
@@ -139,16 +225,22 @@ class Lookup {
     const std::filesystem::path dir = options_.models_dir / folder;
     out_.model.model_path = dir;
     if (stays_below(folder) && look(dir)) return;
-    if (!options_.hub_cache) return;
+    find_in_cache(*out_.model.repo_id);
+  }
+
+  bool find_in_cache(const std::string& repo_id) {
+    if (!options_.hub_cache) return false;
     out_.looked_in.push_back(*options_.hub_cache);
-    auto snapshot =
-        find_snapshot(*options_.hub_cache, *out_.model.repo_id, out_.model.revision, calls_);
+    auto snapshot = find_snapshot(*options_.hub_cache, repo_id, out_.model.revision, calls_);
     if (!snapshot.ok()) {
       out_.problem = std::move(snapshot).error();
     } else if (*snapshot) {
       out_.model.model_path = (*snapshot)->path;
       out_.materialized = true;
+    } else {
+      out_.other_case = cached_in_other_case(*options_.hub_cache, repo_id, calls_);
     }
+    return out_.materialized;
   }
 
   // What is there decides, but for models of the catalog, whose capabilities are the catalog's.
@@ -179,7 +271,8 @@ class Lookup {
 
 ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment) {
   return {.models_dir = absolute_path(models_dir, environment),
-          .hub_cache = hub_cache_folder(environment)};
+          .hub_cache = hub_cache_folder(environment),
+          .working_directory = environment.working_directory};
 }
 
 Resolution resolve(const ModelReference& reference, const ResolveOptions& options,
@@ -191,15 +284,36 @@ std::string where_it_was_looked_for(const Resolution& resolution) {
   std::string out;
   const ResolvedModel& model = resolution.model;
   if (const std::string_view nearest = nearest_alias(model.reference.identifier);
-      model.catalog_entry == nullptr && !nearest.empty())
+      resolution.other_case)
+    out += fmt::format("; did you mean {}?", *resolution.other_case);
+  else if (model.catalog_entry == nullptr && !nearest.empty())
     out += fmt::format("; did you mean {}?", nearest);
   std::string_view before = "; looked in ";
   for (const auto& place : resolution.looked_in) {
     out += before;
-    out += place.string();
+    out += checkpoint::printable(place.native());
     before = ", ";
   }
   return out;
+}
+
+std::string how_to_get(const Resolution& resolution) {
+  const ResolvedModel& model = resolution.model;
+  if (model.repo_id && is_repository_id(*model.repo_id)) {
+    const std::string& revision = model.revision.value_or("");
+    const bool plain = std::all_of(revision.begin(), revision.end(), [](char c) {
+      return std::string_view("-._/").find(c) != std::string_view::npos || (c >= '0' && c <= '9') ||
+             (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    });
+    if (revision.empty()) return fmt::format("; fetch it with `hf download {}`", *model.repo_id);
+    if (plain)
+      return fmt::format("; fetch it with `hf download {} --revision {}`", *model.repo_id,
+                         revision);
+  }
+  if (model.reference.local_path) return {};
+  return "; a model is a folder, an alias (`ollm models list`), or a repository of the Hugging "
+         "Face "
+         "hub (ORG/NAME, after `hf download ORG/NAME`)";
 }
 
 Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& models_dir,
@@ -210,10 +324,11 @@ Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& 
     if (error == ENOENT || error == ENOTDIR) return std::vector<ModelReference>();
     if (error == EOVERFLOW) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries", models_dir.string(), kMaxModelFolders));
+                  fmt::format("{}: more than {} entries",
+                              checkpoint::printable(models_dir.native()), kMaxModelFolders));
     }
-    return fail(ErrorKind::io,
-                fmt::format("{}: {}", models_dir.string(), io::describe_errno(error)));
+    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(models_dir.native()),
+                                           io::describe_errno(error)));
   }
   std::sort(names.begin(), names.end());
   std::vector<ModelReference> out;

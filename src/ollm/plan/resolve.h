@@ -9,6 +9,7 @@
 
 #include "ollm/base/result.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/decision.h"
 #include "ollm/plan/environment.h"
 #include "ollm/plan/inspect.h"
 #include "ollm/plan/resolved_model.h"
@@ -23,26 +24,41 @@ struct Resolution {
   std::vector<std::filesystem::path> looked_in;
   /// What the folder holds; nothing where there is none.
   std::optional<Inspection> inspection;
-  /// Why a place could not be looked at (a broken hub cache); nothing else was found then.
+  /// Why a place could not be looked at (a broken hub cache, a folder that one may not enter), or
+  /// what stands there instead of a model's folder; nothing else was found then.
   std::optional<Error> problem;
+  /// A repository of the hub's cache that differs in upper and lower case alone, of what was not
+  /// found.
+  std::optional<std::string> other_case;
+  /// Where more was found than was named: the snapshot of a folder of the hub's cache.
+  std::vector<Decision> decisions;
 };
 
 struct ResolveOptions {
   std::filesystem::path models_dir;                // absolute
   std::optional<std::filesystem::path> hub_cache;  // hub_cache_folder()
+  /// A name that is found nowhere may be that of a file in it; not looked at where empty.
+  std::filesystem::path working_directory;
 };
 
 /// Models folder and hub cache by settings and environment.
 ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment);
 
 /// The first rule of spec/runtime-plan.md §5 that holds, with design.md's changes: `models_dir` is
-/// looked up before the hub's cache, and a revision never falls back to what has none. What exists
-/// is inspected: models of the catalog keep the catalog's capabilities, others get what was found.
+/// looked up before the hub's cache, and a revision never falls back to what has none. A name of
+/// one word is also looked for in the cache, where it once was a whole id (gpt2). A folder of the
+/// cache (models--org--name), by path or by name, is its snapshot; a path or name of a file is told
+/// what it is. What exists is inspected: models of the catalog keep the catalog's capabilities,
+/// others get what was found.
 Resolution resolve(const ModelReference& reference, const ResolveOptions& options,
                    io::SystemCalls& calls = io::posix());
 
 /// For messages about a model that is not there: "; did you mean llama3-1B-chat?; looked in A, B".
 std::string where_it_was_looked_for(const Resolution& resolution);
+
+/// The same: "; fetch it with `hf download org/name`", or where models come from for a name of
+/// nothing.
+std::string how_to_get(const Resolution& resolution);
 
 inline constexpr std::size_t kMaxModelFolders = 10'000;
 

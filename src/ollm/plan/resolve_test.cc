@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/io/faulty_system_calls.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_world.h"
 #include "ollm/plan/select.h"
@@ -71,6 +74,156 @@ TEST(Resolve, ARevisionOfAModelIsNotItsMain) {
   EXPECT_TRUE(world.plan("org/name")->resolution.materialized);
   EXPECT_TRUE(world.plan("org/name@" + std::string(kCommit))->resolution.materialized);
   EXPECT_FALSE(world.plan("org/name@v2")->resolution.materialized);
+}
+
+// What stands under a name that is no folder is called what it is, by a path or by a name.
+TEST(Resolve, AFileIsCalledWhatItIs) {
+  World world;
+  world.write("work/gg/model-q4.gguf", std::string("GGUF\3\0\0\0", 8));
+  world.llama("work/m");
+  world.write("models/x.gguf", "GGUF\3");
+  world.write("work/notes", "text");
+  struct Case {
+    const char* reference;
+    ErrorKind kind;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"./gg/model-q4.gguf", ErrorKind::unsupported, "is a GGUF file"},
+      {"gg/model-q4.gguf", ErrorKind::unsupported, "is a GGUF file"},
+      {"x.gguf", ErrorKind::unsupported, "is a GGUF file"},
+      {"gg", ErrorKind::unsupported, "model-q4.gguf is in llama.cpp's format"},
+      {"./m/model.safetensors", ErrorKind::invalid_argument, "name its folder"},
+      {"m/model.safetensors", ErrorKind::invalid_argument, "name its folder"},
+      {"m/config.json", ErrorKind::invalid_argument, "name its folder"},
+      {"notes", ErrorKind::invalid_argument, "a model is a folder"},
+      {"/dev/null", ErrorKind::invalid_argument, "is a device"},
+  };
+  for (const Case& item : cases) {
+    const auto planned = world.plan(item.reference);
+    ASSERT_TRUE(planned.ok());
+    EXPECT_EQ(planned->resolution.model.source_kind, ModelSourceKind::local_path) << item.reference;
+    EXPECT_THAT(planned->selection.plan.reason, HasSubstr(item.says)) << item.reference;
+    EXPECT_EQ(refusal(world, item.reference).kind, item.kind) << item.reference;
+  }
+  // A file shadows no alias, and nothing that is cached.
+  world.write("work/llama3-1B-chat", "text");
+  world.write("work/gpt2", "text");
+  world.snapshot("models--gpt2", "main", kCommit, [&](const auto& dir) { world.llama(dir); });
+  EXPECT_NE(world.plan("llama3-1B-chat")->resolution.model.catalog_entry, nullptr);
+  EXPECT_TRUE(world.plan("gpt2")->selection.plan.is_executable());
+}
+
+TEST(Resolve, AFolderOfTheHubCacheIsItsSnapshot) {
+  World world;
+  const std::string folder = "models--org--name";
+  world.snapshot(folder, "main", kCommit, [&](const auto& dir) { world.llama(dir); });
+  const std::filesystem::path snapshot = world.root() / "hub" / folder / "snapshots" / kCommit;
+  for (const std::string& reference :
+       {(world.root() / "hub" / folder).string(), "../hub/" + folder, folder, snapshot.string()}) {
+    const auto planned = world.plan(reference);
+    ASSERT_TRUE(planned.ok());
+    EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
+    EXPECT_EQ(planned->selection.plan.model_path, snapshot) << reference;
+  }
+  const std::vector<Decision> decisions = world.plan("../hub/" + folder)->selection.decisions;
+  EXPECT_TRUE(std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
+    return decision.what == "model.snapshot" && decision.chosen == kCommit;
+  }));
+  std::filesystem::remove_all(world.root() / "hub" / folder / "snapshots");
+  std::filesystem::create_directories(world.root() / "hub" / folder / "snapshots");
+  const Error error = refusal(world, "../hub/" + folder);
+  EXPECT_EQ(error.kind, ErrorKind::not_found);
+  EXPECT_THAT(error.message, HasSubstr("it has no snapshot; fetch it with `hf download org/name`"));
+  EXPECT_THAT(refusal(world, "../hub").message, HasSubstr("is the Hugging Face cache"));
+}
+
+TEST(Resolve, AnAdapterIsCalledOne) {
+  World world;
+  world.write("work/ad/adapter_config.json", R"({"base_model_name_or_path":"x/y"})");
+  EXPECT_THAT(refusal(world, "ad").message, HasSubstr("it is an adapter of 'x/y'"));
+  world.llama("work/both");
+  world.write("work/both/adapter_config.json", "{}");
+  const auto planned = world.plan("both");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_FALSE(planned->selection.plan.is_executable());
+  EXPECT_THAT(planned->selection.plan.reason, HasSubstr("an adapter lies beside the weights"));
+  EXPECT_EQ(refusal(world, "both").kind, ErrorKind::unsupported);
+}
+
+TEST(Resolve, ANameOfOneWordIsLookedForInTheCache) {
+  World world;
+  world.snapshot("models--gpt2", "main", kCommit, [&](const auto& dir) { world.llama(dir); });
+  for (const char* reference :
+       {"gpt2", "hf://gpt2", "models--gpt2", "https://huggingface.co/gpt2"}) {
+    const auto planned = world.plan(reference);
+    ASSERT_TRUE(planned.ok());
+    EXPECT_TRUE(planned->selection.plan.is_executable()) << reference;
+    EXPECT_EQ(planned->resolution.model.source_kind, ModelSourceKind::hugging_face);
+    EXPECT_EQ(planned->resolution.model.repo_id, "gpt2");
+  }
+  EXPECT_TRUE(world.plan("gpt2@" + std::string(kCommit))->resolution.materialized);
+  EXPECT_FALSE(world.plan("gpt2@v1")->resolution.materialized);
+  world.qwen2("models/gpt2");  // the models folder comes first
+  EXPECT_EQ(world.plan("gpt2")->resolution.model.source_kind, ModelSourceKind::local_path);
+}
+
+TEST(Resolve, WhatIsNotThereTellsHowToGetIt) {
+  World world;
+  const std::pair<const char*, const char*> cases[] = {
+      {"llama3-1B-chat", "`hf download unsloth/Llama-3.2-1B-Instruct`"},
+      {"org/name", "`hf download org/name`"},
+      {"org/name@v1", "`hf download org/name --revision v1`"},
+      {"hf:name", "`hf download name`"},
+      {"https://huggingface.co/org/name/tree/v1", "`hf download org/name --revision v1`"},
+      {"nothing", "`hf download ORG/NAME`"},
+      {"org/name@$(rm -r .)", "`hf download ORG/NAME`"},
+  };
+  for (const auto& [reference, says] : cases) {
+    EXPECT_THAT(world.plan(reference)->selection.plan.reason, HasSubstr(says)) << reference;
+    EXPECT_THAT(refusal(world, reference).message, HasSubstr(says)) << reference;
+  }
+  world.snapshot("models--Org--Name", "main", kCommit, [&](const auto& dir) { world.llama(dir); });
+  EXPECT_THAT(refusal(world, "org/name").message, HasSubstr("did you mean Org/Name?"));
+}
+
+TEST(Resolve, AFolderThatOneMayNotEnterIsSaidToBe) {
+  World world;
+  world.llama("work/closed/tiny");
+  io::FaultySystemCalls calls;
+  calls.restrict_to("closed/tiny");
+  calls.fail(io::FaultySystemCalls::Call::stat, 0, EACCES, io::FaultySystemCalls::Repeat::sticky);
+  const auto planned = world.plan("./closed/tiny", calls);
+  ASSERT_TRUE(planned.ok());
+  EXPECT_EQ(planned->selection.refusal->kind, ErrorKind::io);
+  EXPECT_THAT(planned->selection.refusal->message, HasSubstr("Permission denied"));
+}
+
+// reliability D5: what a folder held that one may not expect is a decision of the plan.
+TEST(Select, WhatAFolderHoldsBesideIsADecision) {
+  World world;
+  world.llama("work/tiny");
+  world.write("work/tiny/generation_config.json", R"({"top_k":-1,"eos_token_id":2})");
+  std::filesystem::rename(world.root() / "work/tiny/model.safetensors", world.root() / "weights");
+  std::filesystem::create_symlink(world.root() / "weights",
+                                  world.root() / "work/tiny/model.safetensors");
+  const auto planned = world.plan("./tiny");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
+  std::vector<std::string> what;
+  for (const Decision& decision : planned->selection.decisions) what.push_back(decision.what);
+  EXPECT_THAT(what, ::testing::IsSupersetOf({"generation_config", "folder.links"}));
+}
+
+TEST(Select, WhatAConfigSaysReachesNoMessageAsItIs) {
+  World world;
+  Json config = tiny_config("evil\x1b[31m", "Evil\x1b]0;x\a");
+  world.model("work/tiny", config, tiny_tensors());
+  const auto planned = world.plan("./tiny");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_EQ(checkpoint::printable(planned->selection.plan.reason), planned->selection.plan.reason);
+  EXPECT_EQ(checkpoint::printable(planned->resolution.model.resolution_message),
+            planned->resolution.model.resolution_message);
 }
 
 TEST(Resolve, FoldersAreDiscoveredByNameWithoutHiddenOnes) {

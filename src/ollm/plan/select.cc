@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/models/blueprint.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
@@ -15,6 +16,8 @@
 
 namespace ollm::plan {
 namespace {
+
+using checkpoint::printable;
 
 constexpr std::string_view kLlama[] = {"LlamaForCausalLM"};
 constexpr std::string_view kGemma3[] = {"Gemma3ForConditionalGeneration", "Gemma3ForCausalLM"};
@@ -113,9 +116,9 @@ class Selector {
       ids.push_back(provider.id);
     }
     if (ids.size() > 1) {
-      return fail(
-          ErrorKind::invalid_argument,
-          fmt::format("'{}' is ambiguous: {} take it", model.reference.raw, fmt::join(ids, ", ")));
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("'{}' is ambiguous: {} take it", printable(model.reference.raw),
+                              fmt::join(ids, ", ")));
     }
     return found;
   }
@@ -148,6 +151,10 @@ class Selector {
     if (entry != nullptr) message += "; it is not on this machine";
     if (entry != nullptr && provider != nullptr && built_family(*provider) == nullptr)
       message += fmt::format("; {} is not built yet", provider->id);
+    // What stands under a path in place of a folder is all that there is to say.
+    if (model.reference.local_path && resolution_.problem)
+      return refuse(provider, *resolution_.problem);
+    message += how_to_get(resolution_);
     Error error = fail(ErrorKind::not_found, message);
     if (resolution_.problem) {
       error = fail(resolution_.problem->kind,
@@ -166,7 +173,7 @@ class Selector {
     Error error = fail(ErrorKind::unsupported,
                        fmt::format("override not available for '{}': no provider of "
                                    "{} takes it",
-                                   resolution_.model.reference.raw, kOptimizedNative));
+                                   printable(resolution_.model.reference.raw), kOptimizedNative));
     if (config_.adapter_dir) error.message += "; adapters run on the generic backend alone";
     Selection out = refuse(nullptr, std::move(error));
     out.plan.support_level = resolution_.model.capabilities.support_level;
@@ -176,11 +183,11 @@ class Selector {
   Selection specialized(const Provider& provider) {
     const models::Family* family = built_family(provider);
     if (family == nullptr) {
-      return refuse(
-          &provider,
-          fail(ErrorKind::unsupported,
-               fmt::format("{} takes '{}' (family {}), and it is not built yet", provider.id,
-                           resolution_.model.reference.raw, to_string(provider.family))));
+      return refuse(&provider,
+                    fail(ErrorKind::unsupported,
+                         fmt::format("{} takes '{}' (family {}), and it is not built yet",
+                                     provider.id, printable(resolution_.model.reference.raw),
+                                     to_string(provider.family))));
     }
     auto config = model_config();
     if (!config.ok()) return refuse(&provider, std::move(config).error());
@@ -231,13 +238,12 @@ class Selector {
     plan.support_level = SupportLevel::generic;
     plan.details.set("generic_model_kind", std::string(to_string(*plan.generic_model_kind)));
     note_override();
-    plan.reason =
-        why.empty()
-            ? fmt::format("{} runs '{}'", kNativeGeneric, resolution_.model.reference.raw)
-            : fmt::format("{}; {} runs '{}'", why, kNativeGeneric, resolution_.model.reference.raw);
+    const std::string raw = printable(resolution_.model.reference.raw);
+    plan.reason = why.empty() ? fmt::format("{} runs '{}'", kNativeGeneric, raw)
+                              : fmt::format("{}; {} runs '{}'", why, kNativeGeneric, raw);
     plan.reason += fmt::format(", a {} of architecture {} composed from its config and tensors",
                                to_string(*plan.generic_model_kind),
-                               resolution_.model.architecture.value_or("unknown"));
+                               printable(resolution_.model.architecture.value_or("unknown")));
     decide("backend", kNativeGeneric, plan.reason);
     accept(*std::move(composed));
     return std::move(out_);
@@ -268,8 +274,8 @@ class Selector {
     plan.specialization_enabled = true;
     plan.specialization_provider_id = provider.id;
     plan.specialization_state = SpecializationState::planned;
-    plan.reason = fmt::format("{} runs '{}' as family {}", provider.id, model.reference.raw,
-                              to_string(provider.family));
+    plan.reason = fmt::format("{} runs '{}' as family {}", provider.id,
+                              printable(model.reference.raw), to_string(provider.family));
 
     // The order is that of the system we replace: selection, match, pipeline.
     Details& details = plan.details;
@@ -312,7 +318,7 @@ class Selector {
       return fail(ErrorKind::unsupported,
                   fmt::format("{} composes a {} alone; {} is a {}", kNativeGeneric,
                               to_string(GenericModelKind::causal_lm),
-                              model.architecture.value_or("the model"),
+                              printable(model.architecture.value_or("the model")),
                               to_string(*model.generic_model_kind)));
     }
     OLLM_TRY(models::ModelConfig config, model_config());
@@ -335,12 +341,16 @@ class Selector {
   }
 
   void accept(Composed composed) {
+    for (const Decision& decision : resolution_.decisions) out_.decisions.push_back(decision);
+    for (const checkpoint::FolderNote& note : resolution_.inspection->folder->notes())
+      decide(note.what, note.chosen, note.because);
     for (const std::string& key : composed.config.unknown_keys)
-      decide("config.allow_key", key, "config.json has it, nobody knows it, and it was allowed");
+      decide("config.allow_key", printable(key),
+             "config.json has it, nobody knows it, and it was allowed");
     if (composed.assumed) {
       decide("semantics", "assumed",
              fmt::format("model type '{}' is not known; its tensors are those of one that is",
-                         composed.config.model_type));
+                         printable(composed.config.model_type)));
     }
     out_.config = std::move(composed.config);
     out_.composition = std::move(composed.composition);
