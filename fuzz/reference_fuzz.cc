@@ -26,9 +26,12 @@ class EveryFolder final : public ollm::io::SystemCalls {
   bool by_path = false;
 
   int open(const char* path, int, mode_t) override { return absent(path); }
+  int dup(int) override { return absent(nullptr); }
   int close(int) override { return 0; }
   ssize_t pread(int, void*, std::size_t, off_t) override { return absent(nullptr); }
   ssize_t pwrite(int, const void*, std::size_t, off_t) override { return absent(nullptr); }
+  ssize_t write(int, const void*, std::size_t) override { return absent(nullptr); }
+  int fchmod(int, mode_t) override { return absent(nullptr); }
   int fstat(int, struct stat*) override { return absent(nullptr); }
   int stat(const char* path, struct stat* out) override {
     hold(path);
@@ -47,6 +50,7 @@ class EveryFolder final : public ollm::io::SystemCalls {
   int mkdir(const char*, mode_t) override { return absent(nullptr); }
   int flock(int, int) override { return absent(nullptr); }
   int statvfs(const char*, struct statvfs*) override { return absent(nullptr); }
+  int readlink(const char* path, std::string*) override { return absent(path); }
   int realpath(const char* path, std::string* out) override {
     hold(path);
     *out = std::filesystem::path(path).lexically_normal().string();
@@ -73,9 +77,12 @@ class EveryFolder final : public ollm::io::SystemCalls {
 class NoFolder final : public ollm::io::SystemCalls {
  public:
   int open(const char*, int, mode_t) override { return absent(); }
+  int dup(int) override { return absent(); }
   int close(int) override { return 0; }
   ssize_t pread(int, void*, std::size_t, off_t) override { return absent(); }
   ssize_t pwrite(int, const void*, std::size_t, off_t) override { return absent(); }
+  ssize_t write(int, const void*, std::size_t) override { return absent(); }
+  int fchmod(int, mode_t) override { return absent(); }
   int fstat(int, struct stat*) override { return absent(); }
   int stat(const char*, struct stat*) override { return absent(); }
   int lstat(const char*, struct stat*) override { return absent(); }
@@ -89,6 +96,7 @@ class NoFolder final : public ollm::io::SystemCalls {
   int mkdir(const char*, mode_t) override { return absent(); }
   int flock(int, int) override { return absent(); }
   int statvfs(const char*, struct statvfs*) override { return absent(); }
+  int readlink(const char*, std::string*) override { return absent(); }
   int realpath(const char*, std::string*) override { return absent(); }
   int list(const char*, std::size_t, std::vector<std::string>*) override { return absent(); }
 

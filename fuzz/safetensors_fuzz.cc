@@ -25,6 +25,7 @@ class OneFile final : public ollm::io::SystemCalls {
  public:
   explicit OneFile(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
   int open(const char*, int, mode_t) override { return 3; }
+  int dup(int) override { return refuse(); }
   int close(int) override { return 0; }
   ssize_t pread(int, void* buffer, std::size_t count, off_t offset) override {
     const auto at = static_cast<std::size_t>(offset);
@@ -41,6 +42,8 @@ class OneFile final : public ollm::io::SystemCalls {
   }
   int stat(const char*, struct stat* out) override { return fstat(3, out); }
   ssize_t pwrite(int, const void*, std::size_t, off_t) override { return refuse(); }
+  ssize_t write(int, const void*, std::size_t) override { return refuse(); }
+  int fchmod(int, mode_t) override { return refuse(); }
   int lstat(const char*, struct stat*) override { return refuse(); }
   int fsync(int) override { return refuse(); }
   int fdatasync(int) override { return refuse(); }
@@ -52,6 +55,7 @@ class OneFile final : public ollm::io::SystemCalls {
   int mkdir(const char*, mode_t) override { return refuse(); }
   int flock(int, int) override { return refuse(); }
   int statvfs(const char*, struct statvfs*) override { return refuse(); }
+  int readlink(const char*, std::string*) override { return refuse(); }
   int realpath(const char*, std::string*) override { return refuse(); }
   int list(const char*, std::size_t, std::vector<std::string>*) override { return refuse(); }
 

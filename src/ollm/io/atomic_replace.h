@@ -14,9 +14,9 @@ namespace ollm::io {
 
 /// Puts `content` under `path` by way of an OutputFile: after an error the old file stands
 /// untouched, but for an error of the last sync, which leaves the new content, perhaps not durable.
-/// `mode` are the permissions of the new file, before the umask; the default is the owner alone.
-/// Errors: not_found where the folder is not there; io.
+/// `mode` are the permissions of a new file, before the umask. Errors: those of
+/// OutputFile::create.
 Result<void> atomic_replace(const std::filesystem::path& path, std::string_view content,
-                            mode_t mode = 0600, SystemCalls& calls = posix());
+                            mode_t mode = 0666, SystemCalls& calls = posix());
 
 }  // namespace ollm::io

@@ -32,7 +32,8 @@ TEST(AtomicReplace, MakesAndReplaces) {
   EXPECT_EQ(*read_whole_file(path, 100), "");
   EXPECT_EQ(files_in(folder.path()), 1u);
   struct stat status{};
-  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  ASSERT_TRUE(atomic_replace(folder.path() / "private", "", 0600).ok());
+  ASSERT_EQ(::stat((folder.path() / "private").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 

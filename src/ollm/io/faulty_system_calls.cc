@@ -1,5 +1,7 @@
 #include "ollm/io/faulty_system_calls.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -49,8 +51,14 @@ void FaultySystemCalls::touch(std::uint64_t after_reads) {
       {Change::Kind::touch, counts_[static_cast<std::size_t>(Call::pread)] + after_reads, 0});
 }
 
+void FaultySystemCalls::refuse_direct_reads() {
+  std::lock_guard lock(mutex_);
+  direct_refused_ = true;
+}
+
 void FaultySystemCalls::heal() {
   std::lock_guard lock(mutex_);
+  direct_refused_ = false;
   failures_.clear();
   changes_.clear();
   tearing_ = false;
@@ -147,7 +155,17 @@ int FaultySystemCalls::open(const char* path, int flags, mode_t mode) {
   if (strikes(Call::open, matches(path))) return -1;
   const int fd = below_.open(path, flags, mode);
   if (fd >= 0) paths_[fd] = path;
+  if (fd >= 0 && (flags & O_DIRECT) != 0) direct_.insert(fd);
   return fd;
+}
+
+int FaultySystemCalls::dup(int fd) {
+  std::lock_guard lock(mutex_);
+  if (strikes(Call::dup, matches(fd))) return -1;
+  const int copy = below_.dup(fd);
+  const auto found = paths_.find(fd);
+  if (copy >= 0) paths_[copy] = found != paths_.end() ? found->second : std::string();
+  return copy;
 }
 
 int FaultySystemCalls::close(int fd) {
@@ -155,6 +173,7 @@ int FaultySystemCalls::close(int fd) {
   const bool struck = strikes(Call::close, matches(fd));
   const int error = errno;
   paths_.erase(fd);
+  direct_.erase(fd);
   const int result = below_.close(fd);  // as on Linux: closed even where an error is reported
   if (!struck) return result;
   errno = error;
@@ -170,6 +189,10 @@ ssize_t FaultySystemCalls::pread(int fd, void* buffer, std::size_t count, off_t 
     if (matching) {
       if (interrupted()) return -1;  // moves nothing, and is no read that k counts
       if (strikes(Call::pread, matching)) return -1;
+      if (direct_refused_ && direct_.contains(fd)) {
+        errno = EINVAL;
+        return -1;
+      }
       for (const Change& change : changes_) {
         if (change.kind != Change::Kind::shrink) continue;
         if (counts_[static_cast<std::size_t>(Call::pread)] <= change.from_reads) continue;
@@ -202,6 +225,24 @@ ssize_t FaultySystemCalls::pwrite(int fd, const void* buffer, std::size_t count,
   const ssize_t moved = below_.pwrite(fd, buffer, count, offset);
   if (matching && moved > 0) bytes_written_ += static_cast<std::uint64_t>(moved);
   return moved;
+}
+
+ssize_t FaultySystemCalls::write(int fd, const void* buffer, std::size_t count) {
+  {
+    std::lock_guard lock(mutex_);
+    if (strikes(Call::write, matches(fd))) return -1;
+    count = torn(count);
+  }
+  const ssize_t moved = below_.write(fd, buffer, count);  // may wait
+  std::lock_guard lock(mutex_);
+  if (moved > 0 && matches(fd)) bytes_written_ += static_cast<std::uint64_t>(moved);
+  return moved;
+}
+
+int FaultySystemCalls::fchmod(int fd, mode_t mode) {
+  std::lock_guard lock(mutex_);
+  if (strikes(Call::fchmod, matches(fd))) return -1;
+  return below_.fchmod(fd, mode);
 }
 
 int FaultySystemCalls::fstat(int fd, struct stat* out) {
@@ -291,6 +332,12 @@ int FaultySystemCalls::statvfs(const char* path, struct statvfs* out) {
   std::lock_guard lock(mutex_);
   if (strikes(Call::statvfs, matches(path))) return -1;
   return below_.statvfs(path, out);
+}
+
+int FaultySystemCalls::readlink(const char* path, std::string* out) {
+  std::lock_guard lock(mutex_);
+  if (strikes(Call::readlink, matches(path))) return -1;
+  return below_.readlink(path, out);
 }
 
 int FaultySystemCalls::realpath(const char* path, std::string* out) {

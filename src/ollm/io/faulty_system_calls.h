@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,12 @@ class FaultySystemCalls final : public SystemCalls {
  public:
   enum class Call {
     open,
+    dup,
     close,
     pread,
     pwrite,
+    write,
+    fchmod,
     fstat,
     stat,
     lstat,
@@ -35,6 +39,7 @@ class FaultySystemCalls final : public SystemCalls {
     mkdir,
     flock,
     statvfs,
+    readlink,
     realpath,
     list,
   };
@@ -64,6 +69,9 @@ class FaultySystemCalls final : public SystemCalls {
   void replace(std::uint64_t after_reads = 0);
   void touch(std::uint64_t after_reads = 0);
 
+  /// A file system that takes O_DIRECT when a file is opened and refuses the reads: EINVAL.
+  void refuse_direct_reads();
+
   /// Ends all faults; the counters go on.
   void heal();
 
@@ -74,9 +82,12 @@ class FaultySystemCalls final : public SystemCalls {
   std::size_t open_files() const;
 
   int open(const char* path, int flags, mode_t mode) override;
+  int dup(int fd) override;
   int close(int fd) override;
   ssize_t pread(int fd, void* buffer, std::size_t count, off_t offset) override;
   ssize_t pwrite(int fd, const void* buffer, std::size_t count, off_t offset) override;
+  ssize_t write(int fd, const void* buffer, std::size_t count) override;
+  int fchmod(int fd, mode_t mode) override;
   int fstat(int fd, struct stat* out) override;
   int stat(const char* path, struct stat* out) override;
   int lstat(const char* path, struct stat* out) override;
@@ -90,6 +101,7 @@ class FaultySystemCalls final : public SystemCalls {
   int mkdir(const char* path, mode_t mode) override;
   int flock(int fd, int operation) override;
   int statvfs(const char* path, struct statvfs* out) override;
+  int readlink(const char* path, std::string* out) override;
   int realpath(const char* path, std::string* out) override;
   int list(const char* path, std::size_t limit, std::vector<std::string>* names) override;
 
@@ -125,6 +137,8 @@ class FaultySystemCalls final : public SystemCalls {
   std::uint64_t counts_[kCalls] = {};
   std::uint64_t bytes_read_ = 0;
   std::uint64_t bytes_written_ = 0;
+  std::set<int> direct_;  // of them, those that were opened with O_DIRECT
+  bool direct_refused_ = false;
   bool tearing_ = false;
   std::mt19937_64 tear_random_;
   std::uint32_t longest_burst_ = 0;

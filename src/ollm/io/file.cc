@@ -33,12 +33,6 @@ std::string_view kind_of(mode_t mode) {
   return "something else";
 }
 
-Error system_error(const std::filesystem::path& path, std::string_view doing, int error) {
-  const bool absent = error == ENOENT || error == ENOTDIR;
-  return fail(absent ? ErrorKind::not_found : ErrorKind::io,
-              fmt::format("{}: {}: {}", path.native(), doing, describe_errno(error)));
-}
-
 Result<void> check_regular(const std::filesystem::path& path, const struct stat& status) {
   if (S_ISREG(status.st_mode)) return {};
   return fail(ErrorKind::invalid_argument,
@@ -56,6 +50,12 @@ std::string difference(const FileIdentity& before, const FileIdentity& now) {
 }
 
 }  // namespace
+
+Error system_error(const std::filesystem::path& path, std::string_view doing, int error) {
+  const bool absent = error == ENOENT || error == ENOTDIR;
+  return fail(absent ? ErrorKind::not_found : ErrorKind::io,
+              fmt::format("{}: {}: {}", path.native(), doing, describe_errno(error)));
+}
 
 std::string describe_errno(int error) { return std::generic_category().message(error); }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ollm/base/result.h"
 #include "ollm/io/system_calls.h"
@@ -108,6 +109,10 @@ class File {
 /// Errors: as File::open; unsupported above `limit_bytes`, naming size and limit; io.
 Result<std::string> read_whole_file(const std::filesystem::path& path, std::uint64_t limit_bytes,
                                     SystemCalls& calls = posix());
+
+/// A call on `path` that failed with `error`, as "PATH: doing: words": not_found where something of
+/// the path is not there, else io.
+Error system_error(const std::filesystem::path& path, std::string_view doing, int error);
 
 /// An error number in words, thread-safe: "No such file or directory".
 std::string describe_errno(int error);

@@ -100,9 +100,12 @@ TEST(File, AFifoPutThereWhileOpeningIsRefusedWithoutWaiting) {
     int open(const char*, int flags, mode_t mode) override {
       return posix().open(fifo_.c_str(), flags, mode);
     }
+    int dup(int) override { return -1; }
     int close(int fd) override { return posix().close(fd); }
     ssize_t pread(int, void*, std::size_t, off_t) override { return -1; }
     ssize_t pwrite(int, const void*, std::size_t, off_t) override { return -1; }
+    ssize_t write(int, const void*, std::size_t) override { return -1; }
+    int fchmod(int, mode_t) override { return -1; }
     int fstat(int fd, struct stat* out) override { return posix().fstat(fd, out); }
     int stat(const char*, struct stat* out) override { return posix().stat(file_.c_str(), out); }
     int lstat(const char*, struct stat*) override { return -1; }
@@ -116,6 +119,7 @@ TEST(File, AFifoPutThereWhileOpeningIsRefusedWithoutWaiting) {
     int mkdir(const char*, mode_t) override { return -1; }
     int flock(int, int) override { return -1; }
     int statvfs(const char*, struct statvfs*) override { return -1; }
+    int readlink(const char*, std::string*) override { return -1; }
     int realpath(const char*, std::string*) override { return -1; }
     int list(const char*, std::size_t, std::vector<std::string>*) override { return -1; }
 

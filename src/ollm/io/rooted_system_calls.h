@@ -20,6 +20,7 @@ class RootedSystemCalls final : public SystemCalls {
   int open(const char* path, int flags, mode_t mode) override {
     return below_.open(inside(path).c_str(), flags, mode);
   }
+  int dup(int fd) override { return below_.dup(fd); }
   int close(int fd) override { return below_.close(fd); }
   ssize_t pread(int fd, void* buffer, std::size_t count, off_t offset) override {
     return below_.pread(fd, buffer, count, offset);
@@ -27,6 +28,10 @@ class RootedSystemCalls final : public SystemCalls {
   ssize_t pwrite(int fd, const void* buffer, std::size_t count, off_t offset) override {
     return below_.pwrite(fd, buffer, count, offset);
   }
+  ssize_t write(int fd, const void* buffer, std::size_t count) override {
+    return below_.write(fd, buffer, count);
+  }
+  int fchmod(int fd, mode_t mode) override { return below_.fchmod(fd, mode); }
   int fstat(int fd, struct stat* out) override { return below_.fstat(fd, out); }
   int stat(const char* path, struct stat* out) override {
     return below_.stat(inside(path).c_str(), out);
@@ -53,6 +58,9 @@ class RootedSystemCalls final : public SystemCalls {
   int flock(int fd, int operation) override { return below_.flock(fd, operation); }
   int statvfs(const char* path, struct statvfs* out) override {
     return below_.statvfs(inside(path).c_str(), out);
+  }
+  int readlink(const char* path, std::string* out) override {
+    return below_.readlink(inside(path).c_str(), out);
   }
   int realpath(const char* path, std::string* out) override {
     std::string real;

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -16,6 +17,7 @@ namespace {
 class PosixCalls final : public SystemCalls {
  public:
   int open(const char* path, int flags, mode_t mode) override { return ::open(path, flags, mode); }
+  int dup(int fd) override { return ::fcntl(fd, F_DUPFD_CLOEXEC, 0); }
   int close(int fd) override { return ::close(fd); }
   ssize_t pread(int fd, void* buffer, std::size_t count, off_t offset) override {
     return ::pread(fd, buffer, count, offset);
@@ -23,6 +25,26 @@ class PosixCalls final : public SystemCalls {
   ssize_t pwrite(int fd, const void* buffer, std::size_t count, off_t offset) override {
     return ::pwrite(fd, buffer, count, offset);
   }
+
+  // Who reads a pipe may go at any time, which is an error of the write and no end of the process.
+  ssize_t write(int fd, const void* buffer, std::size_t count) override {
+    sigset_t broken_pipe, before, pending;
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::sigpending(&pending);
+    ::pthread_sigmask(SIG_BLOCK, &broken_pipe, &before);
+    const ssize_t moved = ::write(fd, buffer, count);
+    const int error = errno;
+    if (moved < 0 && error == EPIPE && ::sigismember(&pending, SIGPIPE) == 0) {
+      const timespec at_once{};
+      ::sigtimedwait(&broken_pipe, nullptr, &at_once);  // takes the signal back
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
+    return moved;
+  }
+
+  int fchmod(int fd, mode_t mode) override { return ::fchmod(fd, mode); }
   int fstat(int fd, struct stat* out) override { return ::fstat(fd, out); }
   int stat(const char* path, struct stat* out) override { return ::stat(path, out); }
   int lstat(const char* path, struct stat* out) override { return ::lstat(path, out); }
@@ -40,6 +62,14 @@ class PosixCalls final : public SystemCalls {
   int mkdir(const char* path, mode_t mode) override { return ::mkdir(path, mode); }
   int flock(int fd, int operation) override { return ::flock(fd, operation); }
   int statvfs(const char* path, struct statvfs* out) override { return ::statvfs(path, out); }
+
+  int readlink(const char* path, std::string* out) override {
+    char target[PATH_MAX];
+    const ssize_t size = ::readlink(path, target, sizeof target);
+    if (size < 0) return -1;
+    out->assign(target, static_cast<std::size_t>(size));
+    return 0;
+  }
 
   int realpath(const char* path, std::string* out) override {
     char resolved[PATH_MAX];

@@ -19,9 +19,12 @@ class SystemCalls {
   virtual ~SystemCalls() = default;
 
   virtual int open(const char* path, int flags, mode_t mode) = 0;
+  virtual int dup(int fd) = 0;  // closed on exec
   virtual int close(int fd) = 0;
   virtual ssize_t pread(int fd, void* buffer, std::size_t count, off_t offset) = 0;
   virtual ssize_t pwrite(int fd, const void* buffer, std::size_t count, off_t offset) = 0;
+  virtual ssize_t write(int fd, const void* buffer, std::size_t count) = 0;  // never a SIGPIPE
+  virtual int fchmod(int fd, mode_t mode) = 0;
   virtual int fstat(int fd, struct stat* out) = 0;
   virtual int stat(const char* path, struct stat* out) = 0;   // follows links
   virtual int lstat(const char* path, struct stat* out) = 0;  // of the link itself
@@ -35,6 +38,9 @@ class SystemCalls {
   virtual int mkdir(const char* path, mode_t mode) = 0;
   virtual int flock(int fd, int operation) = 0;
   virtual int statvfs(const char* path, struct statvfs* out) = 0;
+
+  /// readlink(2) with room for every target; 0, or -1 and errno.
+  virtual int readlink(const char* path, std::string* out) = 0;
 
   /// realpath(3): `path` without links, "." and ".."; 0, or -1 and errno.
   virtual int realpath(const char* path, std::string* out) = 0;

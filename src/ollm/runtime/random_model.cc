@@ -137,17 +137,36 @@ class Maker {
     for (const checkpoint::NewTensor& tensor : tensors)
       total_ += *size_bytes(tensor.dtype, tensor.shape);
 
+    OLLM_TRY_VOID(check_folder(config));
     std::error_code error;
     std::filesystem::create_directories(options_.out, error);
     if (error) {
       return fail(ErrorKind::io,
                   fmt::format("{}: make folder: {}", options_.out.string(), error.message()));
     }
-    OLLM_TRY_VOID(io::atomic_replace(options_.out / "config.json", config, 0644));
+    OLLM_TRY_VOID(io::atomic_replace(options_.out / "config.json", config));
     return write_shards(tensors);
   }
 
  private:
+  // Made once more, a folder is the same; that of another model is not overwritten.
+  Result<void> check_folder(const std::string& config) const {
+    const auto refuse = [&](std::string_view why) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{}: {}; random weights would take the place of its own: give "
+                              "another folder",
+                              options_.out.native(), why));
+    };
+    std::error_code none;
+    if (std::filesystem::equivalent(std::filesystem::path(options_.shape),
+                                    options_.out / "config.json", none))
+      return refuse("is the folder of the config.json that was given");
+    const Result<std::string> there =
+        io::read_whole_file(options_.out / "config.json", kLargestConfigBytes);
+    if (there.ok() ? *there == config : there.error().kind == ErrorKind::not_found) return {};
+    return refuse("holds another model");
+  }
+
   Result<std::string> config_text() const {
     for (const NamedShape& shape : kShapes)
       if (shape.name == options_.shape) return config_of(shape);
@@ -180,8 +199,7 @@ class Maker {
       for (const checkpoint::NewTensor& tensor : shards[i]) index["weight_map"][tensor.name] = name;
       OLLM_TRY_VOID(write_shard(name, shards[i]));
     }
-    return io::atomic_replace(options_.out / "model.safetensors.index.json", index.dump(2) + "\n",
-                              0644);
+    return io::atomic_replace(options_.out / "model.safetensors.index.json", index.dump(2) + "\n");
   }
 
   Result<void> write_shard(const std::string& name,

@@ -37,8 +37,10 @@ class Scorer {
       std::vector<runtime::LogitsFile::Row> lines;
       for (const ScoreRow& row : rows_)
         lines.push_back({row.id, options_.last_only ? 1 : row.ids.size()});
+      OLLM_TRY_VOID(
+          runtime::check_not_of_model(*runtime_.plan->run.folder(), options_.logits_path));
       OLLM_TRY(file_, runtime::LogitsFile::create(options_.logits_path, lines,
-                                                  runtime_.composition().head.out));
+                                                  runtime_.composition().head.out, options_.batch));
     }
     out_.rows.resize(rows_.size());
     runtime::Timing timing;
