@@ -24,13 +24,24 @@ Error no_direct_access(const std::filesystem::path& where) {
               fmt::format("{}: its file system has no direct access", where.string()));
 }
 
+// Some file systems take O_DIRECT when a file is opened, and refuse the reads.
+Result<void> read_first_bytes(const File& direct) {
+  Page page;
+  if (direct.read_once(0, page.bytes) == -EINVAL) return no_direct_access(direct.path());
+  OLLM_TRY([[maybe_unused]] const std::size_t read, direct.read_up_to(0, page.bytes));
+  return {};
+}
+
 }  // namespace
 
 Result<void> probe_direct_read(const std::filesystem::path& file, SystemCalls& calls) {
-  OLLM_TRY(const File opened, File::open(file, Access::direct, calls));
-  Page page;
-  OLLM_TRY([[maybe_unused]] const std::size_t read, opened.read_up_to(0, page.bytes));
-  return {};
+  OLLM_TRY(const File direct, File::open(file, Access::direct, calls));
+  return read_first_bytes(direct);
+}
+
+Result<void> probe_direct_read(const File& file) {
+  OLLM_TRY(const File direct, file.reopen(Access::direct));
+  return read_first_bytes(direct);
 }
 
 Result<void> probe_direct_in_folder(const std::filesystem::path& folder, SystemCalls& calls) {

@@ -60,15 +60,20 @@ TEST(PlanReference, ReadsHeadersAlone) {
   EXPECT_EQ(calls.bytes_written(), 0u);
 }
 
-TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
-  World world;
-  const std::uint64_t headers = write_sparse_llama(world.root() / "work/large", SparseShape{});
+RunInputs inputs_of_large(World& world) {
   RunInputs inputs;
   inputs.settings.runtime = world.config();
   inputs.settings.runtime.model_reference = "./large";
   inputs.environment = world.environment();
   inputs.machine.total_bytes = inputs.machine.available_bytes = std::uint64_t{24} << 30;
   inputs.machine.isas = {backend::Isa::scalar};
+  return inputs;
+}
+
+TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
+  World world;
+  const std::uint64_t headers = write_sparse_llama(world.root() / "work/large", SparseShape{});
+  const RunInputs inputs = inputs_of_large(world);
   io::FaultySystemCalls calls;
   {
     const auto planned = plan_run(inputs, calls);
@@ -80,6 +85,22 @@ TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
   EXPECT_GE(calls.bytes_read(), headers);
   EXPECT_LT(calls.bytes_read(), headers + (1u << 20));
   EXPECT_EQ(calls.open_files(), 0u);
+}
+
+// Weights are planned to be read past the page cache where one was, not where a file was opened so.
+TEST(PlanReference, AFileSystemThatRefusesDirectReadsAfterTheOpenIsReadBuffered) {
+  World world;
+  write_sparse_llama(world.root() / "work/large", SparseShape{});
+  RunInputs inputs = inputs_of_large(world);
+  inputs.machine.io_uring = true;
+  io::FaultySystemCalls calls;
+  if (const auto direct = plan_run(inputs, calls); !direct.ok() || !direct->inputs.storage.direct)
+    GTEST_SKIP() << "skipped: the file system of the temporary folder has no direct access";
+  calls.refuse_direct_reads();
+  const auto planned = plan_run(inputs, calls);
+  ASSERT_TRUE(planned.ok()) << planned.error().message;
+  EXPECT_EQ(planned->execution->weights.access, io::Access::buffered);
+  EXPECT_EQ(planned->execution->weights.read_method, io::ReadMethod::threads);
 }
 
 TEST(PlanReference, ADiskThatFailsAtAnyCallGivesAPlanOrAnError) {

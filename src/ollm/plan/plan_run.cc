@@ -7,6 +7,7 @@
 
 #include "ollm/backend/backend.h"
 #include "ollm/base/text_size.h"
+#include "ollm/io/read_probes.h"
 #include "ollm/plan/choose.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/payloads.h"
@@ -37,14 +38,18 @@ Result<Wishes> wishes_of(const RuntimeConfig& config) {
   return wishes;
 }
 
-// Whether the files of weights can be read past the page cache: opened so, nothing is read.
+// Whether the files of weights can be read past the page cache: each is opened so, and one of each
+// file system is read from, as there are some that take the open and refuse the read.
 Storage storage_of(const checkpoint::ModelFolder& folder) {
   Storage storage;
   storage.direct = true;
   const auto files = folder.tensors().files();
   for (std::uint32_t i = 0; i < files.size(); ++i) {
+    const bool of_another_device = storage.device != files[i].identity.device;
     storage.device = files[i].identity.device;
-    storage.direct = storage.direct && folder.file(i).reopen(io::Access::direct).ok();
+    if (!storage.direct) continue;
+    storage.direct = of_another_device ? io::probe_direct_read(folder.file(i)).ok()
+                                       : folder.file(i).reopen(io::Access::direct).ok();
   }
   return storage;
 }
