@@ -2,10 +2,13 @@
 // Leaves to others: what a table computes (cpu/, reference/) and who chooses (plan/).
 #include "ollm/backend/backend.h"
 
+#include <cpuid.h>
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 #include <string>
+#include <string_view>
 
 #include "ollm/backend/cpu/cpu_backend.h"
 #include "ollm/backend/reference/reference_backend.h"
@@ -67,15 +70,30 @@ std::span<const Isa> supported_isas() {
   return {supported.isas.data(), supported.count};
 }
 
-Isa best_isa(ComputeMode mode) {
+CpuVendor cpu_vendor() {
+  unsigned highest = 0;
+  std::array<unsigned, 3> words{};
+  if (__get_cpuid(0, &highest, &words[0], &words[2], &words[1]) == 0) return CpuVendor::other;
+  std::array<char, sizeof words> name{};
+  std::memcpy(name.data(), words.data(), sizeof words);
+  const std::string_view vendor(name.data(), name.size());
+  if (vendor == "AuthenticAMD") return CpuVendor::amd;
+  if (vendor == "GenuineIntel") return CpuVendor::intel;
+  return CpuVendor::other;
+}
+
+Isa best_isa(std::span<const Isa> isas, ComputeMode mode, CpuVendor vendor) {
   Isa best = Isa::scalar;
-  for (const Isa isa : supported_isas()) {
+  for (const Isa isa : isas) {
     // Without a product of bf16 the last table is avx512 again; name the one that says what runs.
-    if (isa == Isa::avx512_bf16 && mode == ComputeMode::f32) continue;
+    const bool worth_it = mode == ComputeMode::bf16 && vendor == CpuVendor::amd;
+    if (isa == Isa::avx512_bf16 && !worth_it) continue;
     best = isa;
   }
   return best;
 }
+
+Isa best_isa(ComputeMode mode) { return best_isa(supported_isas(), mode, cpu_vendor()); }
 
 Result<Isa> parse_isa(std::string_view name) {
   if (name == to_string(Isa::reference)) return Isa::reference;  // for tests; not listed

@@ -171,7 +171,15 @@ class Backend {
 /// What the machine can run, best last: scalar always, then what the CPU has.
 std::span<const Isa> supported_isas();
 
-/// The table that is fastest here for this mode.
+/// Who made the processor, by cpuid.
+enum class CpuVendor { other, amd, intel };
+CpuVendor cpu_vendor();
+
+/// Of `isas`, slowest first, the table that is taken where none was measured: of class fma16 the
+/// widest; `avx512_bf16` in bf16 mode on AMD's processors, which run vdpbf16ps at the full rate
+/// (docs/decisions/tables.md). Without any: scalar.
+Isa best_isa(std::span<const Isa> isas, ComputeMode mode, CpuVendor vendor);
+/// The same of this machine.
 Isa best_isa(ComputeMode mode);
 
 /// A table by its command-line name. Errors: invalid_argument for an unknown name (the message

@@ -14,6 +14,7 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/engine/sampling.h"
 #include "ollm/models/inventory.h"
+#include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/profile.h"
 
@@ -123,20 +124,11 @@ class Chooser {
            wishes_.compute                         ? "asked for"
            : natural == backend::ComputeMode::bf16 ? "the weights are BF16"
                                                    : "the weights are not all BF16");
-    plan_.backend.isa = wishes_.isa.value_or(best_isa(mode));
+    TableChoice table = choose_table(machine_, mode);
+    plan_.backend.isa = wishes_.isa.value_or(table.isa);
     decide("isa", std::string(to_string(plan_.backend.isa)),
-           wishes_.isa ? "asked for" : "the fastest table that this machine runs");
+           wishes_.isa ? "asked for" : std::move(table.because));
     return {};
-  }
-
-  // The fastest of the machine's tables: a plan may be made for another machine than this one.
-  backend::Isa best_isa(backend::ComputeMode mode) const {
-    backend::Isa best = backend::Isa::scalar;
-    for (const backend::Isa isa : machine_.isas) {
-      if (isa == backend::Isa::avx512_bf16 && mode == backend::ComputeMode::f32) continue;
-      best = isa;
-    }
-    return best;
   }
 
   void choose_threads() {

@@ -73,6 +73,7 @@ Machine Machine::detect(io::SystemCalls& calls) {
                                            cgroup.memory_group, format_bytes(cgroup.memory_bytes));
     }
   }
+  machine.cpu_vendor = backend::cpu_vendor();
   const auto isas = backend::supported_isas();
   machine.isas.assign(isas.begin(), isas.end());
   machine.io_uring = io::io_uring_allowed();

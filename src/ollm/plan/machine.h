@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/backend/backend.h"
 #include "ollm/backend/options.h"
 #include "ollm/io/system_calls.h"
 #include "ollm/plan/cgroup.h"
@@ -23,6 +24,7 @@ struct Machine {
   std::uint64_t available_bytes = 0;  // what it leaves now, a cgroup's limit included
   std::string available_from;  // what binds them: "the machine", a control group and its limit
   CgroupLimits cgroup;
+  backend::CpuVendor cpu_vendor = backend::CpuVendor::other;
   std::vector<backend::Isa> isas;  // slowest first
   bool io_uring = false;           // whether this process may use it
   bool huge_pages = false;         // whether memory may come in pages of 2 MiB
