@@ -112,8 +112,8 @@ class Bench {
     std::vector<double> rate;
     ThreadPool one(1);
     for (std::size_t i = 0; i < 3; ++i) {
-      one_rate.push_back(read_rate(weights_.all(), one));
-      rate.push_back(read_rate(weights_.all(), pool_));
+      one_rate.push_back(read_rate(weights_.all(), one, backend::supported_isas()));
+      rate.push_back(read_rate(weights_.all(), pool_, backend::supported_isas()));
     }
     fmt::print("memory reads: {:.1f} GB/s by one thread, {:.1f} by {}\n",
                *std::ranges::max_element(one_rate) / 1e9, *std::ranges::max_element(rate) / 1e9,
@@ -199,7 +199,9 @@ class Bench {
     std::fflush(stdout);
   }
 
-  double memory_limit() { return read_rate(weights_.all().first(kPoolBytes / 4), pool_); }
+  double memory_limit() {
+    return read_rate(weights_.all().first(kPoolBytes / 4), pool_, backend::supported_isas());
+  }
 
   void matvec(Backend& b, std::size_t in, std::size_t out, DType dtype) {
     const std::size_t bytes = in * out * (dtype == DType::f32 ? 4 : 2);

@@ -15,7 +15,8 @@ namespace ollm::backend {
 double peak_flops(Isa isa, ComputeMode mode, ThreadPool& pool, double seconds);
 
 /// Bytes a second that the pool's threads read from `memory` together: the best of several loops
-/// (streams of one, four and eight; with and without prefetch).
-double read_rate(std::span<const std::byte> memory, ThreadPool& pool);
+/// (streams of one, four and eight; with and without prefetch), on a machine that runs `isas`: a
+/// processor without AVX2 reads with what it has. `memory` at least 8 MiB.
+double read_rate(std::span<const std::byte> memory, ThreadPool& pool, std::span<const Isa> isas);
 
 }  // namespace ollm::backend
