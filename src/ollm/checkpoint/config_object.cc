@@ -83,7 +83,8 @@ std::vector<const Json*> ConfigObject::items(std::string_view key) const {
 }
 
 Error ConfigObject::error(ErrorKind kind, std::string_view key, std::string_view message) const {
-  return fail(kind, fmt::format("{}: {}{}: {}", file_name(), prefix_, key, message));
+  // Keys are texts of the file, and so is what a caller's message quotes.
+  return fail(kind, printable(fmt::format("{}: {}{}: {}", file_name(), prefix_, key, message)));
 }
 
 Error ConfigObject::missing(std::string_view key) const {

@@ -81,6 +81,14 @@ TEST(ConfigObject, ADimensionOutOfItsRangeIsCorruptByName) {
   }
 }
 
+TEST(ConfigObject, MessagesArePrintable) {
+  const Read read("{\"\\u001b[31m\":\"\\u001b[0m\"}");
+  EXPECT_EQ(read.config.required<bool>("\x1b[31m").error().message,
+            "config.json: ?[31m: expected true or false, found the text '?[0m'");
+  EXPECT_EQ(read.config.error(ErrorKind::corrupt, "a\u202e", "b\x1b").message,
+            "config.json: a?: b?");
+}
+
 TEST(ConfigObject, TheRangeIsCutToTheType) {
   const Read read(R"({"small":300,"negative":-1,"large":9223372036854775807})");
   EXPECT_FALSE(read.config.required<std::uint8_t>("small").ok());

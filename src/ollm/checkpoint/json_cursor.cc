@@ -141,7 +141,7 @@ Error JsonCursor::expected(std::string_view what) {
   if (byte < 0x20 || byte == 0x7f)
     return error(fmt::format("expected {}, found the byte 0x{:02x}", what, byte));
   const std::size_t length = utf8_sequence(rest, 0);
-  return error(fmt::format("expected {}, found '{}'", what, rest.substr(0, length)));
+  return error(fmt::format("expected {}, found {}", what, quote_name(rest.substr(0, length))));
 }
 
 Result<void> JsonCursor::expect(char token, std::string_view what) {

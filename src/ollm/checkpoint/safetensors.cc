@@ -322,10 +322,11 @@ std::optional<Error> foreign_safetensors(const io::File& file) {
 Result<SafetensorsFile> read_safetensors_header(const io::File& file) {
   auto read = read_header(file);
   if (read.ok()) return read;
-  const std::string& path = file.path().native();
+  const std::string path = printable(file.path().native());
   if (read.error().kind == ErrorKind::corrupt)
     if (auto foreign = foreign_safetensors(file)) return std::move(*foreign).within(path);
-  if (read.error().message.starts_with(path)) return read;  // errors of reading name it already
+  if (read.error().message.starts_with(file.path().native()))
+    return read;  // errors of reading name it already
   return std::move(read).error().within(path);
 }
 

@@ -62,7 +62,7 @@ Result<TensorIndex> TensorIndex::make(std::vector<TensorInfo> tensors,
                          [&](std::uint32_t a, std::uint32_t b) { return name(a) == name(b); });
   if (twice != index.by_name_.end()) {
     const auto file = [&](std::uint32_t i) {
-      return index.files_[index.tensors_[i].file].path.native();
+      return printable(index.files_[index.tensors_[i].file].path.native());
     };
     return fail(ErrorKind::corrupt,
                 fmt::format("tensor {} stands twice: in {} and in {}", quote_name(name(*twice)),

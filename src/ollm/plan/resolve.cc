@@ -81,7 +81,7 @@ class Lookup {
   }
 
   // A name that was found nowhere, as a path from the working directory or the models folder where
-  // something that is no folder stands there.
+  // something stands there that is no folder, or that one may not see.
   std::optional<std::filesystem::path> file_of_that_name() {
     const ModelReference& reference = out_.model.reference;
     if (reference.scheme || reference.revision || options_.working_directory.empty())
@@ -90,7 +90,8 @@ class Lookup {
       if (folder == options_.models_dir && !stays_below(reference.identifier)) continue;
       const std::filesystem::path path = (folder / reference.identifier).lexically_normal();
       struct stat status{};
-      if (calls_.stat(path.c_str(), &status) == 0 && !S_ISDIR(status.st_mode)) return path;
+      if (calls_.stat(path.c_str(), &status) == 0 ? !S_ISDIR(status.st_mode) : errno == EACCES)
+        return path;
     }
     return std::nullopt;
   }

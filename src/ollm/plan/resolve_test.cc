@@ -197,6 +197,9 @@ TEST(Resolve, AFolderThatOneMayNotEnterIsSaidToBe) {
   ASSERT_TRUE(planned.ok());
   EXPECT_EQ(planned->selection.refusal->kind, ErrorKind::io);
   EXPECT_THAT(planned->selection.refusal->message, HasSubstr("Permission denied"));
+  const auto by_name = world.plan("closed/tiny", calls);
+  ASSERT_TRUE(by_name.ok());
+  EXPECT_EQ(by_name->selection.refusal->kind, ErrorKind::io);
 }
 
 // reliability D5: what a folder held that one may not expect is a decision of the plan.
@@ -224,6 +227,10 @@ TEST(Select, WhatAConfigSaysReachesNoMessageAsItIs) {
   EXPECT_EQ(checkpoint::printable(planned->selection.plan.reason), planned->selection.plan.reason);
   EXPECT_EQ(checkpoint::printable(planned->resolution.model.resolution_message),
             planned->resolution.model.resolution_message);
+  config = tiny_config("llama", "LlamaForCausalLM");
+  config["\x1b[31mkey"] = 1;
+  world.model("work/key", config, tiny_tensors());
+  EXPECT_THAT(world.plan("./key")->selection.plan.reason, HasSubstr("config.json: ?[31mkey: "));
 }
 
 TEST(Resolve, FoldersAreDiscoveredByNameWithoutHiddenOnes) {

@@ -134,6 +134,7 @@ class Selector {
   // A plan that cannot execute, with its reason.
   Selection refuse(const Provider* provider, Error error) {
     RuntimePlan& plan = out_.plan;
+    error.message = printable(error.message);  // some name what stands in files
     if (provider != nullptr) plan.specialization_provider_id = provider->id;
     plan.support_level = SupportLevel::unsupported;
     plan.reason = error.message;
@@ -154,7 +155,7 @@ class Selector {
     // What stands under a path in place of a folder is all that there is to say.
     if (model.reference.local_path && resolution_.problem)
       return refuse(provider, *resolution_.problem);
-    message += how_to_get(resolution_);
+    if (!resolution_.problem) message += how_to_get(resolution_);
     Error error = fail(ErrorKind::not_found, message);
     if (resolution_.problem) {
       error = fail(resolution_.problem->kind,
