@@ -122,12 +122,13 @@ const std::string& AddedTokens::decoded(const AddedToken& token) const {
   return decoded_[index_of(token)];
 }
 
-void AddedTokens::split(const ByteTrie& trie, std::string_view text, const Allowed& special_allowed,
-                        std::vector<Stretch>& out) const {
+Result<void> AddedTokens::split(const ByteTrie& trie, std::string_view text,
+                                const Allowed& special_allowed, const Take& take) const {
   std::size_t done = 0;
   TextSpan white{1, 0};  // the white space found last: a token may consist of it, many times over
-  const auto text_until = [&](std::size_t end) {
-    if (done < end) out.push_back({{done, end}, -1});
+  const auto text_until = [&](std::size_t end) -> Result<void> {
+    if (done >= end) return {};
+    return take({{done, end}, -1});
   };
   for (std::size_t at = trie.empty() ? text.size() : 0; at < text.size();) {
     if (!trie.may_begin_with(text[at])) {
@@ -163,11 +164,11 @@ void AddedTokens::split(const ByteTrie& trie, std::string_view text, const Allow
       }
       span.end = white.end;
     }
-    text_until(span.begin);
-    out.push_back({span, longest->id});
+    OLLM_TRY_VOID(text_until(span.begin));
+    OLLM_TRY_VOID(take({span, longest->id}));
     done = span.end;
   }
-  text_until(text.size());
+  return text_until(text.size());
 }
 
 std::size_t AddedTokens::memory_bytes() const {

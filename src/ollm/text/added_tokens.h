@@ -66,16 +66,20 @@ class AddedTokens {
   /// Whether a control token may be matched on these bytes of the searched text.
   using Allowed = std::function<bool(TextSpan)>;
 
+  /// Takes the stretches of a text in their order.
+  using Take = std::function<Result<void>(const Stretch&)>;
+
   /// Cuts `text` at the tokens that are not looked for in normalized text. Of those that begin at
   /// one place the longest counts. `special_allowed` is asked for each control token (empty: all).
-  void split(std::string_view text, const Allowed& special_allowed,
-             std::vector<Stretch>& out) const {
-    split(raw_, text, special_allowed, out);
+  /// Errors: those of `take`, which is not called again behind one.
+  Result<void> split(std::string_view text, const Allowed& special_allowed,
+                     const Take& take) const {
+    return split(raw_, text, special_allowed, take);
   }
   /// The same in normalized text, for the other tokens.
-  void split_normalized(std::string_view text, const Allowed& special_allowed,
-                        std::vector<Stretch>& out) const {
-    split(normalized_, text, special_allowed, out);
+  Result<void> split_normalized(std::string_view text, const Allowed& special_allowed,
+                                const Take& take) const {
+    return split(normalized_, text, special_allowed, take);
   }
   bool has_normalized() const { return !normalized_.empty(); }
   bool has_normalized_special() const { return has_normalized_special_; }
@@ -83,8 +87,8 @@ class AddedTokens {
   std::size_t memory_bytes() const;
 
  private:
-  void split(const ByteTrie& trie, std::string_view text, const Allowed& special_allowed,
-             std::vector<Stretch>& out) const;
+  Result<void> split(const ByteTrie& trie, std::string_view text, const Allowed& special_allowed,
+                     const Take& take) const;
 
   std::vector<AddedToken> tokens_;
   std::size_t index_of(const AddedToken& token) const {

@@ -1,5 +1,7 @@
 // Text to ids (tokenizer.h): added tokens, normalizer, pre-tokenizer, model, post-processor, in
 // this order. Leaves each of the steps to its own file.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -8,8 +10,14 @@
 namespace ollm::text {
 namespace {
 
-// A normalizer may lengthen a text, a composed Arabic ligature eighteenfold, but not without end.
-constexpr std::size_t kMaxGrowth = 64;
+// A normalizer may lengthen a text, a composed Arabic ligature elevenfold, but of a long one no
+// language makes more than four times its size; what did would break a plan for its memory.
+constexpr std::size_t kMaxGrowth = 4;
+constexpr std::size_t kMaxGrowthBytes = 4 << 20;  // beside that, so that short ones are free
+
+std::size_t normalized_limit(std::size_t text_bytes) {
+  return kMaxGrowth * text_bytes + kMaxGrowthBytes;
+}
 
 bool touches(std::span<const TextSpan> spans, TextSpan span) {
   // The first span that ends behind the start of ours is the only one that can touch it first.
@@ -18,6 +26,24 @@ bool touches(std::span<const TextSpan> spans, TextSpan span) {
   });
   return found != spans.end() && found->begin < span.end;
 }
+
+// Where words become ids.
+class ModelSink final : public WordSink {
+ public:
+  ModelSink(const Model& model, ModelScratch& scratch, std::vector<TokenId>& out)
+      : model_(model), scratch_(scratch), out_(out) {}
+
+  Result<void> take(const Word& word) override {
+    if (word.text.empty()) return {};
+    return word.byte_level ? model_.tokenize_bytes(word.text, scratch_, out_)
+                           : model_.tokenize(word.text, scratch_, out_);
+  }
+
+ private:
+  const Model& model_;
+  ModelScratch& scratch_;
+  std::vector<TokenId>& out_;
+};
 
 }  // namespace
 
@@ -33,15 +59,11 @@ Result<void> Tokenizer::State::encode(std::string_view text, const EncodeOptions
   } else if (!options.literal.empty()) {
     allowed = [&options](TextSpan span) { return !touches(options.literal, span); };
   }
-  scratch.stretches.clear();
-  added_.split(text, allowed, scratch.stretches);
-  for (const Stretch& stretch : scratch.stretches) {
-    if (stretch.id >= 0) {
-      out.push_back(stretch.id);
-    } else {
-      OLLM_TRY_VOID(encode_text(text, stretch.span, options, scratch, out));
-    }
-  }
+  OLLM_TRY_VOID(added_.split(text, allowed, [&](const Stretch& stretch) -> Result<void> {
+    if (stretch.id < 0) return encode_text(text, stretch.span, options, scratch, out);
+    out.push_back(stretch.id);
+    return {};
+  }));
   if (options.add_special) {
     const auto& after = parts_.post_processor.after;
     out.insert(out.end(), after.begin(), after.end());
@@ -60,14 +82,20 @@ Result<void> Tokenizer::State::encode_text(std::string_view text, const TextSpan
       options.parse_special && !options.literal.empty() && added_.has_normalized_special();
   TrackedText normalized;
   normalized.text = piece;
-  normalized.limit_bytes = kMaxGrowth * piece.size() + (1 << 20);
-  normalized.tracked = special_depends || (needs_origin_ && span.begin == 0);
+  normalized.limit_bytes = normalized_limit(piece.size());
+  normalized.first_bytes = span.begin == 0 ? 1 : 0;
+  normalized.tracked = special_depends;
   if (normalized.tracked) {
     normalized.origin.resize(piece.size());
     std::iota(normalized.origin.begin(), normalized.origin.end(),
               static_cast<std::uint32_t>(span.begin));
   }
   if (parts_.normalizer) OLLM_TRY_VOID(parts_.normalizer->apply(normalized, scratch.regex));
+  if (normalized.is_over_limit()) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("normalizer: makes more than {} bytes of a text of {}",
+                            normalized.limit_bytes, piece.size()));
+  }
 
   AddedTokens::Allowed allowed;
   if (!options.parse_special) {
@@ -80,26 +108,18 @@ Result<void> Tokenizer::State::encode_text(std::string_view text, const TextSpan
       return !touches(options.literal, {begin, std::max(end, begin + 1)});
     };
   }
-  scratch.inner_stretches.clear();
-  added_.split_normalized(normalized.text, allowed, scratch.inner_stretches);
-  for (const Stretch& stretch : scratch.inner_stretches) {
-    if (stretch.id >= 0) {
-      out.push_back(stretch.id);
-      continue;
-    }
-    std::size_t first_bytes = 0;
-    if (needs_origin_ && span.begin == 0) {
-      const auto& origin = normalized.origin;
-      const auto from = origin.begin() + static_cast<std::ptrdiff_t>(stretch.span.begin);
-      const auto to = origin.begin() + static_cast<std::ptrdiff_t>(stretch.span.end);
-      first_bytes = static_cast<std::size_t>(std::upper_bound(from, to, 0u) - from);
-    }
-    OLLM_TRY_VOID(
-        encode_normalized(std::string_view(normalized.text)
-                              .substr(stretch.span.begin, stretch.span.end - stretch.span.begin),
-                          first_bytes, scratch, out));
-  }
-  return {};
+  return added_.split_normalized(
+      normalized.text, allowed, [&](const Stretch& stretch) -> Result<void> {
+        if (stretch.id >= 0) {
+          out.push_back(stretch.id);
+          return {};
+        }
+        const TextSpan& at = stretch.span;
+        const std::size_t first = std::clamp(normalized.first_bytes, at.begin, at.end) - at.begin;
+        return encode_normalized(
+            std::string_view(normalized.text).substr(at.begin, at.end - at.begin), first, scratch,
+            out);
+      });
 }
 
 Result<void> Tokenizer::State::encode_normalized(std::string_view text, std::size_t first_bytes,
@@ -109,18 +129,35 @@ Result<void> Tokenizer::State::encode_normalized(std::string_view text, std::siz
     if (text.empty()) return {};
     return parts_.model->tokenize(text, *scratch.model, out);
   }
-  PreTokenizedText& words = scratch.words;
-  words.reset(text, first_bytes);
-  OLLM_TRY_VOID(parts_.pre_tokenizer->apply(words, scratch.regex));
-  for (const PreTokenizedText::Word& word : words.words()) {
-    if (word.begin == word.end) continue;
-    if (words.byte_level()) {
-      OLLM_TRY_VOID(parts_.model->tokenize_bytes(words.view(word), *scratch.model, out));
-    } else {
-      OLLM_TRY_VOID(parts_.model->tokenize(words.view(word), *scratch.model, out));
-    }
+  ModelSink sink(*parts_.model, *scratch.model, out);
+  return parts_.pre_tokenizer->apply({text, first_bytes}, scratch.regex, sink);
+}
+
+std::uint64_t Tokenizer::State::encode_bytes(std::uint64_t text_bytes) const {
+  // What does not grow with the text: two caches of words, and the stack of a pattern.
+  constexpr std::uint64_t kFixed = 2 * (std::uint64_t{5} << 18) + (std::uint64_t{2} << 20);
+  Growth normalizing{1, 0};
+  double extra = 0;
+  if (parts_.normalizer || added_.has_normalized()) {
+    const Growth of = parts_.normalizer ? parts_.normalizer->growth() : Growth{};
+    // The copy that is changed, and what it is changed to. More than kMaxGrowth is an error for all
+    // but kMaxGrowthBytes, of which a text that grows by no more than `out` makes use in part.
+    const double out = std::min<double>(of.out, kMaxGrowth);
+    const double most = Growth::of_rewriting(kMaxGrowth).peak + kMaxGrowth;
+    normalizing = {out, 1 + std::min(of.peak, most)};
+    extra = std::min((of.out - out) * static_cast<double>(text_bytes), 1.0 * kMaxGrowthBytes);
   }
-  return {};
+  // Afterwards what came out is held, while its words are made and turned into ids.
+  const double held = normalizing.peak > 0 ? 1 : 0;
+  const Growth words = parts_.pre_tokenizer ? parts_.pre_tokenizer->growth() : Growth{};
+  const bool byte_level = parts_.pre_tokenizer && parts_.pre_tokenizer->makes_bytes();
+  const double encoding =
+      held + words.peak + words.out * parts_.model->bytes_per_text_byte(byte_level);
+  double per_byte = std::max(normalizing.peak, normalizing.out * encoding);
+  extra *= 2 + encoding;
+  if (added_.has_normalized_special()) per_byte += 8 * normalizing.out;
+  return kFixed + parts_.model->scratch_bytes() +
+         static_cast<std::uint64_t>(per_byte * static_cast<double>(text_bytes) + extra);
 }
 
 }  // namespace ollm::text

@@ -55,6 +55,11 @@ class Model {
   virtual Result<void> tokenize_bytes(std::string_view word, ModelScratch& scratch,
                                       std::vector<TokenId>& out) const;
 
+  /// The most bytes held for each byte of a word (`byte_level`: of one for tokenize_bytes), and
+  /// whatever the word.
+  virtual double bytes_per_text_byte(bool /*byte_level*/) const { return 0; }
+  virtual std::uint64_t scratch_bytes() const { return 0; }
+
   virtual const Vocabulary& vocabulary() const = 0;
   /// Without the vocabulary.
   virtual std::size_t memory_bytes() const = 0;

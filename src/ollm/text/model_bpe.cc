@@ -20,6 +20,19 @@ namespace {
 // queue.
 constexpr std::size_t kShortWord = 48;
 
+// Above this many symbols a word is merged window by window.
+constexpr std::size_t kWindow = 1 << 14;
+
+// So many borders between windows are tried before a word is given up: with published vocabularies
+// the first does.
+constexpr int kTries = 16;
+
+// A token of a window, and the byte of the word that it begins at.
+struct Placed {
+  TokenId id;
+  std::uint32_t begin;
+};
+
 class BpeScratch final : public ModelScratch {
  public:
   BpeScratch(const MergeTable& all_merges, const ClosedIds* closed)
@@ -42,6 +55,12 @@ class BpeScratch final : public ModelScratch {
   std::vector<std::uint32_t> previous;
   std::vector<std::uint32_t> next;
   std::vector<std::uint64_t> queue;
+  // of words that are merged window by window
+  std::vector<TokenId> window;
+  std::vector<std::uint32_t> offsets;  // of its symbols in the word
+  std::vector<Placed> here;
+  std::vector<Placed> there;
+  std::vector<Placed> joint;
 
  private:
   const MergeTable* merges_;               // the model's, or open_merges_
@@ -95,6 +114,14 @@ class BpeModel final : public Model {
       const char one = static_cast<char>(c);
       ascii_ids_[c] = vocabulary_.find({&one, 1}).value_or(-1);
     }
+    const auto known = [](TokenId id) { return id >= 0; };
+    all_bytes_known_ = !has_affixes_ && std::all_of(byte_ids_.begin(), byte_ids_.end(), known);
+    std::size_t longest = 0;
+    for (std::size_t id = 0; id < vocabulary_.size(); ++id) {
+      if (const auto token = vocabulary_.at(static_cast<TokenId>(id)))
+        longest = std::max(longest, token->size());
+    }
+    window_symbols_ = std::clamp(8 * longest, kWindow, 64 * kWindow);
     find_joints(merges);
   }
 
@@ -127,6 +154,10 @@ class BpeModel final : public Model {
     auto& scratch = static_cast<BpeScratch&>(scratch_base);
     const bool cached = word.size() <= WordCache::kMaxBytes;
     if (cached && scratch.cache.find(word, out)) return {};
+    if (word.size() > window_symbols_ && all_bytes_known_) {
+      // Longer than every token, so that ignore_merges has nothing to find.
+      return merge_windows(OfBytes{*this, word}, scratch, out);
+    }
     const std::size_t before = out.size();
     if (!start_with_bytes(word, scratch.symbols)) {
       scratch.piece.clear();
@@ -140,12 +171,19 @@ class BpeModel final : public Model {
           scratch.symbols.assign(1, *id);
         }
       }
-      merge(scratch, out);
+      OLLM_TRY_VOID(merge(scratch, out));
     }
     if (cached) scratch.cache.put(word, std::span(out).subspan(before));
     return {};
   }
 
+  // Symbols of a whole word, where it cannot be cut into windows before they are made, and the
+  // characters that its bytes stand for.
+  double bytes_per_text_byte(bool byte_level) const override {
+    if (byte_level) return all_bytes_known_ ? 0 : 2 + sizeof(TokenId);
+    return cut_unknown_ && !has_affixes_ ? 0 : sizeof(TokenId);
+  }
+  std::uint64_t scratch_bytes() const override { return window_symbols_ * 80; }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::size_t memory_bytes() const override {
     return sizeof(*this) + merges_.memory_bytes() + joints_.memory_bytes();
@@ -205,14 +243,16 @@ class BpeModel final : public Model {
         return {};
       }
     }
+    if (word.size() > window_symbols_ && cut_unknown_ && !has_affixes_) {
+      return merge_windows(OfCharacters{*this, word}, scratch, out);
+    }
     if (!start_with_characters(word, scratch.symbols)) {
       return fail(ErrorKind::unsupported,
                   fmt::format("a character of '{}' is not in the vocabulary, and neither is the "
                               "unk_token '{}'",
                               word.substr(0, 64), *options_.unk_token));
     }
-    merge(scratch, out);
-    return {};
+    return merge(scratch, out);
   }
 
   bool start_with_bytes(std::string_view word, std::vector<TokenId>& symbols) const {
@@ -229,6 +269,7 @@ class BpeModel final : public Model {
   // False where the unknown token is needed and not in the vocabulary.
   bool start_with_characters(std::string_view word, std::vector<TokenId>& symbols) const {
     symbols.clear();
+    symbols.reserve(word.size());
     TokenId unknown = -1;  // one that waits for the next character, to be fused with it
     std::string affixed;
     for (std::size_t at = 0; at < word.size();) {
@@ -276,12 +317,142 @@ class BpeModel final : public Model {
     return true;
   }
 
-  static void merge(BpeScratch& scratch, std::vector<TokenId>& out) {
-    if (scratch.symbols.size() <= kShortWord) {
-      merge_short(scratch.merges(), scratch.symbols, out);
+  // How many symbols of scratch.symbols there are is small, or not to be helped.
+  Result<void> merge(BpeScratch& scratch, std::vector<TokenId>& out) const {
+    std::vector<TokenId>& symbols = scratch.symbols;
+    if (symbols.size() <= kShortWord) {
+      merge_short(scratch.merges(), symbols, out);
+    } else if (symbols.size() <= window_symbols_) {
+      merge_long(scratch, symbols);
+      append_left(symbols, out);
     } else {
-      merge_long(scratch, out);
+      return merge_windows(OfSymbols{*this, symbols}, scratch, out);
     }
+    return {};
+  }
+
+  static void append_left(const std::vector<TokenId>& symbols, std::vector<TokenId>& out) {
+    std::copy_if(symbols.begin(), symbols.end(), std::back_inserter(out),
+                 [](TokenId id) { return id >= 0; });
+  }
+
+  // A long word, as what windows are filled from: `fill` puts the symbols of its bytes from `begin`
+  // to `end` into scratch.window and their places into scratch.offsets, of at most window_symbols_,
+  // and tells the byte behind them. A window may begin where `can_begin` says so.
+  struct OfBytes {
+    const BpeModel& model;
+    std::string_view word;
+    std::size_t size() const { return word.size(); }
+    bool can_begin(std::size_t /*at*/) const { return true; }
+    std::size_t fill(std::size_t begin, std::size_t end, BpeScratch& to) const {
+      end = std::min(end, begin + model.window_symbols_);
+      for (std::size_t i = begin; i < end; ++i) {
+        to.window.push_back(model.byte_ids_[static_cast<unsigned char>(word[i])]);
+        to.offsets.push_back(static_cast<std::uint32_t>(i));
+      }
+      return end;
+    }
+  };
+  struct OfCharacters {
+    const BpeModel& model;
+    std::string_view word;
+    std::size_t size() const { return word.size(); }
+    // Not inside a character that fell into its bytes.
+    bool can_begin(std::size_t at) const { return !unicode::is_utf8_continuation(word[at]); }
+    std::size_t fill(std::size_t begin, std::size_t end, BpeScratch& to) const {
+      std::size_t at = begin;
+      while (at < end && to.window.size() + 4 <= model.window_symbols_) {
+        const std::size_t size = std::min(unicode::utf8_length(word[at]), word.size() - at);
+        const std::string_view character = word.substr(at, size);
+        if (const TokenId id = model.id_of(character); id >= 0) {
+          to.window.push_back(id);
+          to.offsets.push_back(static_cast<std::uint32_t>(at));
+        } else {
+          model.append_fallback(character, to.window);
+          for (std::size_t i = 0; i < size; ++i)
+            to.offsets.push_back(static_cast<std::uint32_t>(at + i));
+        }
+        at += size;
+      }
+      return at;
+    }
+  };
+  struct OfSymbols {
+    const BpeModel& model;
+    std::span<const TokenId> word;
+    std::size_t size() const { return word.size(); }
+    bool can_begin(std::size_t /*at*/) const { return true; }
+    std::size_t fill(std::size_t begin, std::size_t end, BpeScratch& to) const {
+      end = std::min(end, begin + model.window_symbols_);
+      for (std::size_t i = begin; i < end; ++i) {
+        to.window.push_back(word[i]);
+        to.offsets.push_back(static_cast<std::uint32_t>(i));
+      }
+      return end;
+    }
+  };
+
+  // Merges a long word window by window, each begun at a border that the tokens of the one before
+  // have, with the ids of the word as a whole: a list of tokens is what merging makes of their text
+  // if and only if that holds for each two neighbours. (Merges run by rank, then by place. As long
+  // as none has crossed a border, what happens on its two sides is what would happen to the two
+  // neighbours alone; so the first merge that crosses it in the whole would cross it there.)
+  // Within a window all neighbours are so; where two windows meet, the two are tried.
+  template <typename Source>
+  Result<void> merge_windows(const Source& word, BpeScratch& scratch,
+                             std::vector<TokenId>& out) const {
+    const auto merged = [&](std::size_t begin, std::size_t limit, std::vector<Placed>& tokens) {
+      scratch.window.clear();
+      scratch.offsets.clear();
+      const std::size_t end = word.fill(begin, limit, scratch);
+      merge_long(scratch, scratch.window);
+      tokens.clear();
+      for (std::size_t i = 0; i < scratch.window.size(); ++i) {
+        if (scratch.window[i] >= 0) tokens.push_back({scratch.window[i], scratch.offsets[i]});
+      }
+      return end;
+    };
+    const auto end_of = [](const std::vector<Placed>& tokens, std::size_t i, std::size_t end) {
+      return i + 1 < tokens.size() ? tokens[i + 1].begin : end;
+    };
+    // Whether token `kept - 1` of `here` and the first of `there` stay what they are side by side.
+    const auto joins = [&](std::size_t kept, std::size_t here_end, std::size_t there_end) {
+      const Placed left = scratch.here[kept - 1];
+      const Placed right = scratch.there[0];
+      const std::size_t right_end = end_of(scratch.there, 0, there_end);
+      if (right.id == scratch.here[kept].id && right_end == end_of(scratch.here, kept, here_end)) {
+        return true;
+      }
+      if (merged(left.begin, right_end, scratch.joint) != right_end) return false;
+      const auto& joint = scratch.joint;
+      return joint.size() == 2 && joint[0].id == left.id && joint[1].begin == right.begin &&
+             joint[1].id == right.id;
+    };
+    const auto append = [&](std::size_t count) {
+      for (std::size_t i = 0; i < count; ++i) out.push_back(scratch.here[i].id);
+    };
+    std::size_t end = merged(0, word.size(), scratch.here);
+    while (end < word.size()) {
+      // Not the last tokens, which the end of the window may have cut.
+      std::size_t kept = scratch.here.size() * 3 / 4;
+      std::size_t there_end = end;
+      for (int tries = 0;; ++tries, kept -= std::max<std::size_t>(1, kept / 8)) {
+        if (kept == 0 || tries == kTries) {
+          return fail(ErrorKind::unsupported,
+                      fmt::format("a word of {} symbols that the merges of the vocabulary join "
+                                  "across {} of them and more",
+                                  word.size(), window_symbols_));
+        }
+        if (!word.can_begin(scratch.here[kept].begin)) continue;
+        there_end = merged(scratch.here[kept].begin, word.size(), scratch.there);
+        if (joins(kept, end, there_end)) break;
+      }
+      append(kept);
+      std::swap(scratch.here, scratch.there);
+      end = there_end;
+    }
+    append(scratch.here.size());
+    return {};
   }
 
   static void merge_short(const MergeTable& merges, std::vector<TokenId>& symbols,
@@ -315,11 +486,10 @@ class BpeModel final : public Model {
   }
 
   // O(n log n): a queue of (rank, position), and links to the neighbours that are left. An entry
-  // whose pair has changed since is passed over.
-  static void merge_long(BpeScratch& scratch, std::vector<TokenId>& out) {
+  // whose pair has changed since is passed over. What is left of `symbols` is not negative.
+  static void merge_long(BpeScratch& scratch, std::vector<TokenId>& symbols) {
     constexpr std::uint32_t kEnd = UINT32_MAX;
     const MergeTable& merges = scratch.merges();
-    std::vector<TokenId>& symbols = scratch.symbols;
     const auto count = static_cast<std::uint32_t>(symbols.size());
     auto& previous = scratch.previous;
     auto& next = scratch.next;
@@ -364,8 +534,6 @@ class BpeModel final : public Model {
       }
       if (previous[at] != kEnd) push(previous[at]);
     }
-    std::copy_if(symbols.begin(), symbols.end(), std::back_inserter(out),
-                 [](TokenId id) { return id >= 0; });
   }
 
   Vocabulary vocabulary_;
@@ -374,6 +542,8 @@ class BpeModel final : public Model {
   BpeOptions options_;
   std::optional<TokenId> unk_;
   bool has_affixes_ = false;
+  bool all_bytes_known_ = false;  // every character of the byte-level alphabet is a token
+  std::size_t window_symbols_ = kWindow;
   bool can_cut_ = false;      // a long word may be cut where nothing joins
   bool cut_unknown_ = false;  // also beside a character that is not in the vocabulary
   std::array<TokenId, 128> ascii_ids_;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <utility>
 
 #include "ollm/text/byte_trie.h"
 #include "ollm/text/model.h"
@@ -17,18 +19,17 @@ namespace {
 // SentencePiece's kUnkPenalty: an unknown character scores this much below the worst token.
 constexpr double kUnknownPenalty = 10.0;
 
-// The best way to a border between characters.
-struct Arrival {
-  double score = 0;
-  std::uint32_t from = 0;
-  TokenId id = -1;  // -1: none yet
-};
+// How a border between characters is reached at best: by the token that ends there. Its length says
+// where it began, but for a character that no token is, which is marked.
+constexpr TokenId kNotReached = -1;
+constexpr TokenId kUnknownCharacter = TokenId{1} << 30;  // above every id
 
 class UnigramScratch final : public ModelScratch {
  public:
   using ModelScratch::ModelScratch;
   WordCache cache;
-  std::vector<Arrival> best;
+  std::vector<TokenId> best;   // by border
+  std::vector<double> scores;  // of the borders that a token may still reach: a ring
 };
 
 class UnigramModel final : public Model {
@@ -46,6 +47,9 @@ class UnigramModel final : public Model {
       least = std::min(least, options_.scores[i]);
     }
     unknown_score_ = least - kUnknownPenalty;
+    std::size_t longest = 4;  // a character, where it is no token
+    for (const auto& [token, id] : strings) longest = std::max(longest, token.size());
+    ring_size_ = std::bit_ceil(longest + 1);
     trie_ = ByteTrie(std::move(strings));
     for (unsigned byte = 0; byte < 256; ++byte) {
       fallback_ids_[byte] = vocabulary_.find(fmt::format("<0x{:02X}>", byte)).value_or(-1);
@@ -68,6 +72,8 @@ class UnigramModel final : public Model {
     return {};
   }
 
+  double bytes_per_text_byte(bool) const override { return sizeof(TokenId); }
+  std::uint64_t scratch_bytes() const override { return ring_size_ * sizeof(double); }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::size_t memory_bytes() const override {
     return sizeof(*this) + trie_.memory_bytes() + options_.scores.capacity() * sizeof(double);
@@ -75,18 +81,24 @@ class UnigramModel final : public Model {
 
  private:
   Result<void> find_best(std::string_view word, UnigramScratch& scratch) const {
-    std::vector<Arrival>& best = scratch.best;
-    best.assign(word.size() + 1, Arrival());
+    std::vector<TokenId>& best = scratch.best;
+    best.assign(word.size() + 1, kNotReached);
+    const std::size_t mask = ring_size_ - 1;
+    scratch.scores.resize(ring_size_);
+    double* const scores = scratch.scores.data();
+    scores[0] = 0;
     for (std::size_t at = 0; at < word.size();) {
-      const double here = best[at].score;
+      const double here = scores[at & mask];
       const std::size_t character = unicode::utf8_length(word[at]);
       bool has_single = false;
       // Of equals the one found first stays: the one that began earlier.
       const auto arrive = [&](std::size_t length, double score, TokenId id) {
-        Arrival& target = best[at + length];
+        TokenId& target = best[at + length];
+        double& target_score = scores[(at + length) & mask];
         const double total = score + here;
-        if (target.id < 0 || total > target.score) {
-          target = {total, static_cast<std::uint32_t>(at), id};
+        if (target == kNotReached || total > target_score) {
+          target = id;
+          target_score = total;
         }
       };
       trie_.match(word, at, [&](std::int32_t id, std::size_t length) {
@@ -95,16 +107,16 @@ class UnigramModel final : public Model {
         has_single = has_single || length == character;
       });
       if (!has_single) {
-        const Arrival& target = best[at + character];
+        const std::size_t end = at + character;
         if (!options_.unk_id) {
-          if (target.id < 0 || unknown_score_ + here > target.score) {
+          if (best[end] == kNotReached || unknown_score_ + here > scores[end & mask]) {
             return fail(ErrorKind::unsupported,
                         fmt::format("a character of '{}' is not in the vocabulary, and there is "
                                     "no unk_id",
                                     word.substr(at, character)));
           }
         } else {
-          arrive(character, unknown_score_, *options_.unk_id);
+          arrive(character, unknown_score_, *options_.unk_id | kUnknownCharacter);
         }
       }
       at += character;
@@ -112,33 +124,37 @@ class UnigramModel final : public Model {
     return {};
   }
 
-  // Turns the links of the best path around, then follows them. Neighbouring unknown characters are
-  // one piece, which counts as the token that it spells, if there is one.
+  // Follows the best path from the end, and turns its ids around. Neighbouring unknown characters
+  // are one piece, which counts as the token that it spells, if there is one.
   void append_best(std::string_view word, UnigramScratch& scratch,
                    std::vector<TokenId>& out) const {
-    std::vector<Arrival>& best = scratch.best;
-    auto next = static_cast<std::uint32_t>(word.size());
-    for (std::uint32_t at = next; at > 0;) {
-      const std::uint32_t from = best[at].from;
-      best[at].from = next;
-      next = at;
-      at = from;
-    }
-    std::size_t begin = 0;
-    for (std::uint32_t end = next;; end = best[end].from) {
-      const bool unknown = options_.unk_id && best[end].id == *options_.unk_id;
-      const bool last = end == word.size();
-      const bool joins = unknown && !last && best[best[end].from].id == *options_.unk_id;
-      if (!joins) {
-        if (unknown) {
-          append_unknown(word.substr(begin, end - begin), scratch, out);
-        } else {
-          out.push_back(best[end].id);
-        }
-        begin = end;
+    const std::vector<TokenId>& best = scratch.best;
+    const auto begin_of = [&](std::size_t end) {
+      const TokenId id = best[end];
+      if ((id & kUnknownCharacter) == 0) return end - vocabulary_.at(id)->size();
+      unicode::previous_code_point(word, end);
+      return end;
+    };
+    const auto is_unknown = [&](std::size_t end) {
+      return options_.unk_id && (best[end] & ~kUnknownCharacter) == *options_.unk_id;
+    };
+    const auto offset = [&](std::size_t size) {
+      return out.begin() + static_cast<std::ptrdiff_t>(size);
+    };
+    const std::size_t before = out.size();
+    for (std::size_t end = word.size(); end > 0;) {
+      std::size_t begin = begin_of(end);
+      if (is_unknown(end)) {
+        while (begin > 0 && is_unknown(begin)) begin = begin_of(begin);
+        const std::size_t from = out.size();
+        append_unknown(word.substr(begin, end - begin), scratch, out);
+        std::reverse(offset(from), out.end());
+      } else {
+        out.push_back(best[end]);
       }
-      if (last) return;
+      end = begin;
     }
+    std::reverse(offset(before), out.end());
   }
 
   void append_unknown(std::string_view piece, const UnigramScratch& scratch,
@@ -165,6 +181,7 @@ class UnigramModel final : public Model {
   Vocabulary vocabulary_;
   UnigramOptions options_;
   ByteTrie trie_;
+  std::size_t ring_size_ = 0;  // a power of two, above the longest token
   double unknown_score_ = 0;
   std::array<TokenId, 256> fallback_ids_;
 };

@@ -46,6 +46,13 @@ class UnicodeNormalizer final : public Normalizer {
     return {};
   }
 
+  // By U+1D160 and U+FDFA, which become three and eleven times as long.
+  Growth growth() const override {
+    const bool compatible =
+        form_ == unicode::NormalizationForm::nfkc || form_ == unicode::NormalizationForm::nfkd;
+    return Growth::of_rewriting(compatible ? 11 : 3);
+  }
+
  private:
   unicode::NormalizationForm form_;
 };
@@ -59,6 +66,8 @@ class LowercaseNormalizer final : public Normalizer {
     });
     return {};
   }
+  // By U+0130 and U+023A: two bytes become three.
+  Growth growth() const override { return Growth::of_rewriting(1.5); }
 };
 
 class StripNormalizer final : public Normalizer {
@@ -108,8 +117,18 @@ class ReplaceNormalizer final : public Normalizer {
   Result<void> apply(TrackedText& text, RegexScratch& scratch) const override {
     if (text.text.empty()) return {};
     TrackedWriter out(text);
-    Matches matches(pattern_, text.text, scratch);
     TextSpan match;
+    if (const std::string* plain = pattern_.plain(); plain && content_.size() > plain->size()) {
+      std::size_t bytes = text.text.size();
+      Matches counted(pattern_, text.text, scratch);
+      for (;;) {
+        OLLM_TRY(const bool found, counted.next(match));
+        if (!found) break;
+        bytes += content_.size() - plain->size();
+      }
+      out.reserve(bytes);
+    }
+    Matches matches(pattern_, text.text, scratch);
     std::size_t done = 0;
     for (;;) {
       OLLM_TRY(const bool found, matches.next(match));
@@ -128,6 +147,16 @@ class ReplaceNormalizer final : public Normalizer {
     return {};
   }
   std::size_t memory_bytes() const override { return pattern_.memory_bytes() + content_.size(); }
+
+  Growth growth() const override {
+    // An expression may match nothing, before every byte.
+    const auto content = static_cast<double>(content_.size());
+    const std::string* plain = pattern_.plain();
+    if (plain == nullptr) return Growth::of_rewriting(1 + content);
+    if (plain->empty()) return Growth::of_rewriting(1);
+    const double out = std::max(1.0, content / static_cast<double>(plain->size()));
+    return {out, std::max(out, Growth::of_rewriting(1).peak)};
+  }
 
  private:
   Pattern pattern_;
@@ -188,6 +217,7 @@ class ByteLevelNormalizer final : public Normalizer {
     text = out.take();
     return {};
   }
+  Growth growth() const override { return Growth::of_rewriting(2); }
 };
 
 class SequenceNormalizer final : public Normalizer {
@@ -202,6 +232,12 @@ class SequenceNormalizer final : public Normalizer {
     std::size_t bytes = 0;
     for (const NormalizerPtr& step : steps_) bytes += step->memory_bytes();
     return bytes;
+  }
+
+  Growth growth() const override {
+    Growth all;
+    for (const NormalizerPtr& step : steps_) all = all.then(step->growth(), false);
+    return all;
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/text/growth.h"
 #include "ollm/text/pattern.h"
 #include "ollm/text/tracked_text.h"
 #include "ollm/text/unicode.h"
@@ -21,6 +22,8 @@ class Normalizer {
   /// Changes `text`, valid UTF-8 before and after. Errors: those of matching a pattern.
   virtual Result<void> apply(TrackedText& text, RegexScratch& scratch) const = 0;
   virtual std::size_t memory_bytes() const { return 0; }
+  /// The most that it makes of a text, beside some bytes for all of it (Prepend).
+  virtual Growth growth() const { return Growth::of_rewriting(1); }
 };
 
 using NormalizerPtr = std::unique_ptr<const Normalizer>;

@@ -40,6 +40,14 @@ class BertNormalizer final : public Normalizer {
     return {};
   }
 
+  // Two spaces beside each ideograph of three bytes; then as its other steps.
+  Growth growth() const override {
+    Growth all = Growth::of_rewriting(options_.handle_chinese_chars ? 5.0 / 3.0 : 1);
+    if (options_.strip_accents) all = all.then(decompose_->growth(), false);
+    if (options_.lowercase) all = all.then(lowercase_->growth(), false);
+    return all;
+  }
+
  private:
   void clean(TrackedText& text) const {
     rewrite(text, [this](char32_t c, std::size_t begin, std::size_t end, TrackedWriter& out) {

@@ -12,13 +12,6 @@
 
 namespace ollm::text {
 
-void PreTokenizedText::write_bytes() {
-  if (!byte_level_) return;
-  byte_level_ = false;
-  rewrite_words(
-      [](std::string_view word, bool, std::string& out) { byte_level::append_encoded(out, word); });
-}
-
 namespace {
 
 using unicode::next_code_point;
@@ -30,8 +23,8 @@ class CharacterSplit final : public PreTokenizer {
   CharacterSplit(Matches matches, SplitBehavior behavior)
       : matches_(std::move(matches)), behavior_(behavior) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch&) const override {
-    return text.split([&](std::string_view word, const auto& emit) -> Result<void> {
+  Result<void> apply(const Word& whole, RegexScratch&, WordSink& next) const override {
+    return split(whole, next, [&](std::string_view word, const auto& emit) -> Result<void> {
       Splitter splitter(behavior_, emit);
       std::size_t done = 0;
       for (std::size_t at = 0; at < word.size();) {
@@ -63,8 +56,8 @@ class Runs final : public PreTokenizer {
  public:
   explicit Runs(ClassOf class_of) : class_of_(std::move(class_of)) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch&) const override {
-    return text.split([&](std::string_view word, const auto& emit) -> Result<void> {
+  Result<void> apply(const Word& whole, RegexScratch&, WordSink& next) const override {
+    return split(whole, next, [&](std::string_view word, const auto& emit) -> Result<void> {
       std::size_t run = 0;
       int run_class = 0;
       for (std::size_t at = 0; at < word.size();) {
@@ -88,8 +81,8 @@ class FixedLength final : public PreTokenizer {
  public:
   explicit FixedLength(std::size_t characters) : characters_(characters) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch&) const override {
-    return text.split([&](std::string_view word, const auto& emit) -> Result<void> {
+  Result<void> apply(const Word& whole, RegexScratch&, WordSink& next) const override {
+    return split(whole, next, [&](std::string_view word, const auto& emit) -> Result<void> {
       std::size_t begin = 0;
       std::size_t count = 0;
       for (std::size_t at = 0; at < word.size();) {
@@ -113,9 +106,8 @@ class Sequence final : public PreTokenizer {
  public:
   explicit Sequence(std::vector<PreTokenizerPtr> steps) : steps_(std::move(steps)) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch& scratch) const override {
-    for (const PreTokenizerPtr& step : steps_) OLLM_TRY_VOID(step->apply(text, scratch));
-    return {};
+  Result<void> apply(const Word& word, RegexScratch& scratch, WordSink& next) const override {
+    return Rest(*this, 0, scratch, next).take(word);
   }
   bool needs_origin() const override {
     return std::any_of(steps_.begin(), steps_.end(),
@@ -127,7 +119,32 @@ class Sequence final : public PreTokenizer {
     return bytes;
   }
 
+  bool makes_bytes() const override { return !steps_.empty() && steps_.back()->makes_bytes(); }
+  Growth growth() const override {
+    Growth all;
+    for (const PreTokenizerPtr& step : steps_) all = all.then(step->growth(), true);
+    return all;
+  }
+
  private:
+  // The steps from one on, as what takes the words of the step before.
+  class Rest final : public WordSink {
+   public:
+    Rest(const Sequence& of, std::size_t from, RegexScratch& scratch, WordSink& next)
+        : of_(of), from_(from), scratch_(scratch), next_(next) {}
+    Result<void> take(const Word& word) override {
+      if (from_ == of_.steps_.size()) return next_.take(word);
+      Rest rest(of_, from_ + 1, scratch_, next_);
+      return of_.steps_[from_]->apply(word, scratch_, rest);
+    }
+
+   private:
+    const Sequence& of_;
+    std::size_t from_;
+    RegexScratch& scratch_;
+    WordSink& next_;
+  };
+
   std::vector<PreTokenizerPtr> steps_;
 };
 

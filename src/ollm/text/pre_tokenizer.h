@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/text/growth.h"
 #include "ollm/text/pattern.h"
-#include "ollm/text/pre_tokenized_text.h"
+#include "ollm/text/word.h"
 
 namespace ollm::text {
 
@@ -30,10 +31,14 @@ enum class PrependScheme { first, always, never };
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  /// Errors: those of matching a pattern.
-  virtual Result<void> apply(PreTokenizedText& text, RegexScratch& scratch) const = 0;
+  /// Hands on what becomes of `word`. Errors: those of matching a pattern and of `next`.
+  virtual Result<void> apply(const Word& word, RegexScratch& scratch, WordSink& next) const = 0;
   /// Whether it asks which word began the text (Metaspace with the scheme "first").
   virtual bool needs_origin() const { return false; }
+  /// Whether its words are byte-level.
+  virtual bool makes_bytes() const { return false; }
+  /// The most bytes that it holds for each byte of the text, and that come out for each.
+  virtual Growth growth() const { return {}; }
   virtual std::size_t memory_bytes() const { return 0; }
 };
 

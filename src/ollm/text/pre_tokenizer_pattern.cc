@@ -13,9 +13,9 @@ namespace {
 constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
-Result<void> split_by(PreTokenizedText& text, const Pattern& pattern, SplitBehavior behavior,
-                      bool invert, RegexScratch& scratch) {
-  return text.split([&](std::string_view word, const auto& emit) -> Result<void> {
+Result<void> split_by(const Word& whole, const Pattern& pattern, SplitBehavior behavior,
+                      bool invert, RegexScratch& scratch, WordSink& next) {
+  return split(whole, next, [&](std::string_view word, const auto& emit) -> Result<void> {
     Splitter splitter(behavior, emit);
     Matches matches(pattern, word, scratch);
     TextSpan match;
@@ -38,8 +38,8 @@ class Split final : public PreTokenizer {
   Split(Pattern pattern, SplitBehavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch& scratch) const override {
-    return split_by(text, pattern_, behavior_, invert_, scratch);
+  Result<void> apply(const Word& word, RegexScratch& scratch, WordSink& next) const override {
+    return split_by(word, pattern_, behavior_, invert_, scratch, next);
   }
   std::size_t memory_bytes() const override { return pattern_.memory_bytes(); }
 
@@ -54,22 +54,42 @@ class ByteLevel final : public PreTokenizer {
   ByteLevel(const ByteLevelOptions& options, Pattern pattern)
       : options_(options), pattern_(std::move(pattern)) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch& scratch) const override {
-    if (options_.add_prefix_space) {
-      text.rewrite([](std::string_view word, bool, std::string& out) {
-        if (!word.starts_with(' ')) out += ' ';
-        out += word;
-      });
+  Result<void> apply(const Word& word, RegexScratch& scratch, WordSink& next) const override {
+    std::string written;
+    Word whole = word.written_out(written);
+    std::string prefixed;
+    if (options_.add_prefix_space && !whole.text.starts_with(' ')) {
+      prefixed.reserve(whole.text.size() + 1);
+      prefixed += ' ';
+      prefixed += whole.text;
+      whole = whole.with_text(prefixed);
+    } else if (options_.add_prefix_space) {
+      whole = whole.with_text(whole.text);
     }
-    if (options_.use_regex) {
-      OLLM_TRY_VOID(split_by(text, pattern_, SplitBehavior::isolated, false, scratch));
-    }
-    text.encode_bytes();
-    return {};
+    AsBytes as_bytes(next);
+    if (!options_.use_regex) return as_bytes.take(whole);
+    return split_by(whole, pattern_, SplitBehavior::isolated, false, scratch, as_bytes);
   }
+  bool makes_bytes() const override { return true; }
+  // The prefixed copy; written out, where the words were byte-level already, twice as long.
+  Growth growth() const override { return {1, options_.add_prefix_space ? 1.0 : 0.0}; }
   std::size_t memory_bytes() const override { return pattern_.memory_bytes(); }
 
  private:
+  // Bytes are kept as they are until somebody needs the characters that they stand for.
+  class AsBytes final : public WordSink {
+   public:
+    explicit AsBytes(WordSink& next) : next_(next) {}
+    Result<void> take(const Word& word) override {
+      Word bytes = word;
+      bytes.byte_level = true;
+      return next_.take(bytes);
+    }
+
+   private:
+    WordSink& next_;
+  };
+
   ByteLevelOptions options_;
   Pattern pattern_;
 };
@@ -79,34 +99,36 @@ class Metaspace final : public PreTokenizer {
   Metaspace(std::string replacement, PrependScheme scheme, bool split)
       : replacement_(std::move(replacement)), scheme_(scheme), split_(split) {}
 
-  Result<void> apply(PreTokenizedText& text, RegexScratch&) const override {
-    text.rewrite([&](std::string_view word, bool is_first, std::string& out) {
-      const bool prepend =
-          scheme_ == PrependScheme::always || (scheme_ == PrependScheme::first && is_first);
-      if (prepend && !word.starts_with(replacement_) && !word.starts_with(' ')) out += replacement_;
-      for (std::size_t at = 0; at < word.size();) {
-        const std::size_t space = word.find(' ', at);
-        out += word.substr(at, space - at);
-        if (space == std::string_view::npos) break;
-        out += replacement_;
-        at = space + 1;
+  Result<void> apply(const Word& word, RegexScratch&, WordSink& next) const override {
+    std::string written;
+    const Word whole = word.written_out(written);
+    const std::string_view text = whole.text;
+    const bool prepend = (scheme_ == PrependScheme::always ||
+                          (scheme_ == PrependScheme::first && whole.is_first())) &&
+                         !text.starts_with(replacement_) && !text.starts_with(' ');
+    std::string out;
+    if (!split_) out.reserve(text.size() + text.size() / 8);
+    if (prepend) out += replacement_;
+    for (std::size_t at = 0; at < text.size();) {
+      // A word ends where the next replacement begins; a space is one.
+      const std::size_t space = text.find(' ', at);
+      std::size_t mark = split_ ? text.substr(0, space).find(replacement_, at) : space;
+      if (mark == std::string_view::npos) mark = space;
+      out += text.substr(at, mark - at);
+      if (mark == std::string_view::npos) break;
+      if (split_ && !out.empty()) {
+        OLLM_TRY_VOID(next.take(whole.with_text(out)));
+        out.clear();
       }
-    });
-    if (!split_) return {};
-    return text.split([&](std::string_view word, const auto& emit) -> Result<void> {
-      Splitter splitter(SplitBehavior::merged_with_next, emit);
-      std::size_t done = 0;
-      for (;;) {
-        const std::size_t found = word.find(replacement_, done);
-        if (found == std::string_view::npos) break;
-        if (done < found) splitter.add({done, found}, false);
-        done = found + replacement_.size();
-        splitter.add({found, done}, true);
-      }
-      if (done < word.size()) splitter.add({done, word.size()}, false);
-      splitter.finish();
-      return {};
-    });
+      out += replacement_;
+      at = mark + (mark == space ? 1 : replacement_.size());
+    }
+    if (split_ && out.empty()) return {};
+    return next.take(whole.with_text(out));
+  }
+  // Words are short where they are split at spaces; a text without any is one.
+  Growth growth() const override {
+    return split_ ? Growth{1, 2} : Growth::of_rewriting(static_cast<double>(replacement_.size()));
   }
   bool needs_origin() const override { return scheme_ == PrependScheme::first; }
 

@@ -30,8 +30,8 @@ int script_of(char32_t c) {
 
 class UnicodeScripts final : public PreTokenizer {
  public:
-  Result<void> apply(PreTokenizedText& text, RegexScratch&) const override {
-    return text.split([](std::string_view word, const auto& emit) -> Result<void> {
+  Result<void> apply(const Word& whole, RegexScratch&, WordSink& next) const override {
+    return split(whole, next, [](std::string_view word, const auto& emit) -> Result<void> {
       // What stands before the first character of a script is dropped, as the library does.
       std::size_t begin = word.size();
       int last = kAny;  // none seen yet

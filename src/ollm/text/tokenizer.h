@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,19 @@ struct TokenizerFiles {
   std::string_view sentencepiece_model = {};  // bytes of tokenizer.model
   std::string_view other_form = {};           // name of a file of another form, for the error
 };
+
+/// How much a tokenizer takes, by the sizes of its files alone, for plans that open nothing.
+struct TokenizerMemory {
+  std::uint64_t held_bytes = 0;     // once it is open
+  std::uint64_t opening_bytes = 0;  // at most, while it is opened: those held, and the files, too
+};
+
+/// An upper bound for published kinds of tokenizer, held by a test: what is held are the strings of
+/// the vocabulary, a table of merges and a search tree; opening holds the file, its parsed form,
+/// and lists of both. `sentencepiece_bytes` of a tokenizer.model count where there is no
+/// tokenizer.json (0 bytes).
+TokenizerMemory tokenizer_memory(std::uint64_t tokenizer_json_bytes,
+                                 std::uint64_t sentencepiece_bytes);
 
 struct EncodeOptions {
   /// Adds what the post-processor adds, such as a token for the beginning.
@@ -80,6 +94,12 @@ class Tokenizer {
   std::optional<std::string> token_of(TokenId id) const;
   /// Whether it is a control token.
   bool is_special(TokenId id) const;
+
+  /// The most bytes that encoding one text of that size takes at a time, beside the text and 4 for
+  /// each of its ids: an upper bound over all texts, made of how much each step of this tokenizer
+  /// may lengthen a text and holds of it. Memory that a pattern needs to backtrack is not in it
+  /// (RegexLimits; none of the published patterns does).
+  std::uint64_t encode_bytes(std::uint64_t text_bytes) const;
 
   /// Bytes held while nothing is encoded, for the memory ledger; an estimate within some percent.
   /// Each thread that encodes at the same time adds about 1.2 MiB, and as much

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "ollm/text/added_tokens.h"
-#include "ollm/text/pre_tokenized_text.h"
 #include "ollm/text/tokenizer.h"
 #include "ollm/text/tokenizer_json.h"
 
@@ -20,9 +19,6 @@ struct EncodeScratch {
   std::unique_ptr<ModelScratch> closed_model;
   std::unique_ptr<ModelScratch> open_model;
   ModelScratch* model = nullptr;  // the one in use
-  PreTokenizedText words;
-  std::vector<Stretch> stretches;
-  std::vector<Stretch> inner_stretches;
 };
 
 class Tokenizer::State {
@@ -42,6 +38,7 @@ class Tokenizer::State {
   bool is_special(TokenId id) const;
   /// Whether decoding with skip_special leaves it out.
   bool is_skipped(TokenId id) const;
+  std::uint64_t encode_bytes(std::uint64_t text_bytes) const;
 
   /// Takes a scratch that is free, or makes one. `closed`: text must not spell control tokens.
   std::unique_ptr<EncodeScratch> take_scratch(bool closed) const;
