@@ -515,13 +515,13 @@ Result<std::map<std::string, std::string>> ModelFolder::read_additional_chat_tem
   OLLM_TRY(const FolderPaths paths, FolderPaths::open(dir, *state_->calls));
   for (const std::string& name : paths.names()) {
     if (!name.ends_with(kEnding) || name.starts_with('.')) continue;
-    OLLM_TRY(const std::filesystem::path file, paths.resolve(name));
-    if (state_->calls->stat(file.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) continue;
+    OLLM_TRY(const FolderFile file, paths.resolve(name));
+    if (state_->calls->stat(file.path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) continue;
     if (templates.size() == ModelFolderLimits::kTemplates)
       return fail(ErrorKind::unsupported, fmt::format("{}: holds more than {} chat templates",
                                                       dir.native(), ModelFolderLimits::kTemplates));
     OLLM_TRY(templates[name.substr(0, name.size() - kEnding.size())],
-             read_text_file(paths, name, ModelFolderLimits::kTemplateBytes, *state_->calls));
+             read_text_at(file.path, ModelFolderLimits::kTemplateBytes, *state_->calls));
   }
   return templates;
 }

@@ -11,12 +11,14 @@
 #include "ollm/backend/backend.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/base/text_size.h"
+#include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
 #include "ollm/engine/sampling.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/profile.h"
+#include "ollm/text/tokenizer.h"
 
 namespace ollm::plan {
 namespace {
@@ -27,11 +29,6 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 // (measured with scripts/test's memory tests on Debian 12); room for threads' stacks beside.
 constexpr std::uint64_t kProcessBytes = 20 * kMiB;
 
-// A tokenizer in memory beside the size of its tokenizer.json (measured on llama3's 9 MB: 3 times),
-// and while it is parsed.
-constexpr std::uint64_t kTokenizerFactor = 4;
-constexpr std::uint64_t kTokenizerLoadFactor = 3;
-
 // Kept free for the rest of the machine when nobody says how much may be used.
 constexpr std::uint64_t kReserveBytes = 512 * kMiB;
 
@@ -41,10 +38,6 @@ constexpr std::size_t kPreferredChunk = 512;
 
 // Logits of one sweep when all of them are wanted; beyond, the chunk shrinks.
 constexpr std::uint64_t kLogitsBytes = 64 * kMiB;
-
-// What a thread of the pool holds beside its scratch: its stack as far as it was used, and what the
-// C library keeps for it (measured at 64 threads).
-constexpr std::uint64_t kThreadBytes = std::uint64_t{32} << 10;
 
 // A text on its way to ids: the document and what it is joined, quoted and rendered into, and what
 // the encoder holds, a byte of text each; and ids as their list grows.
@@ -230,14 +223,6 @@ class Chooser {
     return options;
   }
 
-  // A tokenizer in memory, and what reading it takes beside.
-  std::uint64_t tokenizer_bytes() const {
-    return (text_.tokenizer_json_bytes + text_.sentencepiece_bytes) * kTokenizerFactor;
-  }
-  std::uint64_t tokenizer_load_bytes() const {
-    return (text_.tokenizer_json_bytes + text_.sentencepiece_bytes) * kTokenizerLoadFactor;
-  }
-
   // Ids that stand beside the weights: a line and what of it is computed for each sequence, the
   // line before a call, the caller's prompt; of a score all rows with their log probabilities.
   std::uint64_t token_id_bytes(const engine::Options& options) const {
@@ -259,12 +244,16 @@ class Chooser {
     const Workload& work = plan_.workload;
     const std::size_t vocab = composition_.head.out;
     ledger.add("process", Phase::always, kProcessBytes, Charged::at_start);
-    const std::uint64_t text =
-        encoding_bytes(work.text_bytes) + work.prompt_tokens * kGrowingIdBytes;
-    if (const std::uint64_t tokenizer = tokenizer_bytes(); tokenizer != 0) {
-      ledger.add("tokenizer", Phase::always, tokenizer, Charged::at_start);
-      if (tokenizer_load_bytes() > text) {
-        ledger.add("tokenizer.json", Phase::text, tokenizer_load_bytes(), Charged::on_load);
+    const text::TokenizerMemory tokenizer =
+        text::tokenizer_memory(text_.tokenizer_json_bytes, text_.sentencepiece_bytes);
+    if (tokenizer.held_bytes != 0) {
+      ledger.add("tokenizer", Phase::always, tokenizer.held_bytes, Charged::at_start);
+      // One after the other: the tokenizer is opened, then the text goes through it.
+      const std::uint64_t opening = tokenizer.opening_bytes - tokenizer.held_bytes;
+      const std::uint64_t text =
+          encoding_bytes(work.text_bytes) + work.prompt_tokens * kGrowingIdBytes;
+      if (opening > text) {
+        ledger.add("tokenizer files", Phase::text, opening, Charged::on_load);
       } else {
         ledger.add("text", Phase::text, text, Charged::on_load);
       }
@@ -274,7 +263,8 @@ class Chooser {
       }
     }
     if (plan_.threads > 1)
-      ledger.add("threads", Phase::always, (plan_.threads - 1) * kThreadBytes, Charged::on_load);
+      ledger.add("threads", Phase::always, (plan_.threads - 1) * Thread::kResidentBytes,
+                 Charged::on_load);
     ledger.add("kv", Phase::run, kv_bytes_);
     ledger.add("activations", Phase::run,
                engine::activation_bytes(composition_, *backend_, options));

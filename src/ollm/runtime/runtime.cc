@@ -50,6 +50,25 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   return {};
 }
 
+// No result depends on either, so less than was planned is slower and no failure.
+void note_what_the_system_gave(Runtime::State& state) {
+  const plan::ExecutionPlan& planned = state.execution();
+  state.load_decisions.clear();
+  if (state.pool->threads() < planned.threads) {
+    state.load_decisions.push_back(
+        {"threads", fmt::format("{}", state.pool->threads()),
+         fmt::format("the system gave no more of the {} planned (ulimit -u, a control group's "
+                     "pids.max, memory)",
+                     planned.threads)});
+  }
+  const std::optional<io::ReadMethod> reads = state.tape->read_method();
+  if (reads && *reads != planned.weights.read_method) {
+    state.load_decisions.push_back(
+        {"weights.reads", std::string(to_string(*reads)),
+         fmt::format("the system serves no {} queue", to_string(planned.weights.read_method))});
+  }
+}
+
 // What every backend needs alike: threads, kernels, weights, KV.
 Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
                           const CancellationToken& cancel) {
@@ -59,6 +78,7 @@ Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
   OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::always));
   OLLM_TRY_VOID(load_weights(state, folder, on_progress, cancel));
   OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::run));
+  note_what_the_system_gave(state);
   OLLM_TRY(state.kv, kv::Store::make(state.execution().kv, state.budget));
   return {};
 }
@@ -192,7 +212,10 @@ Result<Runtime> runtime::LoadFaults::load(const Plan& plan) const {
 }
 
 std::string Runtime::execution_plan_json() const {
-  return plan::to_json(state_->execution()).dump();
+  plan::ExecutionPlan loaded = state_->execution();
+  for (const plan::Decision& decision : state_->load_decisions)
+    loaded.decisions.push_back(decision);
+  return plan::to_json(loaded).dump();
 }
 
 const RuntimePlan& Runtime::runtime_plan() const { return state_->runtime_plan; }

@@ -226,6 +226,7 @@ class Generator {
   Result<engine::SamplingOptions> sampling_options() const {
     engine::SamplingOptions sampling = options_.sampling;
     const checkpoint::GenerationConfig& makers = runtime_.generation;
+    if (options_.model_defaults) OLLM_TRY_VOID(makers.check_sampling());
     if (options_.model_defaults && makers.do_sample.value_or(false)) {
       sampling.temperature = makers.temperature.value_or(1.0);
       if (makers.top_k && *makers.top_k > 0)

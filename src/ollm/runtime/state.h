@@ -50,6 +50,7 @@ struct Runtime::State {
   std::shared_ptr<const Plan::State> plan;    // shared: the composition lives there
   std::optional<plan::FallbackRun> fallback;  // what runs instead of what was planned
   RuntimePlan runtime_plan;
+  std::vector<plan::Decision> load_decisions;  // where the system gave less than was planned
   std::optional<Text> text;
   checkpoint::GenerationConfig generation;
   std::vector<TokenId> end_tokens;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/checkpoint/json_reader.h"
 #include "ollm/io/system_calls.h"
 #include "ollm/plan/environment.h"
@@ -168,13 +169,16 @@ Result<Text> Text::open(const Settings& settings) {
       plan::resolve_options(settings.runtime.models_dir, environment);
   const plan::Resolution resolution = plan::resolve(reference, options);
   if (!resolution.materialized) {
-    const std::string where = plan::where_it_was_looked_for(resolution);
-    if (const auto& problem = resolution.problem) {
-      return fail(problem->kind, fmt::format("model '{}' is not there: {}{}", reference.raw,
-                                             problem->message, where));
-    }
-    return fail(ErrorKind::not_found,
-                fmt::format("model '{}' is not there{}", reference.raw, where));
+    // What a path names tells itself what it is.
+    if (resolution.problem && reference.local_path)
+      return fail(resolution.problem->kind, resolution.problem->message);
+    std::string message =
+        fmt::format("model '{}' is not there", checkpoint::printable(reference.raw));
+    if (resolution.problem) message += ": " + resolution.problem->message;
+    message += plan::where_it_was_looked_for(resolution);
+    if (!resolution.problem) message += plan::how_to_get(resolution);
+    return fail(resolution.problem ? resolution.problem->kind : ErrorKind::not_found,
+                std::move(message));
   }
   OLLM_TRY(const checkpoint::ModelFolder folder,
            checkpoint::ModelFolder::open_without_weights(*resolution.model.model_path));

@@ -137,6 +137,11 @@ StreamCost Tape::stream_cost() const {
   return {ring.bytes_read(), ring.wait_seconds(), ring.cpu_seconds()};
 }
 
+std::optional<io::ReadMethod> Tape::read_method() const {
+  if (!stream_) return std::nullopt;
+  return stream_->ring().method();
+}
+
 backend::WeightVector Tape::vector(VectorId id) const {
   return {storage_.data() + map_.vector_places[id.index], map_.vector_dtypes[id.index],
           layout_.vectors[id.index].size};

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,6 +51,8 @@ class Tape {
   /// Read while loading.
   std::uint64_t loaded_bytes() const { return loaded_bytes_; }
   StreamCost stream_cost() const;
+  /// How streamed segments are read; nothing where there are none.
+  std::optional<io::ReadMethod> read_method() const;
 
   backend::WeightVector vector(VectorId id) const;
 
