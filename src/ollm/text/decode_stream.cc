@@ -81,7 +81,7 @@ Result<void> DecodeStream::run(std::size_t index, std::string_view token, std::s
     case Kind::bpe: {
       std::string before = std::exchange(stage.held, std::string(token));
       if (first) return {};
-      replace_all(before, stage.steps[0].content, " ");
+      replace_suffix(before, stage.steps[0].content, " ");
       return run(index + 1, before, out);
     }
     case Kind::ctc: {
@@ -193,7 +193,7 @@ Result<void> DecodeStream::finish_stage(std::size_t index, std::string& out) {
   switch (stage.kind) {
     case Kind::bpe: {
       if (stage.first) return {};
-      replace_all(stage.held, stage.steps[0].content, "");
+      replace_suffix(stage.held, stage.steps[0].content, "");
       return run(index + 1, stage.held, out);
     }
     case Kind::fallback:

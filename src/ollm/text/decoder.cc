@@ -121,6 +121,23 @@ int fallback_byte(std::string_view token) {
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+void replace_suffix(std::string& text, std::string_view suffix, std::string_view to) {
+  if (!suffix.empty()) return replace_all(text, suffix, to);
+  if (to.empty()) return;
+  // As in the library's language nothing is found before each character and at the end.
+  std::string out(to);
+  for (const char byte : text) {
+    if (unicode::is_utf8_continuation(byte) || out.size() == to.size()) {
+      out += byte;
+    } else {
+      out += to;
+      out += byte;
+    }
+  }
+  if (!text.empty()) out += to;
+  text = std::move(out);
+}
+
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty() || text.find(from) == std::string::npos) return;
   std::string out;
@@ -187,7 +204,7 @@ Result<void> apply(const DecoderStep& step, std::vector<std::string>& tokens,
       return {};
     case DecoderKind::bpe:
       for (std::size_t i = 0; i < tokens.size(); ++i) {
-        replace_all(tokens[i], step.content, i + 1 == tokens.size() ? "" : " ");
+        replace_suffix(tokens[i], step.content, i + 1 == tokens.size() ? "" : " ");
       }
       return {};
     case DecoderKind::ctc:

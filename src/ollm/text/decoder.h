@@ -50,6 +50,9 @@ int fallback_byte(std::string_view token);
 /// English as BERT's decoder writes it: no space before . ? ! , and contractions joined.
 std::string clean_up(std::string text);
 
+/// The suffix of a BPEDecoder, wherever it stands; an empty one stands around every character.
+void replace_suffix(std::string& text, std::string_view suffix, std::string_view to);
+
 void replace_all(std::string& text, std::string_view from, std::string_view to);
 
 }  // namespace ollm::text

@@ -59,12 +59,18 @@ Result<void> Tokenizer::State::encode(std::string_view text, const EncodeOptions
   } else if (!options.literal.empty()) {
     allowed = [&options](TextSpan span) { return !touches(options.literal, span); };
   }
+  const std::size_t begin = out.size();
   OLLM_TRY_VOID(added_.split(text, allowed, [&](const Stretch& stretch) -> Result<void> {
     if (stretch.id < 0) return encode_text(text, stretch.span, options, scratch, out);
     out.push_back(stretch.id);
     return {};
   }));
   if (options.add_special) {
+    const std::size_t end = out.size();
+    for (const std::vector<TokenId>& between : parts_.post_processor.again) {
+      out.insert(out.end(), between.begin(), between.end());
+      for (std::size_t i = begin; i < end; ++i) out.push_back(out[i]);
+    }
     const auto& after = parts_.post_processor.after;
     out.insert(out.end(), after.begin(), after.end());
   }

@@ -14,6 +14,8 @@ namespace ollm::text {
 struct PostProcessor {
   std::vector<TokenId> before;
   std::vector<TokenId> after;
+  /// For each further time that a template has the text: the ids in front of it there.
+  std::vector<std::vector<TokenId>> again;
 
   /// Whether it says anything about special tokens at all. Where it does not, the flags
   /// add_bos_token and add_eos_token of tokenizer_config.json count.

@@ -24,21 +24,43 @@ Result<std::vector<TokenId>> token_ids(const Json& ids, const Fields& fields) {
   return out;
 }
 
-// Puts the ids of one template around what the processors before it gave.
+// A template in a Sequence multiplies what those before it gave.
+constexpr std::size_t kMaxTextRepeats = 64;
+
+void append(std::vector<TokenId>& to, const std::vector<TokenId>& ids) {
+  to.insert(to.end(), ids.begin(), ids.end());
+}
+
+// Puts the ids of one template around what the processors before it gave, each time that the
+// template has it.
 Result<void> add_template(const Fields& fields, PostProcessor& out) {
   OLLM_TRY(const Json* single, fields.array("single"));
-  std::vector<TokenId> before;
-  std::vector<TokenId> after;
+  PostProcessor made;
+  std::vector<TokenId> here;  // the ids since the text stood last
   bool behind = false;
   for (const Json& piece : *single) {
     const Fields item(piece, fields.where() + ": single");
     if (item.has("Sequence")) {
       OLLM_TRY(const Fields sequence, item.object("Sequence"));
       OLLM_TRY(const std::string id, sequence.string("id"));
-      if (id != "A" || behind) {
-        return fail(ErrorKind::unsupported,
-                    fmt::format("{}: a template for one text that is not one \"A\"", item.where()));
+      if (id != "A") {
+        return fail(
+            ErrorKind::unsupported,
+            fmt::format("{}: a template for one text with another than \"A\"", item.where()));
       }
+      append(here, out.before);
+      if (behind) {
+        made.again.push_back(std::move(here));
+      } else {
+        made.before = std::move(here);
+      }
+      made.again.insert(made.again.end(), out.again.begin(), out.again.end());
+      if (made.again.size() >= kMaxTextRepeats) {
+        return fail(ErrorKind::unsupported,
+                    fmt::format("{}: a template that has the text more than {} times", item.where(),
+                                kMaxTextRepeats));
+      }
+      here = out.after;
       behind = true;
       continue;
     }
@@ -52,15 +74,14 @@ Result<void> add_template(const Fields& fields, PostProcessor& out) {
     OLLM_TRY(const Fields token, known.object(id));
     OLLM_TRY(const Json* ids, token.array("ids"));
     OLLM_TRY(const std::vector<TokenId> numbers, token_ids(*ids, fields));
-    auto& side = behind ? after : before;
-    side.insert(side.end(), numbers.begin(), numbers.end());
+    append(here, numbers);
   }
   if (!behind) {
     return fail(ErrorKind::unsupported, fields.where() + ": a template without \"A\"");
   }
-  out.before.insert(out.before.begin(), before.begin(), before.end());
-  out.after.insert(out.after.end(), after.begin(), after.end());
-  out.decides = true;
+  made.after = std::move(here);
+  made.decides = true;
+  out = std::move(made);
   return {};
 }
 

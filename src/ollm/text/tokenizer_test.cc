@@ -365,5 +365,56 @@ TEST(StreamingDetokenizer, PiecesTogetherAreTheDecodedText) {
   }
 }
 
+json template_of(std::vector<std::string> pieces) {
+  json single = json::array();
+  for (const std::string& piece : pieces) {
+    const char* kind = piece == "A" || piece == "B" ? "Sequence" : "SpecialToken";
+    single.push_back({{kind, {{"id", piece}, {"type_id", 0}}}});
+  }
+  const json token{{"<s>", {{"id", "<s>"}, {"ids", {260}}, {"tokens", {"<s>"}}}}};
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", json::array()},
+          {"special_tokens", token}};
+}
+
+Ids encoded_by(const json& post_processor) {
+  json sample = byte_level_sample();
+  sample["post_processor"] = post_processor;
+  return encode(tokenizer_of(sample), "hello");
+}
+
+// The ids are those of the Hugging Face library.
+TEST(Tokenizer, ATemplateMayHaveTheTextMoreThanOnce) {
+  EXPECT_THAT(encoded_by(template_of({"A", "A"})), ElementsAre(259, 259));
+  EXPECT_THAT(encoded_by(template_of({"<s>", "A", "<s>", "<s>", "A", "<s>"})),
+              ElementsAre(260, 259, 260, 260, 259, 260));
+  const json twice = {{"type", "Sequence"},
+                      {"processors", {template_of({"A", "<s>", "A"}), template_of({"<s>", "A"})}}};
+  EXPECT_THAT(encoded_by(twice), ElementsAre(260, 259, 260, 259));
+  json sample = byte_level_sample();
+  json doubling = json::array();
+  for (int i = 0; i < 30; ++i) doubling.push_back(template_of({"A", "A"}));
+  for (const json& refused : {template_of({"A", "B"}), template_of({"<s>"}),
+                              json{{"type", "Sequence"}, {"processors", doubling}}}) {
+    sample["post_processor"] = refused;
+    const std::string bytes = sample.dump();
+    const auto made = Tokenizer::make({.tokenizer_json = bytes});
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().kind, ErrorKind::unsupported) << made.error().message;
+  }
+}
+
+// What the Hugging Face library gives for these tokens and an empty suffix.
+TEST(Tokenizer, AnEmptySuffixOfABpeDecoderStandsAroundEveryCharacter) {
+  json sample = byte_level_sample();
+  sample["decoder"] = {{"type", "BPEDecoder"}, {"suffix", ""}};
+  const Tokenizer tokenizer = tokenizer_of(sample);
+  const Ids ids{256, 0, 257, 256};  // "he", the character of byte 0, "ll", "he"
+  const std::string expected = " h e  " + std::string(byte_level::char_of(0)) + "  l l he";
+  EXPECT_EQ(*tokenizer.decode(ids, false), expected);
+  EXPECT_EQ(*tokenizer.decode(Ids{256}, false), "he");
+}
+
 }  // namespace
 }  // namespace ollm::text
