@@ -1,5 +1,6 @@
 // Any bytes as `--ids`, as a file of `--ids-file` and as one line of standard input: rows of ids,
 // or an error that says which line; and rows that were taken are taken again when they are written.
+// As a text from outside: UTF-8 or an error, and what is shown of it is printable.
 // links: ollm_cli nlohmann_json::nlohmann_json fmt::fmt
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "ollm/base/check.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/json_line.h"
+#include "ollm/cli/printed.h"
 
 namespace {
 
@@ -50,12 +52,30 @@ void hold_rows(std::string_view text) {
     OLLM_CHECK((*again)[i].id == (*rows)[i].id && (*again)[i].ids == (*rows)[i].ids);
 }
 
+// A text from outside is UTF-8 or refused, and what is shown of it drives no terminal.
+void hold_text(std::string_view text) {
+  const auto taken = ollm::cli::as_utf8(std::string(text), "input");
+  if (taken.ok()) {
+    OLLM_CHECK(ollm::cli::utf8_prefix(*taken) == taken->size());
+    OLLM_CHECK(text.ends_with(*taken));
+  } else {
+    OLLM_CHECK(taken.error().kind == ollm::ErrorKind::invalid_argument);
+    OLLM_CHECK(taken.error().message.starts_with("input: "));
+  }
+  const std::string shown = ollm::cli::printable(text);
+  OLLM_CHECK(ollm::cli::utf8_prefix(shown) == shown.size());
+  OLLM_CHECK(ollm::cli::printable(shown) == shown);
+  for (const char c : shown)
+    OLLM_CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) || c == '\n' || c == '\t');
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   hold_ids(text);
   hold_rows(text);
+  hold_text(text);
   const auto line = ollm::cli::parse_json_line(text);
   if (line.ok()) {
     OLLM_CHECK(line->is_object());

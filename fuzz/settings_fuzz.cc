@@ -20,7 +20,10 @@ void hold(const ollm::Result<ollm::plan::Settings>& settings) {
     return;
   }
   OLLM_CHECK(ollm::plan::check_settings(*settings).ok());
-  OLLM_CHECK(!ollm::plan::config_show_payload(*settings).dump().empty());
+  // As settings_json prints it: a value of the environment may be no UTF-8.
+  const auto handler = nlohmann::ordered_json::error_handler_t::replace;
+  const std::string shown = ollm::plan::config_show_payload(*settings).dump(2, ' ', false, handler);
+  OLLM_CHECK(!nlohmann::ordered_json::parse(shown, nullptr, false).is_discarded());
 }
 
 }  // namespace
@@ -38,5 +41,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   environment.variables[fields[index].environment_name()] = value;
   environment.variables["OLLM_RUNTIME"] = value;
   hold(ollm::plan::merge_layers({ollm::plan::read_environment(environment)}));
+
+  // And a name: known, unknown and told by itself, or none of ours.
+  const std::string name = "OLLM_" + std::string(text);
+  const auto told = ollm::plan::unknown_variables({{{name, ""}}, "/"});
+  OLLM_CHECK(told.size() <= 1);
+  for (const std::string& words : told) OLLM_CHECK(words.starts_with(name + ": "));
   return 0;
 }

@@ -167,7 +167,21 @@ TEST(CommandLine, BadInputGetsItsExitCodeAndAMessageThatNamesIt) {
       {"plan tests/fixtures --json=x", 2, "--json"},
       {"prompt --ids 1 --model tests/fixtures", 3, "tests/fixtures: has no config.json"},
       {"plam", 2, "plan"},
-      {"config shew", 2, "show"},
+      {prompt_shipped("--file= hi"), 2, "--file: expected path"},
+      {prompt_shipped("--file a --file b hi"), 2, "--file takes one value"},
+      {prompt_shipped("--system --json hi"), 2, "--system=--json"},
+      {prompt_shipped("hi --stop"), 2, "--stop needs a value"},
+      {prompt_shipped("--max-new 3 hi"), 2, "--max-new"},
+      {prompt_shipped("--stream=banana hi"), 2, "'banana'"},
+      {"--quiet prompt hi", 2, "ollm prompt --quiet"},
+      {"plan --sequences 0 " + kShippedModel, 2, "from 1 to 65536"},
+      {"plan --config= " + kShippedModel, 2, "--config"},
+      {"plan --prompt-tokens= " + kShippedModel, 2, "--prompt-tokens"},
+      {"score --ids 1 --logits= " + kShippedModel, 2, "--logits"},
+      {"man ''", 2, "FOLDER"},
+      {"models", 2, "list, info, path"},
+      {"models --json list", 2, "ollm models list --json"},
+      {"config shew", 2, "unknown command 'shew' (did you mean show?)"},
       {"config show --jsn", 2, "'ollm config show --help'"},
   };
   for (const Refusal& refusal : refusals) {
@@ -194,6 +208,148 @@ TEST(CommandLine, HelpAndVersionOnEveryLevel) {
     EXPECT_EQ(asked.exit_code, 0) << command;
     EXPECT_EQ(asked.out, version) << command;
   }
+}
+
+TEST(CommandLine, OptionsThatMayBeRepeatedLeaveThePromptAlone) {
+  const std::string plain = run_ollm(prompt_shipped("--max-new-tokens 4 'Who signed?'")).out;
+  ASSERT_FALSE(plain.empty());
+  for (const std::string option :
+       {"--stop nowhere", "--stop=[a,b]", "--logit-bias 0=-1", "--logit-bias=0=-1",
+        "--template-var a=1", "--allow-config-key use_mrope", "--allow-config-key a --stop b"}) {
+    const CommandResult run =
+        run_ollm(prompt_shipped("--max-new-tokens 4 " + option + " 'Who signed?'"));
+    EXPECT_EQ(run.exit_code, 0) << option << run.err;
+    EXPECT_EQ(run.out, plain) << option;
+  }
+  const CommandResult plan = run_ollm("plan --allow-config-key use_mrope " + kShippedModel);
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_TRUE(plan.out.starts_with(kShippedModel)) << plan.out;
+  const CommandResult score = run_ollm("score --ids 1,2 --allow-config-key a " + kShippedModel);
+  EXPECT_EQ(score.exit_code, 0) << score.err;
+  const CommandResult bench = run_ollm("bench run --case nothing no-such-model");
+  EXPECT_NE(bench.err.find("no case 'nothing'"), std::string::npos) << bench.err;
+}
+
+TEST(CommandLine, TwoDashesEndTheOptionsOfEveryCommand) {
+  for (const std::string prompt : {"-x", "--x", "--", "--max-new-tokens", "--help", "-1", "a"}) {
+    const CommandResult run = run_ollm(prompt_shipped("--max-new-tokens 1 -- '" + prompt + "'"));
+    EXPECT_EQ(run.exit_code, 0) << prompt << run.err;
+    EXPECT_FALSE(run.out.empty()) << prompt;
+  }
+  for (const std::string command : {"plan", "models info", "models path", "score --ids 1"}) {
+    const CommandResult run = run_ollm(command + " -- " + kShippedModel);
+    EXPECT_EQ(run.exit_code, 0) << command << run.err;
+    EXPECT_NE(run.out.find(command.starts_with("score") ? "1 tokens" : "clerk"), std::string::npos)
+        << command << run.out;
+  }
+  const CommandResult text = run_ollm("tokenize --jsonl -- " + kShippedModel, "{\"text\": \"a\"}");
+  EXPECT_NE(text.out.find("ids"), std::string::npos) << text.err;
+  const CommandResult refused = run_ollm(prompt_shipped("-x"));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_NE(refused.err.find("behind --: ollm prompt -- '-x'"), std::string::npos) << refused.err;
+}
+
+TEST(CommandLine, HelpIsACommandToo) {
+  const auto out = [](const std::string& arguments) {
+    const CommandResult run = run_ollm(arguments);
+    EXPECT_EQ(run.exit_code, 0) << arguments << run.err;
+    return run.out;
+  };
+  EXPECT_EQ(out("help"), out("--help"));
+  for (const std::string command : {"prompt", "models", "models list", "config show", "help"}) {
+    const std::string help = out(command + " --help");
+    EXPECT_EQ(out("help " + command), help);
+    EXPECT_EQ(out("--help " + command), help);
+    EXPECT_EQ(out(command + " -h"), help);
+    EXPECT_NE(help.find("Usage: ollm " + command), std::string::npos) << help;
+    EXPECT_EQ(out(command + " -V"), out("--version"));
+  }
+  EXPECT_EQ(out("models help list"), out("models list --help"));
+  const CommandResult unknown = run_ollm("help promt");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("did you mean prompt?"), std::string::npos) << unknown.err;
+}
+
+TEST(CommandLine, HelpShowsChoicesDefaultsAndWhatIsNotBuilt) {
+  const std::string help = run_ollm("prompt --help").out;
+  for (const std::string words :
+       {"default: 500", "default: cpu", "one of: bf16, f32, auto", "default: true",
+        "refused for cuda: this build computes on the CPU alone",
+        "refused: this build runs no adapters", "no effect: this build downloads nothing"}) {
+    EXPECT_NE(help.find(words), std::string::npos) << words << "\n" << help;
+  }
+  EXPECT_EQ(help.find("{false}"), std::string::npos);
+  EXPECT_NE(run_ollm("plan --help").out.find("default: llama3-1B-chat"), std::string::npos);
+}
+
+TEST(CommandLine, UnknownVariablesAreToldAndNothingElseChanges) {
+  const std::string command = " \"$OLLM\" plan --json " + kShippedModel;
+  const CommandResult plain = run_shell(command), told = run_shell("OLLM_MEMORY=3GiB" + command);
+  EXPECT_EQ(plain.err, "");
+  EXPECT_EQ(told.exit_code, 0);
+  EXPECT_EQ(told.err,
+            "ollm: warning: OLLM_MEMORY: nothing reads this variable; did you mean "
+            "OLLM_RUNTIME__MEMORY?\n");
+  EXPECT_TRUE(Json::parse(told.out, nullptr, false).is_object());
+  EXPECT_EQ(run_shell("OLLM_MEMORY=3GiB" + command + " --quiet").err, "");
+  EXPECT_EQ(run_shell("OLLM_NOW=2026-01-15T10:30:00 OLLM_API_KEY=x OLLM_TEST_DATA=x" + command).err,
+            "");
+}
+
+TEST(CommandLine, WhatLeavesASamplingSettingWithoutEffectIsTold) {
+  const std::string model = "prompt --ids 1,4,51 --max-new-tokens 2 --model " + kShippedModel + " ";
+  const auto warning = [&](const std::string& flags, const std::string& variables = "") {
+    const CommandResult run = run_shell(variables + " \"$OLLM\" " + model + flags);
+    EXPECT_EQ(run.exit_code, 0) << flags << run.err;
+    const std::size_t at = run.err.find("ollm: warning: ");
+    return at == std::string::npos ? "" : run.err.substr(at, run.err.find('\n', at) - at);
+  };
+  const std::string begin =
+      "ollm: warning: at temperature 0 the best token is always taken, "
+      "nothing is drawn: ";
+  EXPECT_EQ(warning("--temperature 0 --top-p 0.5"), begin + "top_p has no effect");
+  EXPECT_EQ(warning("--temperature 0 --top-k 5 --min-p 0.1 --typical-p 0.5 --seed 3"),
+            begin + "top_k, min_p, typical_p, seed have no effect");
+  EXPECT_EQ(warning("--seed 3"), begin + "seed has no effect");
+  EXPECT_EQ(warning("--top-p 0.5", "OLLM_GENERATION__TEMPERATURE=0"),
+            begin + "top_p has no effect");
+  EXPECT_EQ(warning("--temperature 0 --top-p 0.5 --quiet"), "");
+  for (const std::string flags :
+       {"", "--temperature 0", "--top-p 0.5 --seed 3", "--temperature 0.5 --top-k 5 --seed 3",
+        "--model-defaults", "--model-defaults --seed 3"})
+    EXPECT_EQ(warning(flags), "") << flags;
+  EXPECT_EQ(warning("--model-defaults", "OLLM_GENERATION__TEMPERATURE=0.5"), "");
+  const CommandResult both = run_ollm(model + "--model-defaults --top-p 0.5");
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_NE(both.err.find("--top-p"), std::string::npos) << both.err;
+}
+
+TEST(CommandLine, APlanWithoutAPromptTimesAPromptThatFillsTheContext) {
+  const auto estimate = [](const std::string& flags) {
+    const CommandResult run = run_ollm("plan --json " + kShippedModel + flags);
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return Json::parse(run.out)["execution_plan"]["estimate"];
+  };
+  const Json assumed = estimate(""), given = estimate(" --prompt-tokens 4096");
+  EXPECT_EQ(assumed, given);
+  EXPECT_EQ(estimate(" --max-new-tokens 96"),
+            estimate(" --prompt-tokens 4000 --max-new-tokens 96"));
+  EXPECT_NEAR(assumed["time_to_first_token_s"].get<double>(),
+              4096 / assumed["prefill_tokens_per_second"].get<double>(), 1e-6);
+  const std::string words = run_ollm("plan " + kShippedModel).out;
+  EXPECT_NE(words.find("for a prompt of 4096 tokens (assumed: it fills the context)"),
+            std::string::npos)
+      << words;
+  EXPECT_NE(run_ollm("plan --context 64 " + kShippedModel).out.find("a prompt of 64 tokens"),
+            std::string::npos);
+}
+
+TEST(CommandLine, NoStreamPrintsATextWithAZeroByteWhole) {
+  // Token 194 of the shipped model is the byte 0.
+  const std::string zeros =
+      prompt_shipped("--raw --ignore-eos --max-new-tokens 3 --logit-bias 194=1000 a");
+  EXPECT_EQ(run_ollm(zeros).out, std::string("\0\0\0\n", 4));
+  EXPECT_EQ(run_ollm(zeros + " --no-stream").out, std::string("\0\0\0\n", 4));
 }
 
 TEST(CommandLine, MinimumOfThePlanIsTheSmallestBudgetThatRuns) {

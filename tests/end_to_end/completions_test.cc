@@ -36,7 +36,7 @@ void read_help(const std::string& command, std::vector<HelpPage>& pages) {
   HelpPage page{command, {}, {}};
   const CommandResult help = run_ollm(command + " --help");
   EXPECT_EQ(help.exit_code, 0) << command;
-  const std::regex entry("^  ((-[^ {]+)|([a-z][a-z-]*) ).*"), flag("-[-a-z]+[a-z]|-[a-z]");
+  const std::regex entry("^  ((-[^ {]+)|([a-z][a-z-]*) ).*"), flag("-[-a-z]+[a-z]|-[a-zA-Z]");
   bool commands = false;
   for (const std::string& line : lines_of(help.out)) {
     if (!line.starts_with(" ")) commands = line.starts_with("Subcommands:");

@@ -99,8 +99,9 @@ class MemoryPromise : public ::testing::Test {
             std::size_t most_tokens, std::mt19937& random) {
     const std::size_t tokens = 1 + random() % most_tokens;
     const std::size_t sequences = 1 + random() % 3;
-    const std::string chunk =
+    std::string chunk =
         random() % 2 == 0 ? "" : fmt::format(" --prefill-chunk {}", 1 + random() % 300);
+    if (random() % 3 == 0) chunk += " --threads 64";
     std::string rows;
     for (std::size_t i = 0; i < sequences; ++i)
       rows += fmt::format("{{\"id\":\"{}\",\"ids\":[{}]}}\n", i, ids(tokens));
@@ -155,6 +156,51 @@ TEST_F(MemoryPromise, HoldsForRandomModelsBudgetsChunksAndSequences) {
     hold(small, 0, 60, 700, random);
     hold(middle, 0, 240, 300, random);
   }
+}
+
+// A sampler of a large vocabulary, and threads with scratch of their own, in the smallest budget.
+TEST_F(MemoryPromise, HoldsForALargeVocabularyAndManyThreads) {
+  const std::string folder = make_model(
+      "vocabulary", folder_.write("v.json", llama_config(128, 2, 262144, true)).string(), true);
+  const std::string work =
+      "--model " + folder + " --ids " + ids(80) +
+      " --max-new-tokens 3 --ignore-eos --temperature 1 --top-p 0.9 --typical-p 0.9 "
+      "--repetition-penalty 1.1 --seed 3 --threads 64 --json --quiet";
+  const CommandResult planned =
+      run_ollm("plan " + folder + " --prompt-tokens 80 --max-new-tokens 3 --threads 64 --json");
+  ASSERT_EQ(planned.exit_code, 0) << planned.err;
+  const std::uint64_t minimum =
+      nlohmann::json::parse(planned.out)["execution_plan"]["memory"]["minimum_bytes"]
+          .get<std::uint64_t>();
+  const Cgroup group(minimum + 32 * kMiB);
+  ASSERT_TRUE(group.made());
+  const CommandResult run = run_shell(
+      group.inside(fmt::format("\"$OLLM\" prompt {} --memory {}MiB", work, minimum / kMiB)));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_LE(nlohmann::json::parse(run.out)["report"]["peak_bytes"].get<std::uint64_t>(), minimum);
+}
+
+// A text is encoded before its run can be planned: what that takes is held to the budget as well.
+TEST_F(MemoryPromise, HoldsWhileALongDocumentIsEncoded) {
+  std::string document;
+  for (std::size_t i = 0; document.size() < 16 * kMiB; ++i)
+    document += fmt::format("Clause {} of the contract. ", i);
+  document.resize(16 * kMiB);
+  const std::string file = folder_.write("document.txt", document).string();
+  const auto prompt = [&](std::uint64_t budget_mib) {
+    const Cgroup group((budget_mib + 8) * kMiB);
+    EXPECT_TRUE(group.made());
+    return run_shell(group.inside(
+        fmt::format("\"$OLLM\" prompt --model examples/models/clerk --raw --file {} --memory {}MiB",
+                    file, budget_mib)));
+  };
+  // It is encoded, and then has more tokens than the model has positions.
+  const CommandResult encoded = prompt(260);
+  EXPECT_EQ(encoded.exit_code, 2) << encoded.err;
+  EXPECT_NE(encoded.err.find("positions"), std::string::npos) << encoded.err;
+  const CommandResult refused = prompt(64);
+  EXPECT_EQ(refused.exit_code, 4) << refused.err;
+  EXPECT_NE(refused.err.find("a text of 16777216 bytes"), std::string::npos) << refused.err;
 }
 
 class SlowMemoryPromise : public MemoryPromise {};

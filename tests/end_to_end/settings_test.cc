@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -119,6 +120,33 @@ TEST(SettingsByCommand, EveryOffendingFieldIsNamedWithItsOriginAtOnce) {
           "runtime.verbose", "OLLM_RUNTIME__QUIET"})
       EXPECT_NE(run.err.find(words), std::string::npos) << command << ": " << words << "\n"
                                                         << run.err;
+  }
+}
+
+// What --help marks as refused is refused, and what it does not mark runs.
+TEST(SettingsByCommand, WhatIsMarkedAsNotBuiltIsWhatPlansRefuse) {
+  const auto run_with = [](const SettingsField& field, std::string_view value) {
+    return run_ollm(fmt::format("prompt --ids 1,4,51 --max-new-tokens 1 --model {} {}={}",
+                                kShippedModel, field.flag, in_shell(value)));
+  };
+  for (const SettingsField& field : plan::settings_fields()) {
+    if (field.section != "runtime" || field.flag == "--model" || field.flag == "--models-dir" ||
+        field.flag == "--isa")  // which tables run is the machine's word
+      continue;
+    const plan::NotBuilt& refused = field.not_built;
+    std::vector<std::string_view> values(field.choices.begin(), field.choices.end());
+    if (values.empty()) values.push_back(field.example);
+    for (const std::string_view value : values) {
+      const bool marked =
+          !refused.why.empty() &&
+          (refused.values.empty() ||
+           std::any_of(refused.values.begin(), refused.values.end(),
+                       [&](std::string_view one) { return value.starts_with(one); }));
+      const CommandResult run = run_with(field, value);
+      EXPECT_EQ(run.exit_code, marked ? 2 : 0) << field.flag << " " << value << ": " << run.err;
+    }
+    for (const std::string_view value : refused.values)
+      EXPECT_EQ(run_with(field, value).exit_code, 2) << field.flag << " " << value;
   }
 }
 

@@ -111,6 +111,32 @@ TEST(Terminal, ErrorsAreColoredThereAndNowhereElse) {
   EXPECT_EQ(elsewhere.err.find('\033'), std::string::npos) << elsewhere.err;
 }
 
+TEST(Terminal, ControlsInTheModelsTextAreShownAndElsewhereAreData) {
+  if (!Terminal::available()) GTEST_SKIP() << "skipped: there are no terminals here (/dev/pts)";
+  // Token 221 of the shipped model is the byte 0x1B.
+  const std::string escapes =
+      "\"$OLLM\" prompt --quiet --raw --ignore-eos --max-new-tokens 3 --logit-bias 221=1000 "
+      "--model " +
+      kShippedModel + " ";
+  for (const std::string more : {"a", "--no-stream a"}) {
+    Terminal terminal(escapes + more);
+    EXPECT_EQ(terminal.wait(), 0) << terminal.text();
+    EXPECT_EQ(terminal.text(), "\\x1b\\x1b\\x1b\r\n");
+    EXPECT_EQ(run_shell(escapes + more).out, "\033\033\033\n");
+  }
+  Terminal shown(escapes + "--show-prompt \"$(printf 'a\\033[2Jb\\302\\233c')\"");
+  EXPECT_EQ(shown.wait(), 0) << shown.text();
+  EXPECT_EQ(shown.text().find('\033'), std::string::npos) << shown.text();
+  EXPECT_NE(shown.text().find("a\\x1b[2Jb\\x9bc"), std::string::npos) << shown.text();
+}
+
+TEST(Terminal, NoPromptIsAQuestionOfUsageThere) {
+  if (!Terminal::available()) GTEST_SKIP() << "skipped: there are no terminals here (/dev/pts)";
+  Terminal terminal("\"$OLLM\" prompt --model " + kShippedModel);
+  EXPECT_EQ(terminal.wait(), 2);
+  EXPECT_NE(terminal.text().find("no prompt: give PROMPT"), std::string::npos) << terminal.text();
+}
+
 TEST(Output, PlanAndReportAreALineEachAroundTheAnswerAndHaveNoEscapes) {
   const CommandResult run =
       run_ollm("prompt --ids 1,4,51 --max-new-tokens 4 --model " + kShippedModel);
@@ -167,6 +193,23 @@ TEST(Output, ClosedPipeEndsQuietlyAndSoon) {
       run_shell("{ \"$OLLM\" plan --json " + kShippedModel + "; echo \"status $?\" >&2; } | true");
   EXPECT_EQ(json.out, "");
   EXPECT_TRUE(json.err == "status 141\n" || json.err == "status 0\n") << json.err;
+}
+
+TEST(Output, AClosedStreamIsNoOtherFilesDescriptor) {
+  io::TemporaryFolder folder;
+  const std::string score = "cd '" + folder.path().string() + "' && \"$OLLM\" score '" +
+                            std::filesystem::absolute(kShippedModel).string() +
+                            "' --ids 1,4,51 --logits ";
+  ASSERT_EQ(run_shell(score + "whole").exit_code, 0);
+  const CommandResult closed = run_shell(score + "closed >&-");
+  EXPECT_EQ(closed.exit_code, 5) << closed.err;
+  EXPECT_NE(closed.err.find("standard output could not be written"), std::string::npos)
+      << closed.err;
+  EXPECT_EQ(run_shell(score + "no_words 2>&-").exit_code, 0);
+  EXPECT_EQ(run_shell(score + "no_input <&-").exit_code, 0);
+  for (const std::string name : {"closed", "no_words", "no_input"})
+    EXPECT_EQ(run_shell("cd '" + folder.path().string() + "' && cmp whole " + name).exit_code, 0)
+        << name;
 }
 
 TEST(Output, FullDiskIsAnError) {

@@ -1,5 +1,6 @@
 // ollm bench: make model folders of real shapes, and measure runs beside the machine's own limits.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -11,7 +12,9 @@
 
 #include "ollm/base/text_size.h"
 #include "ollm/cli/command.h"
+#include "ollm/cli/command_line.h"
 #include "ollm/cli/interrupt.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
 #include "ollm/ollm.h"
@@ -264,7 +267,9 @@ class BenchCommand {
         ->add_option("shape", model_.shape,
                      "llama3-1B, llama3-3B, llama3-8B, llama3-70B, or a config.json")
         ->required();
-    make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")->type_name("number");
+    make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")
+        ->type_name("number")
+        ->capture_default_str();
     make_->add_option("--out", out_, "The folder")->type_name("path")->required();
     make_->add_flag("--sparse", model_.sparse, "Holes instead of weights, for tests of memory");
 
@@ -273,10 +278,12 @@ class BenchCommand {
         *run_, std::initializer_list<std::string_view>{"runtime"}, true);
     run_->add_option("--case", cases_, "Which, with commas between: " + case_names())
         ->type_name("names")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->default_str(fmt::format("{}", fmt::join(cases_, ",")));
     run_->add_option("--rounds", rounds_, "Rounds of each; medians are printed")
         ->type_name("count")
-        ->check(CLI::Range(1, 1000));
+        ->check(count_from_to(1, 1000))
+        ->capture_default_str();
     run_->add_flag("--json", json_, "Print one JSON object");
   }
 
@@ -307,12 +314,12 @@ class BenchCommand {
       CaseRun run(*one, settings, rounds_, cancel_on_interrupt());
       OLLM_TRY(Json result, run.run());
       if (!json_) {
-        std::printf("%s\n", run.table().c_str());
+        print_words(stdout, run.table() + "\n");
         std::fflush(stdout);
       }
       all.push_back(std::move(result));
     }
-    if (json_) std::printf("%s\n", Json{{"cases", std::move(all)}}.dump(2).c_str());
+    if (json_) print_json(Json{{"cases", std::move(all)}}.dump(2));
     return 0;
   }
 

@@ -3,9 +3,9 @@
 namespace ollm::cli {
 
 std::span<const Command* const> commands() {
-  static constexpr const Command* kCommands[] = {&kPrompt,   &kPlan,       &kModels,      &kScore,
-                                                 &kTokenize, &kDetokenize, &kRender,      &kConfig,
-                                                 &kDoctor,   &kBench,      &kCompletions, &kMan};
+  static constexpr const Command* kCommands[] = {
+      &kPrompt, &kPlan,   &kModels, &kScore, &kTokenize,    &kDetokenize, &kRender,
+      &kConfig, &kDoctor, &kBench,  &kHelp,  &kCompletions, &kMan};
   return kCommands;
 }
 

@@ -52,7 +52,10 @@ void write(const CommandEntry& command, const std::string& function, std::string
       function);
   for (const OptionEntry& option : command.options) {
     if (option.positional) {
-      const OptionEntry anything{option.names, "", option.names.front(), {}, "", true, false};
+      OptionEntry anything;
+      anything.names = option.names;
+      anything.value = option.names.front();
+      anything.positional = true;
       body +=
           fmt::format(" \\\n    '{}{}'", command.commands.empty() ? "" : "1", value_of(anything));
       continue;

@@ -10,6 +10,7 @@
 #include "ollm/cli/command.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/json_line.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
 
@@ -21,14 +22,14 @@ using Json = nlohmann::ordered_json;
 class ConfigCommand {
  public:
   explicit ConfigCommand(CLI::App& app) {
-    show_ = app.add_subcommand("show", "Print every setting")->allow_extras();
+    show_ = app.add_subcommand("show", "Print every setting");
     flags_ = std::make_unique<SettingsFlags>(
         *show_,
         std::initializer_list<std::string_view>{"runtime", "generation", "server", "benchmark"},
         false);
     show_->add_flag("--origin", origin_, "Say where each value came from");
     show_->add_flag("--json", json_, "Print one JSON object, origins included");
-    limits_ = app.add_subcommand("limits", "Print every limit that is held")->allow_extras();
+    limits_ = app.add_subcommand("limits", "Print every limit that is held");
     limits_->add_flag("--json", json_, "Print one JSON object");
     app.require_subcommand(1);
   }
@@ -43,19 +44,16 @@ class ConfigCommand {
     OLLM_TRY(const Settings settings, flags_->load());
     const std::string text = settings_json(settings);
     if (json_) {
-      std::printf("%s\n", text.c_str());
+      print_json(text);
       return 0;
     }
     const Json all = Json::parse(text);
     for (const auto& [section, fields] : all.items()) {
-      std::printf("[%s]\n", section.c_str());
+      print_words(stdout, fmt::format("[{}]\n", section));
       for (const auto& [name, field] : fields.items()) {
-        std::printf("%s = %s", name.c_str(), field.at("value").dump().c_str());
-        if (origin_) {
-          const std::string where = origin_of(settings, section + "." + name);
-          std::printf("  # %s", where.c_str());
-        }
-        std::printf("\n");
+        std::string line = fmt::format("{} = {}", name, field.at("value").dump());
+        if (origin_) line += "  # " + origin_of(settings, section + "." + name);
+        print_words(stdout, line + "\n");
       }
     }
     return 0;
@@ -71,7 +69,7 @@ class ConfigCommand {
         const std::string line =
             fmt::format("{:<32} {:>14}  {}", fmt::format("{}.{}", limit.area, limit.name),
                         limit.value, limit.what);
-        std::printf("%s\n", line.c_str());
+        print_words(stdout, line + "\n");
       }
       return 0;
     }
@@ -79,7 +77,7 @@ class ConfigCommand {
     for (const Limit& limit : all)
       out[std::string(limit.area)][std::string(limit.name)] = {{"value", limit.value},
                                                                {"what", limit.what}};
-    std::printf("%s\n", out.dump(2).c_str());
+    print_json(out.dump(2));
     return 0;
   }
 

@@ -9,6 +9,7 @@
 
 #include "ollm/cli/command.h"
 #include "ollm/cli/interrupt.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
 #include "ollm/ollm.h"
@@ -49,7 +50,7 @@ class DoctorCommand {
     }
     const DoctorReport report = run_doctor(settings);
     if (json_) {
-      std::printf("%s\n", report.json().c_str());
+      print_json(report.json());
     } else {
       print(report, settings.ok() && settings->runtime.verbose);
     }
@@ -67,7 +68,17 @@ class DoctorCommand {
           settings.runtime.models_dir}) {
       if (options.disk_file.empty()) options.disk_file = largest_weights(folder);
     }
-    if (options.disk_file.empty()) options.scratch_folder = std::filesystem::temp_directory_path();
+    if (options.disk_file.empty()) {
+      std::error_code error;
+      options.scratch_folder = std::filesystem::temp_directory_path(error);
+      if (error) {
+        return fail(
+            ErrorKind::not_found,
+            fmt::format("there is no folder for temporary files ({}): set TMPDIR, or name a "
+                        "model to read from with --model",
+                        error.message()));
+      }
+    }
     ProgressLine progress(Verbosity::normal, Screen::standard_error());
     Result<std::string> measured = measure_machine(options, progress, &cancel_on_interrupt());
     if (!measured.ok()) return std::move(measured).error();
@@ -100,7 +111,7 @@ class DoctorCommand {
       if (verbose)
         for (const auto& [key, value] : check.details)
           text += fmt::format("  {}: {}\n", key, value);
-      std::fputs(text.c_str(), stdout);
+      print_words(stdout, text);
     }
   }
 

@@ -1,9 +1,12 @@
 #include "ollm/cli/exit_code.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "ollm/cli/printed.h"
 #include "ollm/cli/terminal.h"
 
 namespace ollm::cli {
@@ -36,8 +39,12 @@ void print_error(const Error& error) {
     return;
   }
   const bool color = error_has_color();
-  std::fprintf(stderr, "ollm: %serror:%s %s\n", color ? "\033[1;31m" : "", color ? "\033[m" : "",
-               error.message.c_str());
+  std::fprintf(stderr, "ollm: %serror:%s ", color ? "\033[1;31m" : "", color ? "\033[m" : "");
+  print_words(stderr, error.message + "\n");
+}
+
+void print_warning(std::string_view message) {
+  print_words(stderr, fmt::format("ollm: warning: {}\n", message));
 }
 
 int finish_output(int code) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "ollm/cli/json_line.h"
+#include "ollm/cli/printed.h"
 
 namespace ollm::cli {
 namespace {
@@ -27,6 +29,18 @@ Result<std::string> read_stream(std::FILE* stream, const std::string& name) {
   if (std::ferror(stream) != 0)
     return fail(ErrorKind::io, fmt::format("{}: {}", name, std::strerror(errno)));
   return text;
+}
+
+// By its mark, or, as no text in UTF-8 has so many zero bytes, by every second byte.
+bool looks_like_utf16(std::string_view text) {
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF")) return true;
+  constexpr std::size_t kLooked = 64;
+  const std::string_view head = text.substr(0, std::min(text.size(), kLooked) / 2 * 2);
+  std::size_t even = 0, odd = 0;
+  for (std::size_t i = 0; i < head.size(); ++i)
+    (i % 2 == 0 ? even : odd) += head[i] == '\0' ? 1 : 0;
+  const std::size_t all = head.size() / 2;
+  return all != 0 && (even == 0) != (odd == 0) && std::max(even, odd) == all;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -64,7 +78,26 @@ Result<ScoreRow> parse_row(std::string_view line) {
 
 }  // namespace
 
-Result<std::string> read_stdin() { return read_stream(stdin, "standard input"); }
+Result<std::string> read_stdin() {
+  const std::string name = "standard input";
+  OLLM_TRY(std::string text, read_stream(stdin, name));
+  return as_utf8(std::move(text), name);
+}
+
+Result<std::string> as_utf8(std::string text, const std::string& name) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) text.erase(0, kMark.size());
+  if (looks_like_utf16(text)) {
+    return fail(
+        ErrorKind::invalid_argument,
+        fmt::format("{0}: is UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 turns it", name));
+  }
+  const std::size_t valid = utf8_prefix(text);
+  if (valid == text.size()) return text;
+  return fail(ErrorKind::invalid_argument,
+              fmt::format("{}: expected UTF-8, found byte 0x{:02X} at offset {}", name,
+                          static_cast<unsigned char>(text[valid]), valid));
+}
 
 Result<std::string> read_text_file(const std::filesystem::path& path) {
   std::error_code error;
@@ -77,11 +110,25 @@ Result<std::string> read_text_file(const std::filesystem::path& path) {
   }
   Result<std::string> text = read_stream(stream, path.string());
   std::fclose(stream);
-  return text;
+  return text.ok() ? as_utf8(std::move(text).value(), path.string()) : std::move(text);
 }
 
 Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys) {
+                              const std::vector<std::string>& allow_config_keys,
+                              std::size_t text_bytes) {
+  // Below it a text takes no more than the plan leaves to any process.
+  constexpr std::size_t kSmallText = std::size_t{64} << 10;
+  if (text_bytes > kSmallText) {
+    Workload workload;
+    workload.prompt_tokens = 1;
+    workload.text_bytes = text_bytes;
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allow_config_keys));
+    const Result<void> fits = plan.check();
+    if (!fits.ok() && fits.error().kind == ErrorKind::out_of_budget) {
+      return Error(fits.error())
+          .within(fmt::format("a text of {} bytes, its tokens not yet counted", text_bytes));
+    }
+  }
   Result<Text> text = Text::open(settings);
   if (text.ok()) return text;
   OLLM_TRY(const Plan plan, make_plan(settings, {}, allow_config_keys));

@@ -14,16 +14,23 @@ namespace ollm::cli {
 /// Of standard input and of one text file.
 inline constexpr std::size_t kMaxInputBytes = std::size_t{1} << 30;
 
-/// All of standard input. Errors: io; unsupported above kMaxInputBytes.
+/// A text that came from outside, without the mark (BOM) in front. `name` is where it came from.
+/// Errors: invalid_argument for what is UTF-16, or no UTF-8, by its first byte that is not.
+Result<std::string> as_utf8(std::string text, const std::string& name);
+
+/// All of standard input, as_utf8. Errors: io; unsupported above kMaxInputBytes.
 Result<std::string> read_stdin();
 
-/// A text file, whole. Errors: not_found, io; unsupported above kMaxInputBytes.
+/// A text file, whole, as_utf8. Errors: not_found, io; unsupported above kMaxInputBytes.
 Result<std::string> read_text_file(const std::filesystem::path& path);
 
 /// Text::open for a command that goes on to run the model: where the tokenizer cannot be had and
-/// the model cannot run either, the error is the plan's, which tells more.
+/// the model cannot run either, the error is the plan's, which tells more. A text is encoded before
+/// its run is planned, as the plan wants its tokens: what `text_bytes` of it would take is held to
+/// the budget here. Errors: those of Text::open and Plan::check.
 Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys);
+                              const std::vector<std::string>& allow_config_keys,
+                              std::size_t text_bytes);
 
 /// "1,2,3" as ids; spaces around commas are fine.
 /// Errors: invalid_argument for what is no number, an empty list, or above 2^31.

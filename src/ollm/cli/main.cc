@@ -1,8 +1,11 @@
 // The command line: parses, runs one command, turns its error into words and an exit code.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -12,97 +15,71 @@
 #include <vector>
 
 #include "ollm/cli/command.h"
+#include "ollm/cli/command_line.h"
 #include "ollm/cli/exit_code.h"
+#include "ollm/cli/help.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
 namespace {
 
-std::string_view without_value(std::string_view flag) { return flag.substr(0, flag.find('=')); }
-
-bool is_flag(std::string_view word) { return word.starts_with("-"); }
-
-// "unknown option '--memroy' (did you mean --memory?)".
-std::string unknown_words(const CLI::App& app, const std::vector<std::string>& words) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options())
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  // An unknown option leaves its value over, which says nothing new.
-  const bool any_flag = std::any_of(words.begin(), words.end(), is_flag);
-  std::string text;
-  for (const std::string& word : words) {
-    const bool flag = is_flag(word);
-    if (any_flag && !flag) continue;
-    text += fmt::format("{}unknown {} '{}'", text.empty() ? "" : "; ", flag ? "option" : "argument",
-                        word);
-    const std::string_view nearest = plan::nearest_name(without_value(word), views);
-    if (!nearest.empty()) text += fmt::format(" (did you mean {}?)", nearest);
-    if (!flag) break;  // what follows one stray word says nothing new
-  }
-  return text;
-}
-
 int usage_error(const CLI::App& app, const std::string& message) {
-  std::string name = app.get_name();
-  for (const CLI::App* above = app.get_parent(); above != nullptr; above = above->get_parent())
-    name = above->get_name() + " " + name;
   print_error(fail(ErrorKind::invalid_argument, message));
-  std::fprintf(stderr, "try '%s --help'\n", name.c_str());
+  std::fprintf(stderr, "try '%s --help'\n", command_path(app).c_str());
   return kExitUsage;
-}
-
-// The innermost command that the words named.
-CLI::App& chosen_command(CLI::App& app) {
-  CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
-  return *at;
 }
 
 // --version on every level, as --help is.
 void add_version(CLI::App& app) {
-  app.set_version_flag("--version", fmt::format("ollm {}", version()),
+  app.set_version_flag("-V,--version", fmt::format("ollm {}", version()),
                        "Print the version and exit");
   for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     add_version(*command);
 }
 
+// The descriptor of a stream that the caller closed would be that of the next file we open, and
+// what we print would go into it. So it is held, in the mode in which its use fails.
+void hold_standard_streams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;
+    const int mode = descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    if (::open("/dev/null", mode) != descriptor) return;  // no /dev/null: as it was
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Runs language models larger than memory, over long contexts, at full precision"};
   app.name("ollm");
+  use_help_form(app);
   app.require_subcommand(0, 1);
   std::map<CLI::App*, std::function<Outcome()>> actions;
   for (const Command* command : commands()) {
     CLI::App* sub = app.add_subcommand(std::string(command->name), std::string(command->summary));
-    sub->allow_extras();  // collected, so that an unknown one can be answered with the nearest
     actions[sub] = command->set_up(*sub);
   }
   add_version(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
+  CommandLine line =
+      read_command_line(app, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  CLI::App& command = *line.command;
+  if (line.help) {
+    std::fputs(help_of(command).c_str(), stdout);
     return 0;
-  } catch (const CLI::CallForVersion& words) {
-    std::fprintf(stdout, "%s\n", words.what());
-    return 0;
-  } catch (const CLI::ExtrasError&) {
-    return usage_error(app, unknown_words(app, app.remaining()));
-  } catch (const CLI::ParseError& error) {
-    const CLI::App& at = chosen_command(app);
-    const std::vector<std::string> words = at.remaining();
-    return usage_error(at, words.empty() ? error.what() : unknown_words(at, words));
   }
-  const std::vector<CLI::App*> chosen = app.get_subcommands();
-  if (chosen.empty()) {
-    std::fputs(app.help().c_str(), stderr);
+  if (line.version) {
+    std::fputs((app.version() + "\n").c_str(), stdout);
+    return 0;
+  }
+  if (!line.problem.empty()) return usage_error(command, line.problem);
+  if (&command == &app) {
+    std::fputs(help_of(app).c_str(), stderr);
     return kExitUsage;
   }
-  const CLI::App& at = chosen_command(app);
-  if (!at.remaining().empty()) return usage_error(at, unknown_words(at, at.remaining()));
-  const Outcome outcome = actions[chosen.front()]();
+  try {
+    app.parse(line.words);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(command, error.what());
+  }
+  const Outcome outcome = actions[app.get_subcommands().front()]();
   if (outcome.ok()) return *outcome;
   print_error(outcome.error());
   return exit_code(outcome.error().kind);
@@ -121,12 +98,15 @@ int main(int argc, char** argv) {
   // word. A parent that ignores the signal would hand that down, and we would go on for nobody.
   std::signal(SIGPIPE, SIG_DFL);
   try {
+    ollm::cli::hold_standard_streams();
     return ollm::cli::finish_output(ollm::cli::run(argc, argv));
   } catch (const std::bad_alloc&) {
     std::fputs("ollm: error: the system has no memory left\n", stderr);
-    return 4;
+    return ollm::cli::exit_code(ollm::ErrorKind::out_of_budget);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "ollm: error: internal: %s\n", error.what());
-    return 1;
+    const ollm::Error internal =
+        ollm::fail(ollm::ErrorKind::internal, std::string("internal: ") + error.what());
+    ollm::cli::print_error(internal);
+    return ollm::cli::exit_code(internal.kind);
   }
 }

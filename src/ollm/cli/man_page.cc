@@ -68,12 +68,7 @@ void write_option(const OptionEntry& option, std::string& out) {
   if (!option.value.empty() && !option.positional)
     names += " \\fI" + roff(option.value.substr(0, option.value.find(':'))) + "\\fR";
   out += ".TP\n" + names + "\n" + sentence(option.summary) + "\n";
-  if (!option.choices.empty()) {
-    std::string choices;
-    for (const std::string& choice : option.choices)
-      choices += (choices.empty() ? "" : ", ") + roff(choice);
-    out += "One of: " + choices + ".\n";
-  }
+  for (const std::string& note : notes_of(option)) out += ".br\n" + sentence(note) + "\n";
 }
 
 void write_options(const CommandEntry& command, std::string& out) {
@@ -114,6 +109,7 @@ std::string environment() {
       "from "
       "the settings file, else it is the default.\n"
       ".TP\n.B OLLM_CONFIG_FILE\nThe settings file, instead of ollm.toml.\n"
+      ".TP\n.B OLLM_NOW\nThe local time that chat templates see, as in 2026\\-01\\-15T10:30:00.\n"
       ".TP\n.B NO_COLOR\nIf set and not empty, errors are not colored.\n";
   for (const SettingsField& field : settings_fields()) {
     out += fmt::format(".TP\n.B {}\n{}\nTakes {}.\n", roff(field.environment_name()),

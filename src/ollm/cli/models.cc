@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ollm/cli/command.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
 
@@ -56,7 +57,7 @@ class ModelsCommand {
 
  private:
   static CLI::App* add(CLI::App& app, const char* name, const char* summary) {
-    return app.add_subcommand(name, summary)->allow_extras();
+    return app.add_subcommand(name, summary);
   }
 
   static std::unique_ptr<SettingsFlags> flags_of(CLI::App& app, bool positional_model) {
@@ -69,7 +70,7 @@ class ModelsCommand {
     OLLM_TRY(std::vector<ModelInfo> models, list_models(settings));
     if (installed_) std::erase_if(models, [](const ModelInfo& info) { return !info.materialized; });
     if (json_) {
-      std::printf("%s\n", models_json(models).c_str());
+      print_json(models_json(models));
       return 0;
     }
     for (const ModelInfo& info : models) {
@@ -77,7 +78,7 @@ class ModelsCommand {
       const std::string line =
           fmt::format("{} [{}] - {} - {}", plan.resolved_model.reference.raw, info.discovery_source,
                       to_string(plan.support_level), plan.reason);
-      std::printf("%s\n", line.c_str());
+      print_words(stdout, line + "\n");
     }
     return 0;
   }
@@ -91,12 +92,12 @@ class ModelsCommand {
       Workload workload;
       workload.context_tokens = kDefaultContext;
       OLLM_TRY(const Plan plan, make_plan(settings, workload));
-      std::printf("%s\n", plan.json().c_str());
+      print_json(plan.json());
       return 0;
     }
     OLLM_TRY(const ModelInfo info, model_info(settings));
     if (json_) {
-      std::printf("%s\n", info.json().c_str());
+      print_json(info.json());
       return 0;
     }
     print(info);
@@ -107,7 +108,7 @@ class ModelsCommand {
     const RuntimePlan& plan = info.runtime_plan;
     const ResolvedModel& model = plan.resolved_model;
     const auto line = [](std::string_view name, const std::optional<std::string>& value) {
-      if (value) std::printf("%s\n", fmt::format("{}: {}", name, *value).c_str());
+      if (value) print_words(stdout, fmt::format("{}: {}\n", name, *value));
     };
     const auto yes_or_no = [](bool value) { return std::string(value ? "true" : "false"); };
     line("reference", model.reference.raw);
@@ -127,7 +128,8 @@ class ModelsCommand {
     line("specialization-state", std::string(to_string(plan.specialization_state)));
     line("planned-passes", comma_separated(plan.specialization_pass_ids));
     line("modalities", comma_separated(model.capabilities.modalities));
-    std::printf("%s\n", plan.reason.c_str());
+    print_words(stdout, plan.reason + "\n");
+    if (info.refusal) print_words(stdout, "It cannot run: " + info.refusal->message + "\n");
   }
 
   Outcome path() {
@@ -143,10 +145,10 @@ class ModelsCommand {
       const Json out = {{"model_reference", model.reference.raw},
                         {"path", model.model_path->string()},
                         {"materialized", info.materialized}};
-      std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+      print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
       return 0;
     }
-    std::printf("%s\n", model.model_path->c_str());
+    print_data(stdout, model.model_path->string() + "\n");
     // Whoever takes the path further wants to know; stdout stays the path alone.
     if (!info.materialized) std::fputs("ollm: note: nothing is there yet\n", stderr);
     return 0;

@@ -6,13 +6,15 @@
 
 #include "ollm/base/text_size.h"
 #include "ollm/cli/command.h"
+#include "ollm/cli/command_line.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
 namespace {
 
-// What `plan` assumes where nobody says how long prompt and answer are (contracts.md).
+// What `plan` assumes where nobody says how long the prompt is (contracts.md).
 constexpr std::size_t kDefaultContext = 4096;
 
 class PlanCommand {
@@ -22,11 +24,11 @@ class PlanCommand {
         ->type_name("tokens");
     app.add_option("--sequences", sequences_, "Sequences at once")
         ->type_name("count")
-        ->check(CLI::Range(1, 1 << 16));
+        ->check(count_from_to(1, 1 << 16))
+        ->capture_default_str();
     app.add_option("--allow-config-key", allowed_keys_,
                    "Plan although this key of config.json is not understood")
         ->type_name("name")
-        ->expected(1)
         ->take_all();
     app.add_flag("--explain", explain_, "Print the plan in sentences (the default)");
     app.add_flag("--json", json_, "Print the plan as JSON");
@@ -44,12 +46,15 @@ class PlanCommand {
       if (!tokens.ok()) return std::move(tokens).error().within("--prompt-tokens");
       workload.prompt_tokens = *tokens;
     }
-    const bool new_tokens = settings.given("generation.max_new_tokens");
-    if (new_tokens)
+    if (settings.given("generation.max_new_tokens"))
       workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
-    if (prompt_tokens_.empty() && !new_tokens) workload.context_tokens = kDefaultContext;
+    if (prompt_tokens_.empty()) workload.context_tokens = kDefaultContext;
     OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
-    std::printf("%s", json_ ? (plan.json() + "\n").c_str() : plan.explain().c_str());
+    if (json_) {
+      print_json(plan.json());
+    } else {
+      print_words(stdout, plan.explain());
+    }
     return 0;
   }
 

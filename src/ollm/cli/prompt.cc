@@ -1,8 +1,10 @@
 // ollm prompt: one prompt, its answer as it is made.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <initializer_list>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -14,6 +16,7 @@
 #include "ollm/cli/input.h"
 #include "ollm/cli/interrupt.h"
 #include "ollm/cli/json_line.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
 #include "ollm/ollm.h"
@@ -28,7 +31,8 @@ Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std:
 class PromptCommand {
  public:
   explicit PromptCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, false) {
-    prompt_ = app.add_option("PROMPT", prompt_text_, "The prompt; - reads standard input");
+    prompt_ = app.add_option("PROMPT", prompt_text_, "The prompt; - reads standard input")
+                  ->type_name("text");
     ids_ = app.add_option("--ids", ids_text_, "Token ids as the prompt: 1,2,3")->type_name("ids");
     file_ = app.add_option("--file", file_path_, "A document that goes before the prompt")
                 ->type_name("path");
@@ -42,18 +46,15 @@ class PromptCommand {
     app.add_option("--template-var", template_vars_,
                    "A variable of the chat template: NAME=VALUE, VALUE as JSON or text")
         ->type_name("name=value")
-        ->expected(1)
         ->take_all();
     app.add_option("--logit-bias", biases_, "Adds BIAS to the logit of a token: ID=BIAS")
         ->type_name("id=bias")
-        ->expected(1)
         ->take_all();
     app.add_flag("--model-defaults", model_defaults_,
                  "Sample as the model's generation_config.json says");
     app.add_option("--allow-config-key", allowed_keys_,
                    "Run although this key of config.json is not understood")
         ->type_name("name")
-        ->expected(1)
         ->take_all();
     app.add_flag("--show-prompt", show_prompt_,
                  "Print the rendered prompt on stderr, control tokens marked");
@@ -64,35 +65,37 @@ class PromptCommand {
   Outcome run() {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     OLLM_TRY_VOID(check_flags());
+    OLLM_TRY_VOID(check_sampling(settings));
     OLLM_TRY(Prompt prompt, read_prompt());
     OLLM_TRY(GenerateOptions options, generate_options(settings));
 
     // A folder without a tokenizer can still be planned, and run on ids.
     std::optional<Text> text;
-    std::size_t prompt_tokens = prompt.ids.size();
+    Workload workload;
+    workload.prompt_tokens = prompt.ids.size();
+    workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
     if (prompt.ids.empty()) {
-      Result<Text> opened = open_text_to_run(settings, allowed_keys_);
+      if (prompt.text) workload.text_bytes = prompt.text->size();
+      for (const Message& message : prompt.messages) workload.text_bytes += message.content.size();
+      Result<Text> opened = open_text_to_run(settings, allowed_keys_, workload.text_bytes);
       if (opened.ok()) {
         text = std::move(opened).value();
         OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, options.chat_template));
-        prompt_tokens = encoded.ids.size();
+        workload.prompt_tokens = encoded.ids.size();
         if (show_prompt_) {
           OLLM_TRY(const std::string shown, text->decode_marked(encoded.ids));
-          std::fprintf(stderr, "%s\n", shown.c_str());
+          print_data(stderr, shown + "\n");
         }
         prompt = Prompt::tokens(std::move(encoded.ids));
-        if (prompt_tokens == 0)
+        if (workload.prompt_tokens == 0)
           return usage("the prompt is empty: there is no token to go on from");
       } else if (!plan_json_) {
         return std::move(opened).error();
       }
     }
-    Workload workload;
-    workload.prompt_tokens = prompt_tokens;
-    workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
     OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
     if (plan_json_) {
-      std::printf("%s\n", plan.json().c_str());
+      print_json(plan.json());
       return 0;
     }
     return generate(settings, plan, std::move(text), prompt, options);
@@ -116,6 +119,53 @@ class PromptCommand {
     return {};
   }
 
+  // Settings of sampling that another one leaves without effect.
+  Result<void> check_sampling(const Settings& settings) const {
+    const std::vector<std::string> filters =
+        given_of(settings, {"top_p", "top_k", "min_p", "typical_p"});
+    if (model_defaults_) {
+      // The command line is above all layers, so of two wishes on it none is the higher.
+      for (const char* name :
+           {"temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty"}) {
+        const plan::FieldOrigin& origin = settings.origin(fmt::format("generation.{}", name));
+        if (origin.origin == plan::Origin::cli) {
+          return usage(fmt::format(
+              "--model-defaults takes {} from generation_config.json, {} from here: give either",
+              name, origin.place));
+        }
+      }
+      return {};
+    }
+    if (settings.runtime.quiet || temperature(settings) != 0) return {};
+    std::vector<std::string> idle = filters;
+    if (settings.given("generation.seed")) idle.emplace_back("seed");
+    if (!idle.empty()) {
+      print_warning(fmt::format(
+          "at temperature 0 the best token is always taken, nothing is drawn: {} {} no effect",
+          fmt::join(idle, ", "), idle.size() == 1 ? "has" : "have"));
+    }
+    return {};
+  }
+
+  // Those of `names` that were set to something.
+  static std::vector<std::string> given_of(const Settings& settings,
+                                           std::initializer_list<const char*> names) {
+    std::vector<std::string> given;
+    for (const char* name : names) {
+      const SettingsField* field = plan::find_field(fmt::format("generation.{}", name));
+      if (field != nullptr && !std::holds_alternative<std::monostate>(field->get(settings)))
+        given.emplace_back(name);
+    }
+    return given;
+  }
+
+  // A filter without a temperature asks for sampling as the model is.
+  static double temperature(const Settings& settings) {
+    const plan::GenerationConfig& config = settings.generation;
+    const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
+    return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
+  }
+
   Result<Prompt> read_prompt() const {
     if (ids_->count() > 0) {
       OLLM_TRY(std::vector<TokenId> ids, parse_ids(ids_text_));
@@ -129,13 +179,14 @@ class PromptCommand {
         return usage("no prompt: give PROMPT, --file, --ids, or - for standard input");
       OLLM_TRY(text, read_stdin());
       if (text.ends_with('\n')) text.pop_back();
+      if (text.ends_with('\r')) text.pop_back();  // of a line end as Windows writes it
     }
     if (file_->count() > 0) {
       OLLM_TRY(std::string document, read_text_file(file_path_));
       if (prompt_->count() == 0) {
         text = std::move(document);
       } else {
-        while (document.ends_with('\n')) document.pop_back();
+        while (document.ends_with('\n') || document.ends_with('\r')) document.pop_back();
         text = document + "\n\n" + text;
       }
     }
@@ -153,10 +204,7 @@ class PromptCommand {
     GenerateOptions options;
     options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
     engine::SamplingOptions& sampling = options.sampling;
-    sampling.temperature = config.temperature;
-    // A filter without a temperature asks for sampling as the model is.
-    const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
-    if (filtered && !settings.given("generation.temperature")) sampling.temperature = 1;
+    sampling.temperature = temperature(settings);
     if (config.top_k) sampling.top_k = static_cast<std::size_t>(*config.top_k);
     sampling.top_p = config.top_p;
     sampling.min_p = config.min_p;
@@ -215,27 +263,27 @@ class PromptCommand {
     const auto on_text = [&](std::string_view piece) {
       progress.clear();
       if (!streams) return;
-      std::fwrite(piece.data(), 1, piece.size(), stdout);
+      print_data(stdout, piece);
       std::fflush(stdout);
       line_open = true;
     };
     Result<Generation> made = session.generate(prompt, options, on_text, progress, &cancel);
     progress.clear();
     if (!made.ok()) {
-      if (line_open) std::printf("\n");
+      if (line_open) print_data(stdout, "\n");
       return std::move(made).error();
     }
     if (json_) {
-      print_json(*made, runtime);
+      print_object(*made, runtime);
     } else {
-      std::printf("%s\n", streams ? "" : made->text.c_str());
+      print_data(stdout, streams ? "\n" : made->text + "\n");
     }
     std::fflush(stdout);
-    if (words != Verbosity::quiet) std::fprintf(stderr, "%s\n", report_line(made->report).c_str());
+    if (words != Verbosity::quiet) print_words(stderr, report_line(made->report) + "\n");
     return made->finish_reason == FinishReason::cancelled ? kExitInterrupted : 0;
   }
 
-  static void print_json(const Generation& made, const Runtime& runtime) {
+  static void print_object(const Generation& made, const Runtime& runtime) {
     const Json out = {{"text", made.text},
                       {"ids", made.ids},
                       {"prompt_tokens", made.report.prompt_tokens},
@@ -244,7 +292,7 @@ class PromptCommand {
                       {"runtime_plan", Json::parse(runtime.runtime_plan_json())},
                       {"execution_plan", Json::parse(runtime.execution_plan_json())},
                       {"report", Json::parse(made.report.json())}};
-    std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+    print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
   }
 
   SettingsFlags settings_flags_;

@@ -11,7 +11,8 @@ using Json = nlohmann::ordered_json;
 
 Json answer(const Text& text, const TemplateOptions& options, const Json& line) {
   std::string out;
-  const auto failed = text.render(line.dump(), options, out);
+  const auto failed =
+      text.render(line.dump(-1, ' ', false, Json::error_handler_t::replace), options, out);
   if (!failed) return {{"text", out}};
   Json error = error_line(failed->kind, failed->error.message);
   if (failed->line > 0) {

@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "ollm/cli/command.h"
+#include "ollm/cli/command_line.h"
 #include "ollm/cli/exit_code.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/interrupt.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
 #include "ollm/ollm.h"
@@ -33,12 +35,12 @@ class ScoreCommand {
         ->type_name("path");
     app.add_option("--batch", options_.batch, "Rows in one sweep")
         ->type_name("count")
-        ->check(CLI::Range(1, 1 << 16));
+        ->check(count_from_to(1, 1 << 16))
+        ->capture_default_str();
     app.add_flag("--last", options_.last_only, "Logits of the last position only");
     app.add_option("--allow-config-key", allowed_keys_,
                    "Run although this key of config.json is not understood")
         ->type_name("name")
-        ->expected(1)
         ->take_all();
     app.add_flag("--json", json_, "Print one JSON object");
   }
@@ -51,6 +53,7 @@ class ScoreCommand {
     Workload workload;
     for (const ScoreRow& row : rows)
       workload.prompt_tokens = std::max(workload.prompt_tokens, row.ids.size());
+    for (const ScoreRow& row : rows) workload.total_tokens += row.ids.size();
     ScoreOptions options = options_;
     options.batch = std::min(options.batch, rows.size());
     workload.sequences = options.batch;
@@ -65,15 +68,16 @@ class ScoreCommand {
     OLLM_TRY(const ScoreResult result, runtime.score(rows, options, progress, &cancel));
     progress.clear();
     if (json_) {
-      print_json(result);
+      print_object(result);
     } else {
       for (const ScoredRow& row : result.rows) {
-        std::printf("%s\t%zu tokens\tperplexity %s\n", row.id.c_str(), row.tokens,
-                    row.perplexity ? fmt::format("{:.4f}", *row.perplexity).c_str() : "-");
+        print_words(stdout,
+                    fmt::format("{}\t{} tokens\tperplexity {}\n", row.id, row.tokens,
+                                row.perplexity ? fmt::format("{:.4f}", *row.perplexity) : "-"));
       }
     }
     std::fflush(stdout);
-    if (words != Verbosity::quiet) std::fprintf(stderr, "%s\n", report_line(result.report).c_str());
+    if (words != Verbosity::quiet) print_words(stderr, report_line(result.report) + "\n");
     return 0;
   }
 
@@ -99,12 +103,12 @@ class ScoreCommand {
     if (file_->count() > 0) {
       OLLM_TRY(text, read_text_file(file_path_));
     }
-    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_));
+    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_, text.size()));
     OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
     return std::vector<ScoreRow>{{"0", std::move(ids)}};
   }
 
-  static void print_json(const ScoreResult& result) {
+  static void print_object(const ScoreResult& result) {
     Json rows = Json::array();
     for (const ScoredRow& row : result.rows) {
       rows.push_back({{"id", row.id},
@@ -113,7 +117,7 @@ class ScoreCommand {
                       {"perplexity", row.perplexity ? Json(*row.perplexity) : Json()}});
     }
     const Json out = {{"rows", std::move(rows)}, {"report", Json::parse(result.report.json())}};
-    std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+    print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
   }
 
   SettingsFlags settings_flags_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ollm/cli/exit_code.h"
+
 namespace ollm::cli {
 
 SettingsFlags::SettingsFlags(CLI::App& app, std::initializer_list<std::string_view> sections,
@@ -22,7 +24,6 @@ SettingsFlags::SettingsFlags(CLI::App& app, std::initializer_list<std::string_vi
     } else if (field.type == plan::FieldType::texts) {
       flag->option = app.add_option(std::string(field.flag), flag->texts, summary)
                          ->type_name(std::string(to_string(field.type)))
-                         ->expected(1)
                          ->take_all();
     } else {
       flag->option = app.add_option(std::string(field.flag), flag->text, summary)
@@ -32,15 +33,15 @@ SettingsFlags::SettingsFlags(CLI::App& app, std::initializer_list<std::string_vi
     flag->option->group("Settings: " + std::string(field.section));
     flags_.push_back(std::move(flag));
   }
-  app.add_option("--config", config_file_, "Settings file, instead of ./ollm.toml")
-      ->type_name("path")
-      ->group("Settings: files");
+  config_ = app.add_option("--config", config_file_, "Settings file, instead of ./ollm.toml")
+                ->type_name("path")
+                ->group("Settings: files");
 }
 
 Result<Settings> SettingsFlags::load() const {
   SettingsSources sources;
   sources.environment = Environment::of_process();
-  if (!config_file_.empty()) sources.config_file = config_file_;
+  if (config_->count() > 0) sources.config_file = config_file_;
   if (model_ != nullptr && model_->count() > 0)
     sources.overrides.push_back({"runtime.model_reference", model_text_, "MODEL"});
   for (const auto& flag : flags_) {
@@ -57,7 +58,11 @@ Result<Settings> SettingsFlags::load() const {
     }
     sources.overrides.push_back(std::move(value));
   }
-  return load_settings(sources);
+  Result<Settings> settings = load_settings(sources);
+  if (!settings.ok() || !settings->runtime.quiet)
+    for (const std::string& warning : plan::unknown_variables(sources.environment))
+      print_warning(warning);
+  return settings;
 }
 
 }  // namespace ollm::cli

@@ -21,7 +21,8 @@ class SettingsFlags {
   SettingsFlags(CLI::App& app, std::initializer_list<std::string_view> sections,
                 bool positional_model);
 
-  /// All layers merged. Errors: invalid_argument, every problem at once.
+  /// All layers merged; variables of the environment that nobody reads are told on stderr, unless
+  /// it is to be quiet. Errors: invalid_argument, every problem at once.
   Result<Settings> load() const;
 
  private:
@@ -33,7 +34,7 @@ class SettingsFlags {
     bool on = false;                 // of a boolean
   };
 
-  CLI::Option* model_ = nullptr;
+  CLI::Option *model_ = nullptr, *config_ = nullptr;
   std::string model_text_;
   std::vector<std::unique_ptr<Flag>> flags_;  // options point into them
   std::string config_file_;

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "ollm/base/clock.h"
 #include "ollm/base/text_size.h"
+#include "ollm/cli/printed.h"
 
 namespace ollm::cli {
 namespace {
@@ -19,11 +21,18 @@ constexpr double kRedrawSeconds = 0.1;
 constexpr double kPlainSeconds = 5;
 constexpr double kSilentSeconds = 1;
 constexpr std::size_t kColumnsUnknown = 80;
+constexpr std::size_t kPageColumns = 100;
 
 // Whether a descriptor is a terminal that obeys escape sequences.
 bool is_screen(int descriptor) {
   const char* term = std::getenv("TERM");
   return ::isatty(descriptor) != 0 && term != nullptr && std::string_view(term) != "dumb";
+}
+
+std::optional<std::size_t> columns_of(int descriptor) {
+  winsize size{};
+  if (::ioctl(descriptor, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return size.ws_col;
 }
 
 std::string_view name_of(Stage stage) {
@@ -74,12 +83,11 @@ std::string format_seconds(double seconds) {
 }
 
 Screen Screen::standard_error() {
-  Screen screen{stderr, is_screen(STDERR_FILENO), kColumnsUnknown, monotonic_seconds};
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-    screen.columns = size.ws_col;
-  return screen;
+  return {stderr, is_screen(STDERR_FILENO), columns_of(STDERR_FILENO).value_or(kColumnsUnknown),
+          monotonic_seconds};
 }
+
+std::size_t output_columns() { return columns_of(STDOUT_FILENO).value_or(kPageColumns); }
 
 bool error_has_color() {
   const char* refused = std::getenv("NO_COLOR");
@@ -123,7 +131,7 @@ void ProgressLine::clear() {
 void say_plan(const Plan& plan, Verbosity verbosity) {
   if (verbosity == Verbosity::quiet || !plan.check().ok()) return;
   const std::string text = verbosity == Verbosity::verbose ? plan.explain() : plan.summary() + "\n";
-  std::fputs(text.c_str(), stderr);
+  print_words(stderr, text);
 }
 
 std::string report_line(const Report& report) {

@@ -22,6 +22,9 @@ struct Screen {
   static Screen standard_error();
 };
 
+/// The columns of the terminal on standard output, or what a page of text has elsewhere.
+std::size_t output_columns();
+
 /// Whether standard error shows colours: a terminal that knows them, and NO_COLOR is not set
 /// (https://no-color.org).
 bool error_has_color();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ollm/cli/json_line.h"
+#include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 
 namespace ollm::cli {
@@ -44,9 +45,7 @@ class LinesCommand {
       const Json answer = parsed.ok()
                               ? answer_(text, *parsed)
                               : error_line(to_string(parsed.error().kind), parsed.error().message);
-      const std::string out = answer.dump(-1, ' ', false, Json::error_handler_t::replace);
-      std::fwrite(out.data(), 1, out.size(), stdout);
-      std::fputc('\n', stdout);
+      print_json(answer.dump(-1, ' ', false, Json::error_handler_t::replace));
       std::fflush(stdout);
     }
     return 0;

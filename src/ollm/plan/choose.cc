@@ -39,8 +39,8 @@ constexpr std::size_t kPreferredChunk = 512;
 // Logits of one sweep when all of them are wanted; beyond, the chunk shrinks.
 constexpr std::uint64_t kLogitsBytes = 64 * kMiB;
 
-// A text on its way to ids, for each byte: itself, what it is quoted and rendered into, and what the
-// encoder holds. Documents of 15 MB (words, spaces, kanji) through the tokenizers of
+// A text on its way to ids, for each byte: itself, what it is quoted and rendered into, and what
+// the encoder holds. Documents of 15 MB (words, spaces, kanji) through the tokenizers of
 // tokenizer_memory_test, with and without a template, took 1.3 to 10.5. And its ids, as their list
 // grows.
 constexpr std::uint64_t kTextFactor = 11;
@@ -124,6 +124,13 @@ class Chooser {
     decide("isa", std::string(to_string(plan_.backend.isa)),
            wishes_.isa ? "asked for" : std::move(table.because));
     return {};
+  }
+
+  // With the context that was chosen, which may be less than was asked for.
+  Workload estimated_workload() const {
+    Workload work = plan_.workload;
+    work.context_tokens = plan_.context_tokens;
+    return work;
   }
 
   void choose_threads() {
@@ -358,7 +365,7 @@ class Chooser {
     sizes.head_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
     sizes.pinned_bytes = std::min(pinned, all_.sweep_bytes);
-    out.seconds = plan::estimate(composition_, sizes, rates_, plan_.workload).total_s;
+    out.seconds = plan::estimate(composition_, sizes, rates_, estimated_workload()).total_s;
     return out;
   }
 
@@ -498,7 +505,7 @@ class Chooser {
     sizes.pinned_bytes = map.storage_bytes;
     sizes.body_stream_bytes = map.body_stream_bytes;
     sizes.head_stream_bytes = map.stream_bytes - map.body_stream_bytes;
-    plan_.estimate = plan::estimate(composition_, sizes, rates_, plan_.workload);
+    plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     return {};
   }
 

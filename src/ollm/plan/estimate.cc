@@ -64,7 +64,10 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
   };
 
   Estimate out;
-  const double prompt = static_cast<double>(workload.prompt_tokens);
+  out.prompt_tokens = workload.prompt_tokens;
+  if (out.prompt_tokens == 0 && workload.context_tokens > workload.max_new_tokens)
+    out.prompt_tokens = workload.context_tokens - workload.max_new_tokens;
+  const double prompt = static_cast<double>(out.prompt_tokens);
   const double new_tokens = static_cast<double>(workload.max_new_tokens);
   const double rows = std::max(1.0, prompt) * sequences;
   const double chunk =

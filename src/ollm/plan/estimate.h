@@ -20,7 +20,8 @@ struct Estimate {
   std::string bound_by;                      // "memory", "compute" or "disk", of decoding
   double prefill_tokens_per_second = 0;
   double decode_tokens_per_second = 0;
-  double time_to_first_token_s = 0;  // from when the model is loaded
+  std::size_t prompt_tokens = 0;     // of the prompt that the times are for
+  double time_to_first_token_s = 0;  // from when the model is loaded, to the end of that prompt
   double load_s = 0;
   double total_s = 0;              // from when the process starts
   double flops_per_token = 0;      // of matrix products of all layers, the head left out
@@ -39,7 +40,8 @@ struct SweepSizes {
   std::size_t logit_rows = 0;            // all rows (score), or those of the last sweep
 };
 
-/// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap.
+/// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap. A prompt
+/// of unknown length (0) is one that fills the context but for the new tokens.
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
                   const Rates& rates, const Workload& workload);
 

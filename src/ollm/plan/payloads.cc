@@ -185,6 +185,9 @@ Json config_show_payload(const Settings& settings) {
 
 namespace ollm {
 
-std::string RuntimePlan::as_dict_json() const { return plan::as_dict(*this).dump(); }
+std::string RuntimePlan::as_dict_json() const {
+  return plan::as_dict(*this).dump(-1, ' ', false,
+                                   nlohmann::ordered_json::error_handler_t::replace);
+}
 
 }  // namespace ollm

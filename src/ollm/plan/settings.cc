@@ -7,7 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "ollm/base/check.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/settings_fields.h"
 #include "ollm/plan/settings_layers.h"
@@ -22,10 +21,8 @@ constexpr std::size_t kMaxShownProblems = 100;
 constexpr std::int64_t kDefaultWindowTokens = 256;  // spec/kv-cache.md §1
 constexpr std::string_view kSlidingWindow = "sliding-window-ring-buffer";
 
-std::size_t index_of(std::string_view qualified_name) {
-  const SettingsField* field = find_field(qualified_name);
-  OLLM_CHECK(field != nullptr);
-  return static_cast<std::size_t>(field - settings_fields().data());
+std::size_t index_of(const SettingsField& field) {
+  return static_cast<std::size_t>(&field - settings_fields().data());
 }
 
 Error as_error(const std::vector<SettingsProblem>& problems) {
@@ -131,11 +128,20 @@ Layer read_file(const SettingsSources& sources, std::optional<std::filesystem::p
     layer.problems.push_back({"--config", "expected a path, found none"});
     return layer;
   }
+  if (file.name.find('\0') != std::string::npos) {
+    layer.problems.push_back({"--config", "expected a path, found one with a zero byte"});
+    return layer;
+  }
   const std::filesystem::path path = absolute_path(file.name, sources.environment);
   auto text = io::read_whole_file(path, SettingsLimits::kFileBytes);
   if (!text.ok()) {
     if (!file.asked_for && text.error().kind == ErrorKind::not_found) return layer;
     layer.problems.push_back({file.name, text.error().message});
+    return layer;
+  }
+  if (text->starts_with("\xFF\xFE") || text->starts_with("\xFE\xFF")) {
+    layer.problems.push_back(
+        {file.name, "is UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 turns it"});
     return layer;
   }
   found = path;
@@ -199,7 +205,8 @@ std::string_view to_string(Origin origin) {
 
 const FieldOrigin& Settings::origin(std::string_view field) const {
   static const FieldOrigin by_default;
-  const std::size_t index = index_of(field);
+  const SettingsField* known = find_field(field);
+  const std::size_t index = known == nullptr ? origins.size() : index_of(*known);
   return index < origins.size() ? origins[index] : by_default;
 }
 
@@ -233,7 +240,7 @@ Result<Settings> merge_layers(const std::vector<Layer>& layers) {
   std::vector<Winner> winners(settings_fields().size());
   for (const Layer& layer : layers) {
     for (const LayerValue& given : layer.values) {
-      Winner& winner = winners[index_of(given.field->qualified_name())];
+      Winner& winner = winners[index_of(*given.field)];
       const bool again = winner.layer == &layer && layer.origin == Origin::cli;
       LayerValue merged = given;
       if (again && given.field->type == FieldType::texts)
@@ -249,7 +256,7 @@ Result<Settings> merge_layers(const std::vector<Layer>& layers) {
     problems.insert(problems.end(), layer.problems.begin(), layer.problems.end());
     for (const LayerValue& written : layer.values) {
       const std::string name = written.field->qualified_name();
-      Winner& winner = winners[index_of(name)];
+      Winner& winner = winners[index_of(*written.field)];
       if (winner.layer != &layer) continue;
       winner.layer = nullptr;  // once
       const LayerValue& given = winner.given;
@@ -260,7 +267,7 @@ Result<Settings> merge_layers(const std::vector<Layer>& layers) {
         continue;
       }
       given.field->set(settings, *parsed);
-      settings.origins[index_of(name)] = {layer.origin, given.place};
+      settings.origins[index_of(*given.field)] = {layer.origin, given.place};
     }
   }
   check_together(settings, broken, problems);

@@ -132,9 +132,11 @@ struct Settings {
   /// The file that was read, if one was.
   std::optional<std::filesystem::path> config_file;
 
-  /// Whether any layer above the defaults has the field ("generation.temperature").
+  /// Whether any layer above the defaults has the field ("generation.temperature"); false for a
+  /// name of none.
   OLLM_API bool given(std::string_view field) const;
-  /// Where the value of a field ("generation.temperature") came from.
+  /// Where the value of a field ("generation.temperature") came from; the defaults for a name of
+  /// none.
   OLLM_API const FieldOrigin& origin(std::string_view field) const;
 };
 
@@ -168,5 +170,10 @@ OLLM_API Result<Settings> load_settings(const SettingsSources& sources);
 /// The same without files, for values that a program sets itself.
 /// Errors: invalid_argument, as above.
 OLLM_API Result<void> check_settings(const Settings& settings);
+
+/// Of variables named OLLM_ those that nothing reads, a sentence each: "OLLM_MEMORY: nothing reads
+/// this variable; did you mean OLLM_RUNTIME__MEMORY?". Those that load_settings refuses are not
+/// among them.
+OLLM_API std::vector<std::string> unknown_variables(const Environment& environment);
 
 }  // namespace ollm::plan

@@ -67,12 +67,66 @@ SettingsValue variable_value(const SettingsField* field, std::string_view text) 
   return std::string(text);
 }
 
+// Names that are read elsewhere than here, with who reads them.
+constexpr std::string_view kReadElsewhere[] = {
+    "OLLM_CONFIG_FILE",   // settings.cc
+    "OLLM_NOW",           // runtime/text.cc: the clock of templates
+    "OLLM_API_KEY",       // of the server, which is not built yet
+    "OLLM_TEST_DATA",     // the project's tests and scripts, from here on
+    "OLLM_BINARY",        //
+    "OLLM_FUZZ_SECONDS",  //
+    "OLLM_COMPARE_TEXTS", "OLLM_CCACHE", "OLLM_PYTHON",
+};
+
+// Every name that means something, for "did you mean".
+std::vector<std::string> known_variables() {
+  std::vector<std::string> names(std::begin(kReadElsewhere), std::end(kReadElsewhere));
+  for (const EnvironmentAlias& alias : environment_aliases()) names.emplace_back(alias.variable);
+  for (const std::string_view section : settings_sections())
+    names.push_back(upper(fmt::format("{}{}", kPrefix, section)));
+  for (const SettingsField& field : settings_fields()) names.push_back(field.environment_name());
+  return names;
+}
+
 struct Variable {
   std::string name;  // as it is spelt
   std::string value;
 };
 
+// OLLM_MEMORY for OLLM_RUNTIME__MEMORY: the field alone is what people write.
+std::string field_without_section(std::string_view rest) {
+  for (const SettingsField& field : settings_fields())
+    if (field.name == rest) return field.environment_name();
+  return "";
+}
+
 }  // namespace
+
+std::vector<std::string> unknown_variables(const Environment& environment) {
+  const std::vector<std::string> known = known_variables();
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  std::vector<std::string> out;
+  for (const auto& [name, value] : environment.variables) {
+    const std::string key = lower(name);
+    if (!key.starts_with(kPrefix)) continue;
+    const std::string_view rest = std::string_view(key).substr(kPrefix.size());
+    const auto sections = settings_sections();
+    const auto is_section = [&](std::string_view text) {
+      return std::find(sections.begin(), sections.end(), text) != sections.end();
+    };
+    // Fields of a section are read, and an unknown one is an error there. Elsewhere names count as
+    // they are spelt, as getenv has it.
+    if (is_section(rest.substr(0, rest.find("__")))) continue;
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const auto same = std::find_if(known.begin(), known.end(),
+                                   [&](const std::string& other) { return lower(other) == key; });
+    std::string meant = same != known.end() ? *same : field_without_section(rest);
+    if (meant.empty()) meant = nearest_name(name, views);
+    out.push_back(fmt::format("{}: nothing reads this variable{}", name,
+                              meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
+  }
+  return out;
+}
 
 Layer read_environment(const Environment& environment) {
   Layer layer{.origin = Origin::env, .from_text = true};

@@ -34,6 +34,19 @@ constexpr std::string_view kComputeModes[] = {"bf16", "f32"};
 constexpr std::string_view kIsas[] = {"scalar", "avx2", "avx512", "avx512-bf16"};
 constexpr std::string_view kStores[] = {"none", "memory", "plugin"};
 
+// What this build lacks, once for the fields that depend on it.
+constexpr std::string_view kAccelerators[] = {"cuda"};
+constexpr auto kStrategiesOnDisk = std::span(kStrategies).subspan(1);  // all but resident
+constexpr auto kProfilesOnDisk = std::span(kProfiles).subspan(3);      // bounded-window
+constexpr std::string_view kNoAccelerator = "this build computes on the CPU alone";
+constexpr std::string_view kNoStore = "this build keeps keys and values in memory alone";
+constexpr std::string_view kNoAdapters = "this build runs no adapters";
+constexpr std::string_view kNoMedia = "this build reads no images and no audio";
+constexpr std::string_view kNoDownload = "this build downloads nothing";
+constexpr std::string_view kNoServer = "this build has no server";
+constexpr std::string_view kNoHistory = "this build keeps no results";
+constexpr std::string_view kAlwaysTold = "times and bytes are told unless quiet";
+
 std::optional<std::string> not_blank(std::string_view text) {
   if (trimmed(text).empty()) return std::nullopt;
   return std::string(trimmed(text));
@@ -73,14 +86,14 @@ SettingsValue to_value(const std::optional<T>& member) {
 }
 template <typename T>
 void from_value(const SettingsValue& value, T& member) {
-  member = std::get<T>(value);
+  if (const T* given = std::get_if<T>(&value)) member = *given;
 }
 template <typename T>
 void from_value(const SettingsValue& value, std::optional<T>& member) {
   if (std::holds_alternative<std::monostate>(value)) {
     member.reset();
-  } else {
-    member = std::get<T>(value);
+  } else if (const T* given = std::get_if<T>(&value)) {
+    member = *given;
   }
 }
 
@@ -144,6 +157,7 @@ constexpr std::array kFields{
                          .flag = "--device",
                          .summary = "what computes: cpu, cuda or cuda:N",
                          .example = "cuda:1",
+                         .not_built = {kAccelerators, kNoAccelerator},
                          .expected = "cpu, cuda or cuda:N",
                          .normalize = device}),
     runtime<&R::backend>({.name = "backend",
@@ -157,13 +171,15 @@ constexpr std::array kFields{
                               .type = FieldType::path,
                               .flag = "--adapter-dir",
                               .summary = "folder of a PEFT adapter",
-                              .example = "adapters/one"}),
+                              .example = "adapters/one",
+                              .not_built = {{}, kNoAdapters}}),
     runtime<&R::multimodal>({.name = "multimodal",
                              .type = FieldType::boolean,
                              .flag = "--multimodal",
                              .off_flag = "--no-multimodal",
                              .summary = "take images and audio where the model does",
-                             .example = "true"}),
+                             .example = "true",
+                             .without_effect = kNoMedia}),
     runtime<&R::use_specialization>({.name = "use_specialization",
                                      .type = FieldType::boolean,
                                      .flag = "--specialization",
@@ -174,19 +190,22 @@ constexpr std::array kFields{
                             .type = FieldType::path,
                             .flag = "--cache-dir",
                             .summary = "folder for keys and values on disk",
-                            .example = "other/kv"}),
+                            .example = "other/kv",
+                            .without_effect = kNoStore}),
     runtime<&R::use_cache>({.name = "use_cache",
                             .type = FieldType::boolean,
                             .flag = "--cache",
                             .off_flag = "--no-cache",
                             .summary = "reuse and keep keys and values",
-                            .example = "false"}),
+                            .example = "false",
+                            .without_effect = kNoStore}),
     runtime<&R::kv_cache_strategy>({.name = "kv_cache_strategy",
                                     .type = FieldType::choice,
                                     .choices = kStrategies,
                                     .flag = "--kv-cache-strategy",
                                     .summary = "how keys and values are kept",
                                     .example = "paged",
+                                    .not_built = {kStrategiesOnDisk, kNoStore},
                                     .normalize = lower_case}),
     runtime<&R::strategy_selector_profile>({.name = "strategy_selector_profile",
                                             .type = FieldType::choice,
@@ -194,6 +213,7 @@ constexpr std::array kFields{
                                             .flag = "--strategy-selector-profile",
                                             .summary = "what the KV strategy is chosen for",
                                             .example = "latency",
+                                            .not_built = {kProfilesOnDisk, kNoStore},
                                             .normalize = lower_case}),
     runtime<&R::kv_cache_lifecycle>({.name = "kv_cache_lifecycle",
                                      .type = FieldType::choice,
@@ -201,6 +221,7 @@ constexpr std::array kFields{
                                      .flag = "--kv-cache-lifecycle",
                                      .summary = "how long keys and values are kept",
                                      .example = "persistent",
+                                     .without_effect = kNoStore,
                                      .normalize = lower_case}),
     runtime<&R::kv_cache_adaptation_mode>({.name = "kv_cache_adaptation_mode",
                                            .type = FieldType::choice,
@@ -208,6 +229,7 @@ constexpr std::array kFields{
                                            .flag = "--kv-cache-adaptation-mode",
                                            .summary = "whether another KV strategy is recommended",
                                            .example = "disabled",
+                                           .without_effect = kNoStore,
                                            .normalize = lower_case}),
     runtime<&R::kv_cache_window_tokens>(
         {.name = "kv_cache_window_tokens",
@@ -216,7 +238,8 @@ constexpr std::array kFields{
          .max = kMaxTokens,
          .flag = "--kv-cache-window-tokens",
          .summary = "tokens of the sliding window; changes the answer",
-         .example = "512"}),
+         .example = "512",
+         .not_built = {{}, kNoStore}}),
     runtime<&R::dense_projection_chunk_rows>(
         {.name = "dense_projection_chunk_rows",
          .type = FieldType::integer,
@@ -231,13 +254,15 @@ constexpr std::array kFields{
                                      .max = kMaxLayers,
                                      .flag = "--offload-cpu-layers",
                                      .summary = "layers kept on the CPU beside an accelerator",
-                                     .example = "2"}),
+                                     .example = "2",
+                                     .not_built = {{}, kNoAccelerator}}),
     runtime<&R::offload_cpu_policy>({.name = "offload_cpu_policy",
                                      .type = FieldType::choice,
                                      .choices = kOffloadPolicies,
                                      .flag = "--offload-cpu-policy",
                                      .summary = "which layers are kept on the CPU",
                                      .example = "suffix",
+                                     .without_effect = kNoAccelerator,
                                      .normalize = lower_case}),
     runtime<&R::offload_gpu_layers>({.name = "offload_gpu_layers",
                                      .type = FieldType::integer,
@@ -245,19 +270,22 @@ constexpr std::array kFields{
                                      .max = kMaxLayers,
                                      .flag = "--offload-gpu-layers",
                                      .summary = "layers kept on the accelerator",
-                                     .example = "2"}),
+                                     .example = "2",
+                                     .not_built = {{}, kNoAccelerator}}),
     runtime<&R::force_download>({.name = "force_download",
                                  .type = FieldType::boolean,
                                  .flag = "--force-download",
                                  .off_flag = "--no-force-download",
                                  .summary = "download what is there once more",
-                                 .example = "true"}),
+                                 .example = "true",
+                                 .without_effect = kNoDownload}),
     runtime<&R::stats>({.name = "stats",
                         .type = FieldType::boolean,
                         .flag = "--stats",
                         .off_flag = "--no-stats",
                         .summary = "tell times and bytes after a run",
-                        .example = "true"}),
+                        .example = "true",
+                        .without_effect = kAlwaysTold}),
     runtime<&R::verbose>({.name = "verbose",
                           .type = FieldType::boolean,
                           .flag = "--verbose",
@@ -320,13 +348,15 @@ constexpr std::array kFields{
                                     .flag = "--max-new-tokens",
                                     .summary = "the most tokens of an answer",
                                     .example = "64"}),
-    generation<&G::temperature>({.name = "temperature",
-                                 .type = FieldType::number,
-                                 .min = 0,
-                                 .max = 1e6,
-                                 .flag = "--temperature",
-                                 .summary = "above 0 tokens are drawn, at 0 the best is taken",
-                                 .example = "0.7"}),
+    generation<&G::temperature>(
+        {.name = "temperature",
+         .type = FieldType::number,
+         .min = 0,
+         .max = 1e6,
+         .flag = "--temperature",
+         .summary = "above 0 tokens are drawn, at 0 the best is taken; 1 where a filter is "
+                    "given and this is not",
+         .example = "0.7"}),
     generation<&G::top_p>({.name = "top_p",
                            .type = FieldType::number,
                            .min = 0,
@@ -410,6 +440,7 @@ constexpr std::array kFields{
                       .flag = "--host",
                       .summary = "address that the server listens on",
                       .example = "0.0.0.0",
+                      .without_effect = kNoServer,
                       .normalize = not_blank}),
     server<&S::port>({.name = "port",
                       .type = FieldType::integer,
@@ -417,18 +448,21 @@ constexpr std::array kFields{
                       .max = 65535,
                       .flag = "--port",
                       .summary = "port that the server listens on",
-                      .example = "8080"}),
+                      .example = "8080",
+                      .without_effect = kNoServer}),
     server<&S::reload>({.name = "reload",
                         .type = FieldType::boolean,
                         .flag = "--reload",
                         .off_flag = "--no-reload",
                         .summary = "read the settings anew when they change",
-                        .example = "true"}),
+                        .example = "true",
+                        .without_effect = kNoServer}),
     server<&S::log_level>({.name = "log_level",
                            .type = FieldType::text,
                            .flag = "--log-level",
                            .summary = "how much the server tells",
                            .example = "debug",
+                           .without_effect = kNoServer,
                            .normalize = not_blank}),
     server<&S::response_store_backend>({.name = "response_store_backend",
                                         .type = FieldType::choice,
@@ -436,19 +470,22 @@ constexpr std::array kFields{
                                         .flag = "--response-store-backend",
                                         .summary = "where responses are kept",
                                         .example = "memory",
+                                        .without_effect = kNoServer,
                                         .normalize = lower_case}),
     server<&S::response_store_factory>({.name = "response_store_factory",
                                         .type = FieldType::text,
                                         .flag = "--response-store-factory",
                                         .summary = "what makes the store of a plugin",
                                         .example = "module:make",
+                                        .without_effect = kNoServer,
                                         .normalize = not_blank}),
 
     benchmark<&B::history_dir>({.name = "history_dir",
                                 .type = FieldType::path,
                                 .flag = "--history-dir",
                                 .summary = "folder for results of benchmarks",
-                                .example = "bench/history"}),
+                                .example = "bench/history",
+                                .without_effect = kNoHistory}),
 };
 
 constexpr EnvironmentAlias kAliases[] = {{"OLLM_ISA", "runtime.isa"}};

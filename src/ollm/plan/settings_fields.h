@@ -39,6 +39,12 @@ enum class FieldType {
 };
 OLLM_API std::string_view to_string(FieldType type);  // for help: "size", "tokens", "text", ...
 
+/// What of a field's values this build refuses when it plans a run.
+struct NotBuilt {
+  std::span<const std::string_view> values = {};  // none listed: every value but the default
+  std::string_view why = {};                      // empty: nothing is refused
+};
+
 /// One field of the settings.
 struct SettingsField {
   /// As in `[section] name = value` of ollm.toml.
@@ -61,17 +67,23 @@ struct SettingsField {
   std::string_view summary = {};                   // for help
   /// A valid value other than the default, as text.
   std::string_view example = {};
+  /// For help; that plans refuse these and take the others is held by a test.
+  NotBuilt not_built = {};
+  /// Why nothing in this build reads the field, for help; empty: it counts.
+  std::string_view without_effect = {};
   /// What a text has to be, where its type alone does not tell.
   std::string_view expected = {};
   /// Brings a text into its form, e.g. trims it; nothing for a text that is none.
   std::optional<std::string> (*normalize)(std::string_view text) = nullptr;
   /// Its value.
   SettingsValue (*get)(const Settings& settings) = nullptr;
-  /// Only with a value that parse_value made.
+  /// For a value that parse_value made; one of another type changes nothing.
   void (*set)(Settings& settings, const SettingsValue& value) = nullptr;
 
   OLLM_API std::string qualified_name() const;    // "runtime.models_dir"
   OLLM_API std::string environment_name() const;  // "OLLM_RUNTIME__MODELS_DIR"
+  /// Its default as text: "500", "true"; "auto" where absent is the default; empty for no texts.
+  OLLM_API std::string default_text() const;
   /// What may be set, for people: "an integer from 1 to 65535", "one of auto, prefix, ...".
   OLLM_API std::string expects() const;
 };

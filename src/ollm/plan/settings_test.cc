@@ -487,6 +487,64 @@ TEST(SettingsPayload, OfAGenerationHasTheSeedsKeysInOrderThenOurs) {
             R"("presence_penalty":null,"frequency_penalty":null,"ignore_eos":false,"stop":[]})");
 }
 
+TEST(SettingsOrigin, OfANameThatNoFieldHasIsTheDefault) {
+  const Settings settings = Sources().env("OLLM_SERVER__PORT", "81").loaded();
+  for (const std::string_view name : {"typo", "", ".", "server", "server.", ".port", "server.port ",
+                                      "Server.port", "server.portx"}) {
+    EXPECT_FALSE(settings.given(name)) << name;
+    EXPECT_EQ(settings.origin(name), FieldOrigin{}) << name;
+  }
+  EXPECT_TRUE(settings.given("server.port"));
+}
+
+TEST(SettingsOrigin, AListOfOriginsMayHaveAnyLength) {
+  Settings settings = Sources().env("OLLM_SERVER__PORT", "81").loaded();
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
+    settings.origins.resize(size);
+    for (const SettingsField& field : settings_fields())
+      EXPECT_LE(settings.origin(field.qualified_name()).place.size(), 20u);
+    EXPECT_TRUE(check_settings(settings).ok());
+    EXPECT_TRUE(config_show_payload(settings).is_object());
+  }
+}
+
+TEST(SettingsVariables, UnknownOnesAreToldWithTheNearest) {
+  const auto told = [](const std::string& name) {
+    const auto warnings = unknown_variables({{{name, "1"}}, "/"});
+    EXPECT_LE(warnings.size(), 1u);
+    return warnings.empty() ? "" : warnings.front();
+  };
+  EXPECT_EQ(told("OLLM_MEMORY"),
+            "OLLM_MEMORY: nothing reads this variable; did you mean OLLM_RUNTIME__MEMORY?");
+  EXPECT_THAT(told("OLLM_RUNTIME_DEVICE"), HasSubstr("did you mean OLLM_RUNTIME__DEVICE?"));
+  EXPECT_THAT(told("OLLM_CONFIG"), HasSubstr("OLLM_CONFIG: nothing reads this variable"));
+  EXPECT_THAT(told("OLLM_CONFIGFILE"), HasSubstr("did you mean OLLM_CONFIG_FILE?"));
+  EXPECT_THAT(told("ollm_isa"), HasSubstr("did you mean OLLM_ISA?"));  // read as it is spelt
+  EXPECT_THAT(told("OLLM_OTHER__X"), HasSubstr("nothing reads"));
+  EXPECT_EQ(told("OLLM_"), "OLLM_: nothing reads this variable");
+  for (const char* name : {"OLLM_ISA", "OLLM_NOW", "OLLM_CONFIG_FILE", "OLLM_API_KEY",
+                           "OLLM_TEST_DATA", "OLLM_RUNTIME", "OLLM_GENERATION__TOP_P",
+                           "ollm_runtime__device", "OLLM", "OLLAMA_HOST", "HOME", ""})
+    EXPECT_EQ(told(name), "") << name;
+  for (const SettingsField& field : settings_fields())
+    EXPECT_EQ(told(field.environment_name()), "");
+}
+
+TEST(SettingsFile, ANameWithAZeroByteIsNoPath) {
+  Sources sources;
+  sources.toml("[server]\nport = 81\n");
+  EXPECT_THAT(sources.config_file(std::string("ollm.toml\0x", 11)).refused(),
+              HasSubstr("a zero byte"));
+}
+
+TEST(SettingsFile, AMarkInFrontIsPassedOver) {
+  Sources sources;
+  sources.toml("\xEF\xBB\xBF[server]\r\nport = 81\r\n");
+  EXPECT_EQ(sources.loaded().server.port, 81);
+  sources.toml(std::string("\xFF\xFE[\0s\0", 6));
+  EXPECT_THAT(sources.refused(), HasSubstr("ollm.toml: is UTF-16"));
+}
+
 TEST(SettingsPayload, ShowsEveryFieldWithItsOrigin) {
   const Settings settings =
       Sources().env("OLLM_SERVER__PORT", "81").cli("runtime.memory", std::string("4GiB")).loaded();

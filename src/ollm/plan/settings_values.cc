@@ -207,10 +207,17 @@ std::string_view to_string(FieldType type) {
 std::string SettingsField::qualified_name() const { return fmt::format("{}.{}", section, name); }
 
 std::string SettingsField::environment_name() const {
-  std::string out = fmt::format("OLLM_{}__{}", section, name);
-  for (char& c : out)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  return out;
+  return upper(fmt::format("OLLM_{}__{}", section, name));
+}
+
+std::string SettingsField::default_text() const {
+  if (get == nullptr) return "";
+  const SettingsValue value = get(Settings{});
+  if (std::holds_alternative<std::monostate>(value)) return "auto";
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value))
+    return fmt::format("{}", fmt::join(*texts, ", "));
+  return shown(value);
 }
 
 std::string SettingsField::expects() const {

@@ -21,4 +21,11 @@ inline std::string lower(std::string_view text) {
   return out;
 }
 
+inline std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return out;
+}
+
 }  // namespace ollm::plan

@@ -13,7 +13,8 @@ bool DoctorReport::ok() const { return plan::all_ok(checks); }
 
 std::string DoctorReport::json() const {
   constexpr int kIndent = 2;
-  return plan::doctor_payload(checks).dump(kIndent);
+  return plan::doctor_payload(checks).dump(kIndent, ' ', false,
+                                           nlohmann::ordered_json::error_handler_t::replace);
 }
 
 DoctorReport run_doctor(const Result<Settings>& settings) {

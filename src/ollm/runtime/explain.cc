@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kBarWidth = 40;
 
 std::string duration(double seconds) {
+  if (seconds < 0.01) return fmt::format("{:.2f} ms", seconds * 1e3);
   if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1e3);
   if (seconds < 120) return fmt::format("{:.1f} s", seconds);
   if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
@@ -68,11 +69,12 @@ std::string time_text(const plan::ExecutionPlan& plan) {
   const plan::Estimate& estimate = plan.estimate;
   const Workload& work = plan.workload;
   std::string out = fmt::format(
-      "Time: loading {}, then {} for a prompt of {} tokens in sweeps of {} ({:.1f} tok/s), then "
+      "Time: loading {}, then {} for a prompt of {} tokens{} in sweeps of {} ({:.1f} tok/s), then "
       "{} a token ({:.2f} tok/s, bound by {}).\n",
-      duration(estimate.load_s), duration(estimate.time_to_first_token_s), work.prompt_tokens,
-      plan.engine.max_rows, estimate.prefill_tokens_per_second,
-      duration(estimate.seconds_per_sweep), estimate.decode_tokens_per_second, estimate.bound_by);
+      duration(estimate.load_s), duration(estimate.time_to_first_token_s), estimate.prompt_tokens,
+      work.prompt_tokens == 0 ? " (assumed: it fills the context)" : "", plan.engine.max_rows,
+      estimate.prefill_tokens_per_second, duration(estimate.seconds_per_sweep),
+      estimate.decode_tokens_per_second, estimate.bound_by);
   out += fmt::format(
       "  The whole job, {} new tokens{}: {}.\n", work.max_new_tokens,
       work.sequences > 1 ? fmt::format(" for each of {} sequences", work.sequences) : std::string(),
@@ -144,7 +146,12 @@ std::string Plan::summary() const {
 std::string Plan::explain() const {
   const RuntimePlan& runtime = runtime_plan();
   std::string out = fmt::format("{}: {}\n", runtime.resolved_model.reference.raw, runtime.reason);
-  if (!state_->run.execution) return out;
+  if (!state_->run.execution) {
+    // The error tells more than the reason does: where was looked, and what to do.
+    if (const Result<void> can_run = check(); !can_run.ok())
+      out += fmt::format("It cannot run: {}\n", can_run.error().message);
+    return out;
+  }
   const plan::ExecutionPlan& plan = *state_->run.execution;
   out += fmt::format("Runs on: {} ({}), {} arithmetic, table {}, {} threads.\n",
                      runtime.backend_id.value_or("none"), to_string(runtime.support_level),

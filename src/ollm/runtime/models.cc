@@ -35,7 +35,9 @@ Json payload(const ModelInfo& info) {
 
 }  // namespace
 
-std::string ModelInfo::json() const { return payload(*this).dump(kIndent); }
+std::string ModelInfo::json() const {
+  return payload(*this).dump(kIndent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 Result<ModelInfo> model_info(const Settings& settings) {
   OLLM_TRY(
@@ -62,7 +64,7 @@ std::string models_json(const std::vector<ModelInfo>& models) {
   }
   Json out = Json::object();
   out["models"] = std::move(list);
-  return out.dump(kIndent);
+  return out.dump(kIndent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace ollm

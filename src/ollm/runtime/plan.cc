@@ -12,6 +12,11 @@ namespace {
 
 constexpr int kIndent = 2;
 
+// Pretty-printed; what is no UTF-8, as a path may be, gets replacement characters.
+std::string text_of(const nlohmann::ordered_json& json, int indent = kIndent) {
+  return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
 Plan::Plan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
@@ -28,7 +33,7 @@ Result<Plan> make_plan(const Settings& settings, const Workload& workload,
 }
 
 std::string settings_json(const Settings& settings) {
-  return plan::config_show_payload(settings).dump(kIndent);
+  return text_of(plan::config_show_payload(settings));
 }
 
 const RuntimePlan& Plan::runtime_plan() const { return state_->run.runtime(); }
@@ -40,12 +45,12 @@ const Workload& Plan::workload() const {
   return state_->run.execution ? state_->run.execution->workload : kNone;
 }
 
-std::string Plan::json() const { return plan::plan_payload(state_->run).dump(kIndent); }
+std::string Plan::json() const { return text_of(plan::plan_payload(state_->run)); }
 
 std::string Plan::runtime_plan_json() const { return runtime_plan().as_dict_json(); }
 
 std::string Plan::execution_plan_json() const {
-  return state_->run.execution ? plan::to_json(*state_->run.execution).dump() : "null";
+  return state_->run.execution ? text_of(plan::to_json(*state_->run.execution), -1) : "null";
 }
 
 }  // namespace ollm

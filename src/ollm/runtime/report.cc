@@ -24,7 +24,7 @@ std::string Report::json() const {
                                          {"streamed_bytes", streamed_bytes},
                                          {"io_wait_s", io_wait_s},
                                          {"io_cpu_s", io_cpu_s}};
-  return report.dump();
+  return report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 namespace runtime {

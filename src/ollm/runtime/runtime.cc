@@ -215,7 +215,8 @@ std::string Runtime::execution_plan_json() const {
   plan::ExecutionPlan loaded = state_->execution();
   for (const plan::Decision& decision : state_->load_decisions)
     loaded.decisions.push_back(decision);
-  return plan::to_json(loaded).dump();
+  return plan::to_json(loaded).dump(-1, ' ', false,
+                                    nlohmann::ordered_json::error_handler_t::replace);
 }
 
 const RuntimePlan& Runtime::runtime_plan() const { return state_->runtime_plan; }
