@@ -279,10 +279,10 @@ class Chooser {
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
     const models::Widths widths = models::widths(composition_);
-    const std::size_t outputs = std::max({widths.hidden, widths.q, widths.kv, widths.intermediate,
-                                          options.max_logit_rows > 1 ? vocab : std::size_t{0}});
+    const std::size_t outputs = std::max({widths.hidden, widths.q, widths.kv, widths.intermediate});
     if (const std::uint64_t scratch =
-            backend_->scratch_bytes(plan_.threads, options.max_rows, outputs);
+            std::max(backend_->scratch_bytes(plan_.threads, options.max_rows, outputs),
+                     backend_->scratch_bytes(plan_.threads, options.max_logit_rows, vocab));
         scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
     ledger.add("sampler", Phase::run,

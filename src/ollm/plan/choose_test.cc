@@ -172,7 +172,7 @@ TEST(Choose, EveryOwnerHasALine) {
   ASSERT_TRUE(plan.ok());
   std::map<std::string, std::uint64_t> bytes;
   for (const memory::LedgerLine& line : plan->memory.lines()) bytes[line.owner] += line.bytes;
-  EXPECT_GT(bytes["scratch"], 20 * kMiB);
+  EXPECT_GT(bytes["scratch"], kMiB / 2);  // of each thread that finds a core here
   EXPECT_GT(bytes["threads"], kMiB);
   EXPECT_GT(bytes["sampler"], 128256U * 20);
   EXPECT_GE(bytes["token ids"], 3 * 3010U * sizeof(TokenId));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -65,6 +66,13 @@ std::size_t scratch_of_thread(const cpu::Kernels& kernels) {
   return divide_up(kernels.scratch_bytes, kAlignment) * kAlignment;
 }
 
+// Parts of a product that are computed at one time, each with a scratch of its own: more than there
+// are cores would only hold memory.
+std::size_t parts_at_once(std::size_t threads) {
+  static const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  return std::min(threads, cores);
+}
+
 // A body that the pool may keep by reference: std::function holds one pointer without allocating.
 template <typename Body>
 void on_pool(ThreadPool& pool, std::size_t count, const Body& body) {
@@ -103,7 +111,8 @@ static_assert(kTileTokens == 64 && kSpanTokens == 4096, "attention.inc has its o
 }  // namespace
 
 Result<std::unique_ptr<Backend>> CpuBackend::make(const Options& options, ThreadPool& pool) {
-  const std::size_t bytes = scratch_of_thread(cpu::kernels_of(options.isa)) * pool.threads();
+  const std::size_t bytes =
+      scratch_of_thread(cpu::kernels_of(options.isa)) * parts_at_once(pool.threads());
   Scratch scratch(static_cast<std::byte*>(std::aligned_alloc(kAlignment, bytes)),
                   [](std::byte* p) { std::free(p); });
   if (!scratch) {
@@ -148,7 +157,7 @@ std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows,
   // A thread's is touched where it takes a panel of a product of many rows.
   if (rows < kernels_.panel_rows) return 0;
   return scratch_of_thread(kernels_) *
-         std::min(threads, divide_up(outputs, kernels_.panel_outputs));
+         std::min(parts_at_once(threads), divide_up(outputs, kernels_.panel_outputs));
 }
 
 std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
@@ -185,8 +194,8 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
                                                 ? std::max(threads * 4, weight_bytes / kPartBytes)
                                                 : divide_up(w.rows, kernels_.panel_outputs));
   std::atomic<std::size_t> next{0};
-  on_pool(pool_, threads, [&](std::size_t thread) {
-    std::byte* scratch = scratch_.get() + thread * scratch_bytes;
+  on_pool(pool_, parts_at_once(threads), [&](std::size_t place) {
+    std::byte* scratch = scratch_.get() + place * scratch_bytes;
     for (std::size_t part = next.fetch_add(1); part < parts; part = next.fetch_add(1)) {
       const std::size_t begin = units * part / parts * kernels_.output_multiple;
       const std::size_t end =

@@ -19,8 +19,8 @@ const Kernels& kernels_of(Isa isa);
 
 class CpuBackend final : public Backend {
  public:
-  /// Allocates the scratch memory of each thread of the pool (about 0.5 MiB) once; pages are there
-  /// once a product of many rows touches them. The machine must have options.isa.
+  /// Allocates scratch memory (about 0.6 MiB) for each thread of the pool that finds a core, once;
+  /// pages are there once a product of many rows touches them. The machine must have options.isa.
   /// Errors: out_of_budget where the system has no memory.
   static Result<std::unique_ptr<Backend>> make(const Options& options, ThreadPool& pool);
   ~CpuBackend() override;
@@ -81,7 +81,7 @@ class CpuBackend final : public Backend {
   const cpu::Kernels& kernels_;
   const cpu::ModeKernels& mode_;
   ThreadPool& pool_;
-  Scratch scratch_;  // kernels_.scratch_bytes a thread
+  Scratch scratch_;  // of kernels_.scratch_bytes each
 };
 
 }  // namespace ollm::backend
