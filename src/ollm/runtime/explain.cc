@@ -148,7 +148,8 @@ std::string Plan::explain() const {
   std::string out = fmt::format("{}: {}\n", runtime.resolved_model.reference.raw, runtime.reason);
   if (!state_->run.execution) {
     // The error tells more than the reason does: where was looked, and what to do.
-    if (const Result<void> can_run = check(); !can_run.ok())
+    const Result<void> can_run = check();
+    if (!can_run.ok() && can_run.error().message != runtime.reason)
       out += fmt::format("It cannot run: {}\n", can_run.error().message);
     return out;
   }
