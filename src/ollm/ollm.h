@@ -384,7 +384,7 @@ struct ScoreRow {
 struct ScoreOptions {
   std::size_t batch = 1;         // rows in one sweep
   bool last_only = false;        // logits of the last position only
-  std::string logits_path = {};  // where logits go as safetensors; empty: nowhere
+  std::string logits_path = {};  // where logits go as safetensors, not into the model; empty: nowhere
 };
 
 /// What became of one row.
@@ -461,7 +461,8 @@ struct RandomModelOptions {
 
 /// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
 /// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
-/// from its config alone; io; cancelled.
+/// from its config alone; invalid_argument where `out` is the folder of another model, or that of
+/// the config itself; io; cancelled.
 OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
                                         OnProgress on_progress = nullptr,
                                         const CancellationToken* cancel = nullptr);
