@@ -178,8 +178,10 @@ class PromptCommand {
       if (prompt_->count() == 0 && ::isatty(STDIN_FILENO) != 0)
         return usage("no prompt: give PROMPT, --file, --ids, or - for standard input");
       OLLM_TRY(text, read_stdin());
-      if (text.ends_with('\n')) text.pop_back();
-      if (text.ends_with('\r')) text.pop_back();  // of a line end as Windows writes it
+      if (text.ends_with('\n')) {
+        text.pop_back();
+        if (text.ends_with('\r')) text.pop_back();  // of a line end as Windows writes it
+      }
     }
     if (file_->count() > 0) {
       OLLM_TRY(std::string document, read_text_file(file_path_));
