@@ -382,9 +382,10 @@ struct ScoreRow {
 
 /// How rows are scored, and what is kept.
 struct ScoreOptions {
-  std::size_t batch = 1;         // rows in one sweep
-  bool last_only = false;        // logits of the last position only
-  std::string logits_path = {};  // where logits go as safetensors, not into the model; empty: nowhere
+  std::size_t batch = 1;   // rows in one sweep
+  bool last_only = false;  // logits of the last position only
+  std::string logits_path =
+      {};  // where logits go as safetensors, not into the model; empty: nowhere
 };
 
 /// What became of one row.

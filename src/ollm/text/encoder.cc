@@ -65,12 +65,13 @@ Result<void> Tokenizer::State::encode(std::string_view text, const EncodeOptions
     out.push_back(stretch.id);
     return {};
   }));
+  // The text stands as often as the template has it, with special tokens or without.
+  const std::size_t end = out.size();
+  for (const std::vector<TokenId>& between : parts_.post_processor.again) {
+    if (options.add_special) out.insert(out.end(), between.begin(), between.end());
+    for (std::size_t i = begin; i < end; ++i) out.push_back(out[i]);
+  }
   if (options.add_special) {
-    const std::size_t end = out.size();
-    for (const std::vector<TokenId>& between : parts_.post_processor.again) {
-      out.insert(out.end(), between.begin(), between.end());
-      for (std::size_t i = begin; i < end; ++i) out.push_back(out[i]);
-    }
     const auto& after = parts_.post_processor.after;
     out.insert(out.end(), after.begin(), after.end());
   }

@@ -193,9 +193,13 @@ Result<Pattern> read_pattern(const Fields& fields) {
   OLLM_TRY(const Fields pattern, fields.object("pattern"));
   if (pattern.has("String")) {
     OLLM_TRY(std::string plain, pattern.string("String"));
-    return Pattern(std::move(plain));
+    // Nothing is found everywhere, as the library's search for it does.
+    if (!plain.empty()) return Pattern(std::move(plain));
   }
-  OLLM_TRY(const std::string regex, pattern.string("Regex"));
+  std::string regex;
+  if (!pattern.has("String")) {
+    OLLM_TRY(regex, pattern.string("Regex"));
+  }
   auto compiled = Regex::make(regex);
   if (!compiled.ok()) return std::move(compiled).error().within(fields.where());
   return Pattern(std::move(compiled).value());

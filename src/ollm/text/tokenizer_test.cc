@@ -384,11 +384,26 @@ Ids encoded_by(const json& post_processor) {
   return encode(tokenizer_of(sample), "hello");
 }
 
+// An empty text is found before and behind every character, as in the Hugging Face library.
+TEST(Tokenizer, AnEmptyPatternIsFoundEverywhere) {
+  json sample = byte_level_sample();
+  sample["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "-"}};
+  const json replaced = sample;
+  sample["normalizer"] = nullptr;
+  EXPECT_EQ(encode(tokenizer_of(replaced), "ab"), encode(tokenizer_of(sample), "-a-b-"));
+}
+
 // The ids are those of the Hugging Face library.
 TEST(Tokenizer, ATemplateMayHaveTheTextMoreThanOnce) {
   EXPECT_THAT(encoded_by(template_of({"A", "A"})), ElementsAre(259, 259));
   EXPECT_THAT(encoded_by(template_of({"<s>", "A", "<s>", "<s>", "A", "<s>"})),
               ElementsAre(260, 259, 260, 260, 259, 260));
+  // Without special tokens, too, as the template is not one of them.
+  json plain = byte_level_sample();
+  plain["post_processor"] = template_of({"<s>", "A", "<s>", "A"});
+  const auto bare = tokenizer_of(plain).encode("hello", {.add_special = false});
+  ASSERT_TRUE(bare.ok());
+  EXPECT_THAT(*bare, ElementsAre(259, 259));
   const json twice = {{"type", "Sequence"},
                       {"processors", {template_of({"A", "<s>", "A"}), template_of({"<s>", "A"})}}};
   EXPECT_THAT(encoded_by(twice), ElementsAre(260, 259, 260, 259));
