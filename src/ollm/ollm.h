@@ -394,7 +394,8 @@ struct ScoredRow {
   std::size_t tokens = 0;  // as many as it has
   /// log p(ids[i + 1] | ids[0 ... i]); empty with last_only.
   std::vector<double> log_probs;
-  std::optional<double> perplexity;  // exp(-mean); nothing for fewer than two tokens
+  std::optional<double>
+      perplexity;  // exp(-mean); nothing for fewer than two tokens, or above 1e308
 };
 
 /// All rows, in the order they were given.
@@ -434,7 +435,7 @@ class Runtime {
   /// Nothing where the model has no tokenizer.
   OLLM_API const std::optional<Text>& text() const;
 
-  /// Errors: out_of_budget, when the planned sequences are all in use.
+  /// Takes no KV yet: where the planned sequences are all in use, `generate` says so.
   OLLM_API Result<Session> new_session() const;
 
   /// Errors: as Session::generate; invalid_argument also for more rows at once, or other logits,

@@ -92,6 +92,24 @@ class Scorer {
       }
       total_ += row.ids.size();
     }
+    return charge_rows();
+  }
+
+  // Ids and log probabilities of more tokens than the ledger counts are held as well: charged to
+  // what the budget has left.
+  Result<void> charge_rows() {
+    const plan::ExecutionPlan& plan = runtime_.execution();
+    const std::uint64_t planned = std::max<std::uint64_t>(
+        plan.workload.total_tokens, std::uint64_t{plan.context_tokens} * plan.workload.sequences);
+    if (total_ <= planned) return {};
+    Result<memory::Charge> charge = runtime_.budget.charge(
+        "token ids", (total_ - planned) * (sizeof(TokenId) + 2 * sizeof(double)));
+    if (!charge.ok()) {
+      return std::move(charge).error().within(
+          fmt::format("{} tokens of all rows, but {} were planned for (Workload::total_tokens)",
+                      total_, planned));
+    }
+    rows_charge_.emplace(std::move(charge).value());
     return {};
   }
 
@@ -141,8 +159,16 @@ class Scorer {
 
   Result<void> take(std::size_t row, std::size_t token, std::span<const float> logits) {
     const std::vector<TokenId>& ids = rows_[row].ids;
-    if (!options_.last_only && token + 1 < ids.size())
-      out_.rows[row].log_probs.push_back(log_probability(logits, ids[token + 1]));
+    if (!options_.last_only && token + 1 < ids.size()) {
+      const double log_prob = log_probability(logits, ids[token + 1]);
+      if (!std::isfinite(log_prob)) {
+        return fail(ErrorKind::corrupt,
+                    fmt::format("row '{}': token id {} at position {} has the logit -inf, so that "
+                                "its log probability is no number: the model overflows",
+                                rows_[row].id, ids[token + 1], token + 1));
+      }
+      out_.rows[row].log_probs.push_back(log_prob);
+    }
     if (!file_) return {};
     return file_->write(row, options_.last_only ? 0 : token, logits);
   }
@@ -155,7 +181,8 @@ class Scorer {
       if (row.log_probs.empty()) continue;
       double sum = 0;
       for (const double log_prob : row.log_probs) sum += log_prob;
-      row.perplexity = std::exp(-sum / static_cast<double>(row.log_probs.size()));
+      const double perplexity = std::exp(-sum / static_cast<double>(row.log_probs.size()));
+      if (std::isfinite(perplexity)) row.perplexity = perplexity;
     }
   }
 
@@ -165,6 +192,7 @@ class Scorer {
   OnProgress on_progress_;
   const CancellationToken& cancel_;
 
+  std::optional<memory::Charge> rows_charge_;
   std::optional<runtime::LogitsFile> file_;
   ScoreResult out_;
   std::size_t total_ = 0;

@@ -414,6 +414,32 @@ TEST(Score, IsHeldToWhatWasPlanned) {
   EXPECT_TRUE(both.score({}, {2, false, ""}).ok());
 }
 
+// Whatever a caller brings beyond what was planned is charged before it is held.
+TEST(Budget, HoldsForWhateverACallBrings) {
+  Settings settings = settings_of(kModel);
+  settings.runtime.memory = std::int64_t{48} << 20;
+  const Runtime runtime = load(settings, {.context_tokens = 64});
+  Session session = new_session(runtime);
+  std::string list = "1";
+  for (int i = 0; i < 2'000'000; ++i) list += ",1";
+  GenerateOptions options = kEight;
+  options.chat_template.variables = "{\"z\":[" + list + "]}";
+  const auto variables = session.generate(Prompt::chat({{"user", "x"}}), options);
+  ASSERT_FALSE(variables.ok());
+  EXPECT_EQ(variables.error().kind, ErrorKind::out_of_budget) << variables.error().message;
+  const auto role =
+      session.generate(Prompt::chat({{std::string(std::size_t{15} << 20, 'r'), "x"}}), kEight);
+  ASSERT_FALSE(role.ok());
+  EXPECT_EQ(role.error().kind, ErrorKind::out_of_budget) << role.error().message;
+
+  const Runtime scorer = load(settings, {.all_logits = true, .context_tokens = 64});
+  const std::vector<ScoreRow> rows(40'000, ScoreRow{"r", std::vector<TokenId>(64, 3)});
+  const auto scored = scorer.score(rows, {});
+  ASSERT_FALSE(scored.ok());
+  EXPECT_EQ(scored.error().kind, ErrorKind::out_of_budget) << scored.error().message;
+  EXPECT_THAT(scored.error().message, HasSubstr("total_tokens"));
+}
+
 TEST(Plans, OfNonsenseAreErrors) {
   const Settings settings = settings_of(kModel);
   for (const Workload& workload :
