@@ -159,6 +159,41 @@ TEST_F(FieldFolders, AGenerationConfigOutOfRangeMattersToNoGreedyRun) {
   }
 }
 
+TEST_F(FieldFolders, AGenerationConfigThatIsNoJsonSaysWhoseEndTokensCount) {
+  folder_.write("m/generation_config.json", "{\"eos_token_id\": 261,}");
+  const Json plan = json("plan --json ./m");
+  EXPECT_THAT(plan.dump(), HasSubstr("those of config.json count"));
+}
+
+TEST_F(FieldFolders, LogitsAreNotWrittenOverWhatIsReadNorBesideResults) {
+  const fs::path rows = folder_.write("rows.jsonl", "{\"id\":\"a\",\"ids\":[1,2]}\n");
+  const CommandResult refused =
+      ollm(fmt::format("score ./m --ids-file '{0}' --logits '{0}' --quiet", rows.string()));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("is what is read"));
+  const CommandResult file = ollm("score ./m --ids 1,2 --logits o.safetensors --quiet");
+  ASSERT_EQ(file.exit_code, 0) << file.err;
+  const CommandResult streamed = ollm(
+      "score ./m --ids 1,2 --logits /dev/stdout --quiet > s.safetensors && cmp o.safetensors "
+      "s.safetensors");
+  EXPECT_EQ(streamed.exit_code, 0) << streamed.out << streamed.err;
+  EXPECT_THAT(streamed.err, HasSubstr("2 tokens"));
+}
+
+TEST_F(FieldFolders, ATokenizerWithAByteOrderMarkIsRead) {
+  fs::create_directories(root_ / "t");
+  fs::copy("examples/models/clerk/tokenizer.json", root_ / "t/plain.json");
+  EXPECT_EQ(run_shell(fmt::format("cd '{}/t' && (printf '\\357\\273\\277'; cat plain.json) > "
+                                  "tokenizer.json && echo '{{}}' > tokenizer_config.json",
+                                  root_.string()))
+                .exit_code,
+            0);
+  const CommandResult run = run_shell(
+      fmt::format("echo '{{\"text\":\"a\"}}' | \"$OLLM\" tokenize '{}/t' --jsonl", root_.string()));
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("\"ids\""));
+}
+
 TEST_F(FieldFolders, AnAdapterBesideTheWeightsIsRefused) {
   folder_.write("m/adapter_config.json", R"({"base_model_name_or_path":"x/y"})");
   expect_refused("./m", 2, "an adapter of 'x/y' lies beside the weights");

@@ -61,6 +61,7 @@ Result<void> GenerationConfig::check_sampling() const {
 GenerationConfig GenerationConfig::broken(Error error) {
   GenerationConfig out;
   out.unreadable.push_back(std::move(error));
+  out.unreadable_whole = true;
   return out;
 }
 

@@ -36,6 +36,7 @@ struct GenerationConfig {
   /// unsupported for a file above the limit.
   std::vector<Error> unreadable;
   std::size_t unreadable_ids = 0;  // how many of them are of token ids; they come first
+  bool unreadable_whole = false;   // whether the one is the whole file's
 
   /// Whether the makers' sampling may be used: to be asked before a field below do_sample is. One
   /// that is unreadable does not matter to anybody who does not sample by it.

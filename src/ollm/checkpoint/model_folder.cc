@@ -59,6 +59,8 @@ constexpr std::array<std::string_view, 13> kTokenizerFiles{
 Result<std::string> read_text_at(const std::filesystem::path& path, std::uint64_t limit_bytes,
                                  io::SystemCalls& calls) {
   OLLM_TRY(std::string text, io::read_whole_file(path, limit_bytes, calls));
+  // A byte order mark is no text; editors on Windows put it there.
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   if (auto foreign = foreign_text(std::string_view(text).substr(0, kForeignFileBytes)))
     return std::move(*foreign).within(printable(path.native()));
   return text;
@@ -339,7 +341,10 @@ struct ModelFolder::State {
     for (std::size_t i = 0; i < generation_config.unreadable.size(); ++i)
       note("generation_config", "passed over",
            fmt::format("{}; {}", generation_config.unreadable[i].message,
-                       i < generation_config.unreadable_ids
+                       generation_config.unreadable_whole
+                           ? "its end tokens are not known, those of config.json count; its "
+                             "sampling matters to --model-defaults alone"
+                       : i < generation_config.unreadable_ids
                            ? "token ids that can be read count, else those of config.json"
                            : "it matters to --model-defaults alone"));
     return {};

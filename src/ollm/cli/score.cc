@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -48,6 +49,7 @@ class ScoreCommand {
   Outcome run() {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     std::optional<Text> text;
+    OLLM_TRY_VOID(check_logits_path());
     OLLM_TRY(const std::vector<ScoreRow> rows, read_rows(settings, text));
     if (rows.empty()) return fail(ErrorKind::invalid_argument, "there are no rows to score");
     Workload workload;
@@ -71,7 +73,7 @@ class ScoreCommand {
       print_object(result);
     } else {
       for (const ScoredRow& row : result.rows) {
-        print_words(stdout,
+        print_words(logits_on_stdout() ? stderr : stdout,
                     fmt::format("{}\t{} tokens\tperplexity {}\n", row.id, row.tokens,
                                 row.perplexity ? fmt::format("{:.4f}", *row.perplexity) : "-"));
       }
@@ -82,6 +84,30 @@ class ScoreCommand {
   }
 
  private:
+  // Logits are not written over what is read, and share standard output with nothing else.
+  Result<void> check_logits_path() const {
+    std::error_code ignored;
+    for (const std::string* input : {&ids_path_, &file_path_}) {
+      if (input->empty() || !std::filesystem::is_regular_file(*input, ignored) ||
+          !std::filesystem::equivalent(options_.logits_path, *input, ignored))
+        continue;
+      return fail(
+          ErrorKind::invalid_argument,
+          fmt::format("--logits {}: is what is read; give another path", options_.logits_path));
+    }
+    if (json_ && logits_on_stdout())
+      return fail(ErrorKind::invalid_argument,
+                  "--json prints on standard output, where --logits goes: give one");
+    return {};
+  }
+
+  bool logits_on_stdout() const {
+    std::error_code ignored;
+    return !options_.logits_path.empty() &&
+           !std::filesystem::is_character_file(options_.logits_path, ignored) &&
+           std::filesystem::equivalent(options_.logits_path, "/dev/stdout", ignored);
+  }
+
   Result<std::vector<ScoreRow>> read_rows(const Settings& settings,
                                           std::optional<Text>& opened) const {
     const std::size_t sources =
