@@ -209,6 +209,8 @@ class Plan {
   OLLM_API std::string summary() const;
   /// The plan in sentences, for people.
   OLLM_API std::string explain() const;
+  /// What of the model's folder was passed over and may change an answer, a sentence each.
+  OLLM_API std::vector<std::string> warnings() const;
 
  private:
   friend class Runtime;

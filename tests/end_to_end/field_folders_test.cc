@@ -163,6 +163,8 @@ TEST_F(FieldFolders, AGenerationConfigThatIsNoJsonSaysWhoseEndTokensCount) {
   folder_.write("m/generation_config.json", "{\"eos_token_id\": 261,}");
   const Json plan = json("plan --json ./m");
   EXPECT_THAT(plan.dump(), HasSubstr("those of config.json count"));
+  EXPECT_THAT(ollm("prompt --model ./m --ids 1,2 --max-new-tokens 1").err,
+              HasSubstr("those of config.json count"));
 }
 
 TEST_F(FieldFolders, LogitsAreNotWrittenOverWhatIsReadNorBesideResults) {

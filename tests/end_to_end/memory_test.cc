@@ -203,6 +203,34 @@ TEST_F(MemoryPromise, HoldsWhileALongDocumentIsEncoded) {
   EXPECT_NE(refused.err.find("a text of 16777216 bytes"), std::string::npos) << refused.err;
 }
 
+// What a command reads is held within the budget as well, or refused before it is read.
+TEST_F(MemoryPromise, HoldsForManyRowsAndEndlessInput) {
+  const std::string model = "examples/models/clerk";
+  std::string many;
+  for (int i = 0; i < 60'000; ++i) many += fmt::format("{{\"id\":\"r{}\",\"ids\":[1,2,3]}}\n", i);
+  const std::string rows = folder_.write("many.jsonl", many).string();
+  for (const std::uint64_t budget : {40, 60, 90}) {
+    for (const std::string& flags :
+         {std::string(" --json"), " --last --logits " + (folder_.path() / "o.st").string()}) {
+      const Cgroup group((budget + 8) * kMiB);
+      ASSERT_TRUE(group.made());
+      const CommandResult run = run_shell(group.inside(
+          fmt::format("\"$OLLM\" score {} --ids-file {} --memory {}MiB --quiet --batch 8{}", model,
+                      rows, budget, flags)));
+      EXPECT_TRUE(run.exit_code == 0 || run.exit_code == 4) << run.exit_code << run.err;
+      if (run.exit_code != 0 || flags != " --json") continue;
+      const nlohmann::json out = nlohmann::json::parse(run.out);
+      EXPECT_EQ(out["rows"].size(), 60'000U);
+      EXPECT_LE(out["report"]["peak_bytes"].get<std::uint64_t>(), budget * kMiB);
+    }
+  }
+  const Cgroup group(48 * kMiB);
+  ASSERT_TRUE(group.made());
+  const CommandResult endless = run_shell(group.inside(
+      "\"$OLLM\" prompt --model examples/models/clerk --file /dev/zero --memory 40MiB"));
+  EXPECT_EQ(endless.exit_code, 4) << endless.err;
+}
+
 class SlowMemoryPromise : public MemoryPromise {};
 
 TEST_F(SlowMemoryPromise, HoldsForGibibytes) {

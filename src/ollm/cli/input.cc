@@ -7,28 +7,55 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/text_size.h"
 #include "ollm/cli/json_line.h"
 #include "ollm/cli/printed.h"
 
 namespace ollm::cli {
 namespace {
 
-Result<std::string> read_stream(std::FILE* stream, const std::string& name) {
+Error too_long(const std::string& name, std::size_t limit_bytes) {
+  if (limit_bytes == kMaxInputBytes || limit_bytes >= (std::size_t{1} << 39))
+    return fail(ErrorKind::unsupported, fmt::format("{}: longer than 1 GiB", name));
+  return fail(ErrorKind::out_of_budget,
+              fmt::format("{}: longer than {}, the most that is read within --memory", name,
+                          format_bytes(limit_bytes)));
+}
+
+Result<std::string> read_stream(std::FILE* stream, const std::string& name,
+                                std::size_t limit_bytes) {
   std::string text;
   char piece[1 << 16];
   for (;;) {
     const std::size_t got = std::fread(piece, 1, sizeof piece, stream);
     text.append(piece, got);
-    if (text.size() > kMaxInputBytes)
-      return fail(ErrorKind::unsupported, fmt::format("{}: longer than 1 GiB", name));
+    if (text.size() > limit_bytes) return too_long(name, limit_bytes);
     if (got < sizeof piece) break;
   }
   if (std::ferror(stream) != 0)
     return fail(ErrorKind::io, fmt::format("{}: {}", name, std::strerror(errno)));
   return text;
+}
+
+struct CloseFile {
+  void operator()(std::FILE* stream) const { std::fclose(stream); }
+};
+using Stream = std::unique_ptr<std::FILE, CloseFile>;
+
+Result<Stream> open_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return fail(ErrorKind::invalid_argument, fmt::format("{}: is a folder", path.string()));
+  Stream stream(std::fopen(path.c_str(), "rb"));
+  if (!stream) {
+    return fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io,
+                fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  }
+  return stream;
 }
 
 // By its mark, or, as no text in UTF-8 has so many zero bytes, by every second byte.
@@ -78,9 +105,15 @@ Result<ScoreRow> parse_row(std::string_view line) {
 
 }  // namespace
 
-Result<std::string> read_stdin() {
+std::size_t input_limit(const Settings& settings) {
+  if (!settings.runtime.memory) return kMaxInputBytes;
+  return std::min<std::size_t>(kMaxInputBytes,
+                               static_cast<std::size_t>(*settings.runtime.memory) / 3);
+}
+
+Result<std::string> read_stdin(std::size_t limit_bytes) {
   const std::string name = "standard input";
-  OLLM_TRY(std::string text, read_stream(stdin, name));
+  OLLM_TRY(std::string text, read_stream(stdin, name, limit_bytes));
   return as_utf8(std::move(text), name);
 }
 
@@ -99,36 +132,79 @@ Result<std::string> as_utf8(std::string text, const std::string& name) {
                           static_cast<unsigned char>(text[valid]), valid));
 }
 
-Result<std::string> read_text_file(const std::filesystem::path& path) {
+std::size_t known_bytes(const std::filesystem::path& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    return fail(ErrorKind::invalid_argument, fmt::format("{}: is a folder", path.string()));
-  std::FILE* stream = std::fopen(path.c_str(), "rb");
-  if (stream == nullptr) {
-    return fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io,
-                fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  if (!std::filesystem::is_regular_file(path, error)) return 0;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<std::size_t>(size);
+}
+
+Result<std::string> read_text_file(const std::filesystem::path& path, std::size_t limit_bytes) {
+  if (known_bytes(path) > limit_bytes) return too_long(path.string(), limit_bytes);
+  OLLM_TRY(const Stream stream, open_file(path));
+  OLLM_TRY(std::string text, read_stream(stream.get(), path.string(), limit_bytes));
+  return as_utf8(std::move(text), path.string());
+}
+
+std::size_t row_bytes(bool with_logits) { return with_logits ? 700 : 300; }
+
+Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
+                                           std::size_t limit_bytes, bool with_logits) {
+  const std::string name = path.string();
+  OLLM_TRY(const Stream stream, open_file(path));
+  // As a tree of values a line takes about twenty times its text.
+  constexpr std::size_t kTreeFactor = 20;
+  std::vector<ScoreRow> rows;
+  std::size_t held = 0;
+  std::string line;
+  for (std::size_t number = 1;; ++number) {
+    line.clear();
+    int c = std::getc(stream.get());
+    for (; c != EOF && c != '\n'; c = std::getc(stream.get())) {
+      line.push_back(static_cast<char>(c));
+      if (held + line.size() * kTreeFactor > limit_bytes || line.size() > kMaxInputBytes)
+        return too_long(fmt::format("{}: line {}", name, number), limit_bytes);
+    }
+    if (c == EOF && std::ferror(stream.get()) != 0)
+      return fail(ErrorKind::io, fmt::format("{}: {}", name, std::strerror(errno)));
+    if (c == EOF && line.empty()) return rows;
+    OLLM_TRY(line, as_utf8(std::move(line), fmt::format("{}: line {}", name, number)));
+    const std::string_view text = trimmed(line);
+    if (!text.empty()) {
+      Result<ScoreRow> row = parse_row(text);
+      if (!row.ok()) {
+        return std::move(row).error().within(fmt::format("{}: line {}", name, number));
+      }
+      held += row_bytes(with_logits) + row->ids.size() * sizeof(TokenId) + row->id.size();
+      if (held > limit_bytes)
+        return too_long(fmt::format("{}: rows up to line {}", name, number), limit_bytes);
+      rows.push_back(std::move(row).value());
+    }
+    if (c == EOF) return rows;
   }
-  Result<std::string> text = read_stream(stream, path.string());
-  std::fclose(stream);
-  return text.ok() ? as_utf8(std::move(text).value(), path.string()) : std::move(text);
+}
+
+Result<void> check_text_fits(const Settings& settings,
+                             const std::vector<std::string>& allow_config_keys,
+                             std::size_t text_bytes) {
+  // Below it a text takes no more than the plan leaves to any process.
+  constexpr std::size_t kSmallText = std::size_t{64} << 10;
+  if (text_bytes <= kSmallText) return {};
+  Workload workload;
+  workload.prompt_tokens = 1;
+  workload.text_bytes = text_bytes;
+  OLLM_TRY(const Plan plan, make_plan(settings, workload, allow_config_keys));
+  const Result<void> fits = plan.check();
+  if (fits.ok() || fits.error().kind != ErrorKind::out_of_budget) return {};
+  return Error(fits.error())
+      .within(fmt::format("a text of {} bytes, whose tokens are not counted yet and may need more",
+                          text_bytes));
 }
 
 Result<Text> open_text_to_run(const Settings& settings,
                               const std::vector<std::string>& allow_config_keys,
                               std::size_t text_bytes) {
-  // Below it a text takes no more than the plan leaves to any process.
-  constexpr std::size_t kSmallText = std::size_t{64} << 10;
-  if (text_bytes > kSmallText) {
-    Workload workload;
-    workload.prompt_tokens = 1;
-    workload.text_bytes = text_bytes;
-    OLLM_TRY(const Plan plan, make_plan(settings, workload, allow_config_keys));
-    const Result<void> fits = plan.check();
-    if (!fits.ok() && fits.error().kind == ErrorKind::out_of_budget) {
-      return Error(fits.error())
-          .within(fmt::format("a text of {} bytes, its tokens not yet counted", text_bytes));
-    }
-  }
+  OLLM_TRY_VOID(check_text_fits(settings, allow_config_keys, text_bytes));
   Result<Text> text = Text::open(settings);
   if (text.ok()) return text;
   OLLM_TRY(const Plan plan, make_plan(settings, {}, allow_config_keys));

@@ -18,11 +18,27 @@ inline constexpr std::size_t kMaxInputBytes = std::size_t{1} << 30;
 /// Errors: invalid_argument for what is UTF-16, or no UTF-8, by its first byte that is not.
 Result<std::string> as_utf8(std::string text, const std::string& name);
 
-/// All of standard input, as_utf8. Errors: io; unsupported above kMaxInputBytes.
-Result<std::string> read_stdin();
+/// What a run of these settings may read at once: a third of --memory, as a text grows by copies,
+/// else kMaxInputBytes.
+std::size_t input_limit(const Settings& settings);
 
-/// A text file, whole, as_utf8. Errors: not_found, io; unsupported above kMaxInputBytes.
-Result<std::string> read_text_file(const std::filesystem::path& path);
+/// All of standard input, as_utf8.
+/// Errors: io; unsupported above kMaxInputBytes, out_of_budget above a lower `limit_bytes`.
+Result<std::string> read_stdin(std::size_t limit_bytes = kMaxInputBytes);
+
+/// A text file, whole, as_utf8. Errors: not_found, and as above; nothing is read of a file that
+/// says that it is larger.
+Result<std::string> read_text_file(const std::filesystem::path& path,
+                                   std::size_t limit_bytes = kMaxInputBytes);
+
+/// The size of a regular file, else 0: what can be known of an input before it is read.
+std::size_t known_bytes(const std::filesystem::path& path);
+
+/// That a text of this size can be rendered and encoded within the budget, before it is read.
+/// Errors: out_of_budget, that of the plan.
+Result<void> check_text_fits(const Settings& settings,
+                             const std::vector<std::string>& allow_config_keys,
+                             std::size_t text_bytes);
 
 /// Text::open for a command that goes on to run the model: where the tokenizer cannot be had and
 /// the model cannot run either, the error is the plan's, which tells more. A text is encoded before
@@ -39,6 +55,15 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text);
 /// Rows `{"id": ..., "ids": [...]}`, one a line; blank lines are passed over. An id may be a text
 /// or a whole number. Errors: invalid_argument, naming the line.
 Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text);
+
+/// What a row and what is made of it hold beside its ids and log probabilities: names, lists, and
+/// the entry of a file of logits if there is one (measured with 200,000 rows of three ids).
+std::size_t row_bytes(bool with_logits);
+
+/// The rows of a file, read line by line, so that they are held and not their text.
+/// Errors: as read_text_file and parse_id_rows, naming the file.
+Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
+                                           std::size_t limit_bytes, bool with_logits);
 
 /// Puts a value of --chat-template into `options`: a file with a template, or the name of one in
 /// the model's folder; empty changes nothing. Errors: as read_text_file.

@@ -97,6 +97,8 @@ int main(int argc, char** argv) {
   // Who reads our output may stop at any time (`ollm prompt ... | head`), and then we end without a
   // word. A parent that ignores the signal would hand that down, and we would go on for nobody.
   std::signal(SIGPIPE, SIG_DFL);
+  // A file beyond `ulimit -f` is an error of its write, told and cleaned up after.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     ollm::cli::hold_standard_streams();
     return ollm::cli::finish_output(ollm::cli::run(argc, argv));

@@ -66,7 +66,21 @@ class PromptCommand {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     OLLM_TRY_VOID(check_flags());
     OLLM_TRY_VOID(check_sampling(settings));
-    OLLM_TRY(Prompt prompt, read_prompt());
+    if (file_->count() > 0) {
+      // Before anything is read: a document may be larger than all that was granted.
+      const std::size_t bytes = known_bytes(file_path_) + prompt_text_.size();
+      Result<void> fits = check_text_fits(settings, allowed_keys_, bytes);
+      if (!fits.ok()) {
+        if (!plan_json_) return std::move(fits).error();
+        Workload workload;
+        workload.text_bytes = bytes;
+        workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
+        OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+        print_json(plan.json());
+        return 0;
+      }
+    }
+    OLLM_TRY(Prompt prompt, read_prompt(input_limit(settings)));
     OLLM_TRY(GenerateOptions options, generate_options(settings));
 
     // A folder without a tokenizer can still be planned, and run on ids.
@@ -166,7 +180,7 @@ class PromptCommand {
     return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
   }
 
-  Result<Prompt> read_prompt() const {
+  Result<Prompt> read_prompt(std::size_t limit_bytes) const {
     if (ids_->count() > 0) {
       OLLM_TRY(std::vector<TokenId> ids, parse_ids(ids_text_));
       return Prompt::tokens(std::move(ids));
@@ -177,14 +191,14 @@ class PromptCommand {
     if (from_stdin) {
       if (prompt_->count() == 0 && ::isatty(STDIN_FILENO) != 0)
         return usage("no prompt: give PROMPT, --file, --ids, or - for standard input");
-      OLLM_TRY(text, read_stdin());
+      OLLM_TRY(text, read_stdin(limit_bytes));
       if (text.ends_with('\n')) {
         text.pop_back();
         if (text.ends_with('\r')) text.pop_back();  // of a line end as Windows writes it
       }
     }
     if (file_->count() > 0) {
-      OLLM_TRY(std::string document, read_text_file(file_path_));
+      OLLM_TRY(std::string document, read_text_file(file_path_, limit_bytes));
       if (prompt_->count() == 0) {
         text = std::move(document);
       } else {

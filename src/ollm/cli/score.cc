@@ -49,13 +49,14 @@ class ScoreCommand {
   Outcome run() {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     std::optional<Text> text;
-    OLLM_TRY_VOID(check_logits_path());
+    OLLM_TRY_VOID(check_logits_path(settings));
     OLLM_TRY(const std::vector<ScoreRow> rows, read_rows(settings, text));
     if (rows.empty()) return fail(ErrorKind::invalid_argument, "there are no rows to score");
     Workload workload;
     for (const ScoreRow& row : rows)
       workload.prompt_tokens = std::max(workload.prompt_tokens, row.ids.size());
     for (const ScoreRow& row : rows) workload.total_tokens += row.ids.size();
+    workload.caller_bytes = rows.size() * row_bytes(!options_.logits_path.empty());
     ScoreOptions options = options_;
     options.batch = std::min(options.batch, rows.size());
     workload.sequences = options.batch;
@@ -85,11 +86,13 @@ class ScoreCommand {
 
  private:
   // Logits are not written over what is read, and share standard output with nothing else.
-  Result<void> check_logits_path() const {
+  Result<void> check_logits_path(const Settings& settings) const {
     std::error_code ignored;
-    for (const std::string* input : {&ids_path_, &file_path_}) {
-      if (input->empty() || !std::filesystem::is_regular_file(*input, ignored) ||
-          !std::filesystem::equivalent(options_.logits_path, *input, ignored))
+    const std::filesystem::path config = settings.config_file.value_or(std::filesystem::path());
+    for (const std::filesystem::path& input :
+         {std::filesystem::path(ids_path_), std::filesystem::path(file_path_), config}) {
+      if (input.empty() || !std::filesystem::is_regular_file(input, ignored) ||
+          !std::filesystem::equivalent(options_.logits_path, input, ignored))
         continue;
       return fail(
           ErrorKind::invalid_argument,
@@ -120,30 +123,35 @@ class ScoreCommand {
       return std::vector<ScoreRow>{{"0", std::move(ids)}};
     }
     if (ids_file_->count() > 0) {
-      OLLM_TRY(const std::string text, read_text_file(ids_path_));
-      Result<std::vector<ScoreRow>> rows = parse_id_rows(text);
-      if (!rows.ok()) return std::move(rows).error().within(ids_path_);
-      return rows;
+      // What the process itself takes is left out; the plan counts exactly, once they are read.
+      constexpr std::int64_t kProcess = std::int64_t{20} << 20;
+      const std::int64_t granted = settings.runtime.memory.value_or(std::int64_t{1} << 40);
+      return read_id_rows(ids_path_,
+                          static_cast<std::size_t>(std::max<std::int64_t>(0, granted - kProcess)),
+                          !options_.logits_path.empty());
     }
     std::string text = text_text_;
     if (file_->count() > 0) {
-      OLLM_TRY(text, read_text_file(file_path_));
+      OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, known_bytes(file_path_)));
+      OLLM_TRY(text, read_text_file(file_path_, input_limit(settings)));
     }
     OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_, text.size()));
     OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
     return std::vector<ScoreRow>{{"0", std::move(ids)}};
   }
 
+  // Row by row: one value of all of them would hold many times what they are.
   static void print_object(const ScoreResult& result) {
-    Json rows = Json::array();
+    print_json("{\"rows\": [");
     for (const ScoredRow& row : result.rows) {
-      rows.push_back({{"id", row.id},
-                      {"tokens", row.tokens},
-                      {"log_probs", row.log_probs},
-                      {"perplexity", row.perplexity ? Json(*row.perplexity) : Json()}});
+      const Json one = {{"id", row.id},
+                        {"tokens", row.tokens},
+                        {"log_probs", row.log_probs},
+                        {"perplexity", row.perplexity ? Json(*row.perplexity) : Json()}};
+      print_json(one.dump(-1, ' ', false, Json::error_handler_t::replace) +
+                 (&row == &result.rows.back() ? "" : ","));
     }
-    const Json out = {{"rows", std::move(rows)}, {"report", Json::parse(result.report.json())}};
-    print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
+    print_json("], \"report\": " + result.report.json() + "}");
   }
 
   SettingsFlags settings_flags_;

@@ -12,6 +12,7 @@
 
 #include "ollm/base/clock.h"
 #include "ollm/base/text_size.h"
+#include "ollm/cli/exit_code.h"
 #include "ollm/cli/printed.h"
 
 namespace ollm::cli {
@@ -130,6 +131,7 @@ void ProgressLine::clear() {
 
 void say_plan(const Plan& plan, Verbosity verbosity) {
   if (verbosity == Verbosity::quiet || !plan.check().ok()) return;
+  for (const std::string& warning : plan.warnings()) print_warning(warning);
   const std::string text = verbosity == Verbosity::verbose ? plan.explain() : plan.summary() + "\n";
   print_words(stderr, text);
 }

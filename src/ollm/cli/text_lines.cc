@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -48,6 +50,8 @@ class LinesCommand {
       print_json(answer.dump(-1, ' ', false, Json::error_handler_t::replace));
       std::fflush(stdout);
     }
+    if (std::ferror(stdin) != 0)
+      return fail(ErrorKind::io, fmt::format("standard input: {}", std::strerror(errno)));
     return 0;
   }
 

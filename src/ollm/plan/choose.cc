@@ -146,7 +146,7 @@ class Chooser {
       return fail(ErrorKind::invalid_argument, fmt::format("{} sequences at once: 1 to {} can be",
                                                            work.sequences, kMostSequences));
     }
-    for (std::size_t* held : {&work.text_bytes, &work.total_tokens})
+    for (std::size_t* held : {&work.text_bytes, &work.total_tokens, &work.caller_bytes})
       *held = std::min<std::size_t>(*held, kMostBytes / 64);
     if (wishes_.prefill_chunk && *wishes_.prefill_chunk > kMostRows) {
       return fail(ErrorKind::invalid_argument,
@@ -170,6 +170,11 @@ class Chooser {
       wanted = *wishes_.context_tokens;
     }
     plan_.context_tokens = std::max<std::size_t>(1, std::min(wanted, positions));
+    if (wishes_.context_tokens && *wishes_.context_tokens > positions) {
+      decide("context", fmt::format("{}", plan_.context_tokens),
+             fmt::format("{} were asked for; the model has {} positions", *wishes_.context_tokens,
+                         positions));
+    }
     if (plan_.context_tokens < work.prompt_tokens + asked_new || asked_new < work.max_new_tokens) {
       const std::size_t room = plan_.context_tokens - work.prompt_tokens;
       decide("max_new_tokens", fmt::format("{}", room),
@@ -289,6 +294,8 @@ class Chooser {
                engine::SamplingWorkspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
                Charged::on_load);
     ledger.add("token ids", Phase::run, token_id_bytes(options), Charged::on_load);
+    if (work.caller_bytes != 0)
+      ledger.add("rows", Phase::always, work.caller_bytes, Charged::at_start);
     return ledger;
   }
 

@@ -18,6 +18,9 @@ struct Workload {
   std::size_t text_bytes = 0;
   /// Tokens of all rows together that a score is given; 0: those of the sequences.
   std::size_t total_tokens = 0;
+  /// Bytes that the caller holds beside those ids, and that a score makes of them: names and lists
+  /// of rows, the entries of a file of logits.
+  std::size_t caller_bytes = 0;
 };
 
 }  // namespace ollm

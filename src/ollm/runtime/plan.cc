@@ -45,6 +45,15 @@ const Workload& Plan::workload() const {
   return state_->run.execution ? state_->run.execution->workload : kNone;
 }
 
+std::vector<std::string> Plan::warnings() const {
+  std::vector<std::string> out;
+  if (!state_->run.execution) return out;
+  for (const plan::Decision& decision : state_->run.execution->decisions)
+    if (decision.what == "generation_config")
+      out.push_back(fmt::format("{}: {}", decision.chosen, decision.because));
+  return out;
+}
+
 std::string Plan::json() const { return text_of(plan::plan_payload(state_->run)); }
 
 std::string Plan::runtime_plan_json() const { return runtime_plan().as_dict_json(); }

@@ -101,13 +101,21 @@ class Scorer {
     const plan::ExecutionPlan& plan = runtime_.execution();
     const std::uint64_t planned = std::max<std::uint64_t>(
         plan.workload.total_tokens, std::uint64_t{plan.context_tokens} * plan.workload.sequences);
-    if (total_ <= planned) return {};
-    Result<memory::Charge> charge = runtime_.budget.charge(
-        "token ids", (total_ - planned) * (sizeof(TokenId) + 2 * sizeof(double)));
+    // Of a row: its name and lists, those of its result, and its entry in a file of logits.
+    const std::uint64_t row_bytes = options_.logits_path.empty() ? 300 : 700;
+    const std::uint64_t rows = rows_.size() * row_bytes;
+    const std::uint64_t planned_rows =
+        plan.workload.caller_bytes + plan.workload.sequences * row_bytes;
+    std::uint64_t excess = 0;
+    if (total_ > planned) excess += (total_ - planned) * (sizeof(TokenId) + 2 * sizeof(double));
+    if (rows > planned_rows) excess += rows - planned_rows;
+    if (excess == 0) return {};
+    Result<memory::Charge> charge = runtime_.budget.charge("token ids", excess);
     if (!charge.ok()) {
       return std::move(charge).error().within(
-          fmt::format("{} tokens of all rows, but {} were planned for (Workload::total_tokens)",
-                      total_, planned));
+          fmt::format("{} tokens of {} rows, but {} tokens and {} bytes for rows were planned "
+                      "(Workload::total_tokens, caller_bytes)",
+                      total_, rows_.size(), planned, planned_rows));
     }
     rows_charge_.emplace(std::move(charge).value());
     return {};

@@ -233,6 +233,13 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
     return encoded;
   }
   if (!has_chat_template() && options.source.empty()) {
+    if (!options.name.empty()) {
+      return fail(ErrorKind::not_found, fmt::format("chat template {}: the model's folder has none",
+                                                    checkpoint::quote_name(options.name)));
+    }
+    if (!options.variables.empty())
+      return fail(ErrorKind::invalid_argument,
+                  "variables of a chat template: the model's folder has none");
     if (prompt.messages.size() == 1 && prompt.messages[0].role == "user")
       return encode_prompt(Prompt::raw(prompt.messages[0].content), options);
     return fail(ErrorKind::invalid_argument,
