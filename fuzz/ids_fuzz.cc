@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "ollm/base/check.h"
 #include "ollm/cli/input.h"
@@ -34,8 +37,18 @@ void hold_ids(std::string_view text) {
   OLLM_CHECK(again.ok() && *again == *ids);
 }
 
+// Read as a file of that text is.
+ollm::Result<std::vector<ollm::ScoreRow>> rows_of(std::string text) {
+  text.push_back('\n');  // no stream is made of nothing; a blank line is passed over
+  std::FILE* stream = ::fmemopen(text.data(), text.size(), "r");
+  OLLM_CHECK(stream != nullptr);
+  auto rows = ollm::cli::read_id_rows(stream, ollm::cli::kMaxInputBytes, 300);
+  std::fclose(stream);
+  return rows;
+}
+
 void hold_rows(std::string_view text) {
-  const auto rows = ollm::cli::parse_id_rows(text);
+  const auto rows = rows_of(std::string(text));
   if (!rows.ok()) {
     OLLM_CHECK(rows.error().kind == ollm::ErrorKind::invalid_argument);
     OLLM_CHECK(rows.error().message.starts_with("line "));
@@ -46,7 +59,7 @@ void hold_rows(std::string_view text) {
     for (const ollm::TokenId id : row.ids) OLLM_CHECK(id >= 0);
     written += Json({{"id", row.id}, {"ids", row.ids}}).dump() + "\n";
   }
-  const auto again = ollm::cli::parse_id_rows(written);
+  const auto again = rows_of(written);
   OLLM_CHECK(again.ok() && again->size() == rows->size());
   for (std::size_t i = 0; i < rows->size(); ++i)
     OLLM_CHECK((*again)[i].id == (*rows)[i].id && (*again)[i].ids == (*rows)[i].ids);

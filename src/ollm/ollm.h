@@ -384,10 +384,14 @@ struct ScoreRow {
 
 /// How rows are scored, and what is kept.
 struct ScoreOptions {
+  /// What a row and what is made of it hold beside its ids and log probabilities, at most: names,
+  /// lists, and its entry in a file of logits.
+  OLLM_API std::size_t row_bytes() const;
+
   std::size_t batch = 1;   // rows in one sweep
   bool last_only = false;  // logits of the last position only
-  std::string logits_path =
-      {};  // where logits go as safetensors, not into the model; empty: nowhere
+  /// Where logits go, as safetensors; not into the model's folder. Empty: nowhere.
+  std::string logits_path = {};
 };
 
 /// What became of one row.

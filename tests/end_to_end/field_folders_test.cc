@@ -39,8 +39,7 @@ class FieldFolders : public ::testing::Test {
   }
 
   CommandResult ollm(const std::string& arguments) {
-    return run_shell(fmt::format("cd '{0}' && HOME='{0}' HF_HUB_CACHE='{0}/hub' \"$OLLM\" {1}",
-                                 root_.string(), arguments));
+    return run_ollm_at_home(root_.string(), arguments);
   }
   Json json(const std::string& arguments) {
     const CommandResult run = ollm(arguments);

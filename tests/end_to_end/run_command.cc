@@ -26,6 +26,11 @@ CommandResult run_ollm(const std::string& arguments, const std::string& input) {
   return run_shell("\"$OLLM\" " + arguments, input);
 }
 
+CommandResult run_ollm_at_home(const std::string& folder, const std::string& arguments) {
+  return run_shell("cd '" + folder + "' && HOME='" + folder + "' HF_HUB_CACHE='" + folder +
+                   "/hub' \"$OLLM\" " + arguments);
+}
+
 CommandResult run_shell(const std::string& script, const std::string& input) {
   const char* binary = std::getenv("OLLM_BINARY");
   OLLM_CHECK(binary != nullptr);

@@ -6,33 +6,12 @@
 #include <algorithm>
 #include <charconv>
 
+#include "ollm/base/utf8.h"
+
 namespace ollm::checkpoint {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// The length of the UTF-8 sequence that starts at `at`, or 0 where none does.
-std::size_t utf8_sequence(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
-  const unsigned first = byte(at);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first < 0xe0) return follows(at + 1) ? 2 : 0;
-  if (first >= 0xe0 && first < 0xf0) {
-    const bool overlong = first == 0xe0 && byte(at + 1) < 0xa0;
-    const bool surrogate = first == 0xed && byte(at + 1) >= 0xa0;
-    return follows(at + 1) && follows(at + 2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first < 0xf5) {
-    const bool overlong = first == 0xf0 && byte(at + 1) < 0x90;
-    const bool beyond = first == 0xf4 && byte(at + 1) >= 0x90;
-    const bool whole = follows(at + 1) && follows(at + 2) && follows(at + 3);
-    return whole && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
 
 // U+202A to U+202E and U+2066 to U+2069: a name could stand there back to front.
 bool turns_direction(std::string_view one) {
@@ -76,8 +55,8 @@ Result<void> check_utf8(std::string_view text) {
 }
 
 void blank_byte_order_mark(std::string& text) {
-  constexpr std::string_view kMark = "\xef\xbb\xbf";
-  if (text.starts_with(kMark)) text.replace(0, kMark.size(), kMark.size(), ' ');
+  if (text.starts_with(kByteOrderMark))
+    text.replace(0, kByteOrderMark.size(), kByteOrderMark.size(), ' ');
 }
 
 std::string printable(std::string_view text) {

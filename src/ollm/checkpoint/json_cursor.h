@@ -81,6 +81,9 @@ Result<void> check_utf8(std::string_view text);
 /// What Python's json writes for numbers that JSON does not have.
 inline constexpr std::string_view kPythonNumbers[] = {"NaN", "Infinity", "-Infinity"};
 
+/// U+FEFF in front of a text.
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 /// A byte order mark, which some editors write in front of a text, becomes three spaces: offsets
 /// in messages stay those of the file.
 void blank_byte_order_mark(std::string& text);

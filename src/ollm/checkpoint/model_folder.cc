@@ -59,8 +59,12 @@ constexpr std::array<std::string_view, 13> kTokenizerFiles{
 Result<std::string> read_text_at(const std::filesystem::path& path, std::uint64_t limit_bytes,
                                  io::SystemCalls& calls) {
   OLLM_TRY(std::string text, io::read_whole_file(path, limit_bytes, calls));
-  // A byte order mark is no text; editors on Windows put it there.
-  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  // As spaces in JSON, so that messages count the file's bytes; a template would print them.
+  if (path.extension() != ".jinja") {
+    blank_byte_order_mark(text);
+  } else if (text.starts_with(kByteOrderMark)) {
+    text.erase(0, kByteOrderMark.size());
+  }
   if (auto foreign = foreign_text(std::string_view(text).substr(0, kForeignFileBytes)))
     return std::move(*foreign).within(printable(path.native()));
   return text;

@@ -146,42 +146,42 @@ Result<std::string> read_text_file(const std::filesystem::path& path, std::size_
   return as_utf8(std::move(text), path.string());
 }
 
-std::size_t row_bytes(bool with_logits) { return with_logits ? 700 : 300; }
-
-Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
-                                           std::size_t limit_bytes, bool with_logits) {
-  const std::string name = path.string();
-  OLLM_TRY(const Stream stream, open_file(path));
+Result<std::vector<ScoreRow>> read_id_rows(std::FILE* stream, std::size_t limit_bytes,
+                                           std::size_t row_bytes) {
   // As a tree of values a line takes about twenty times its text.
   constexpr std::size_t kTreeFactor = 20;
   std::vector<ScoreRow> rows;
   std::size_t held = 0;
   std::string line;
   for (std::size_t number = 1;; ++number) {
+    const std::string name = fmt::format("line {}", number);
     line.clear();
-    int c = std::getc(stream.get());
-    for (; c != EOF && c != '\n'; c = std::getc(stream.get())) {
+    int c = std::getc(stream);
+    for (; c != EOF && c != '\n'; c = std::getc(stream)) {
       line.push_back(static_cast<char>(c));
       if (held + line.size() * kTreeFactor > limit_bytes || line.size() > kMaxInputBytes)
-        return too_long(fmt::format("{}: line {}", name, number), limit_bytes);
+        return too_long(name, limit_bytes);
     }
-    if (c == EOF && std::ferror(stream.get()) != 0)
+    if (c == EOF && std::ferror(stream) != 0)
       return fail(ErrorKind::io, fmt::format("{}: {}", name, std::strerror(errno)));
-    if (c == EOF && line.empty()) return rows;
-    OLLM_TRY(line, as_utf8(std::move(line), fmt::format("{}: line {}", name, number)));
-    const std::string_view text = trimmed(line);
-    if (!text.empty()) {
+    OLLM_TRY(line, as_utf8(std::move(line), name));
+    if (const std::string_view text = trimmed(line); !text.empty()) {
       Result<ScoreRow> row = parse_row(text);
-      if (!row.ok()) {
-        return std::move(row).error().within(fmt::format("{}: line {}", name, number));
-      }
-      held += row_bytes(with_logits) + row->ids.size() * sizeof(TokenId) + row->id.size();
-      if (held > limit_bytes)
-        return too_long(fmt::format("{}: rows up to line {}", name, number), limit_bytes);
+      if (!row.ok()) return std::move(row).error().within(name);
+      held += row_bytes + row->ids.size() * sizeof(TokenId) + row->id.size();
+      if (held > limit_bytes) return too_long("rows up to " + name, limit_bytes);
       rows.push_back(std::move(row).value());
     }
     if (c == EOF) return rows;
   }
+}
+
+Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
+                                           std::size_t limit_bytes, std::size_t row_bytes) {
+  OLLM_TRY(const Stream stream, open_file(path));
+  Result<std::vector<ScoreRow>> rows = read_id_rows(stream.get(), limit_bytes, row_bytes);
+  if (!rows.ok()) return std::move(rows).error().within(path.string());
+  return rows;
 }
 
 Result<void> check_text_fits(const Settings& settings,
@@ -202,9 +202,7 @@ Result<void> check_text_fits(const Settings& settings,
 }
 
 Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys,
-                              std::size_t text_bytes) {
-  OLLM_TRY_VOID(check_text_fits(settings, allow_config_keys, text_bytes));
+                              const std::vector<std::string>& allow_config_keys) {
   Result<Text> text = Text::open(settings);
   if (text.ok()) return text;
   OLLM_TRY(const Plan plan, make_plan(settings, {}, allow_config_keys));
@@ -227,20 +225,6 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text) {
     if (comma == std::string_view::npos) return ids;
     text.remove_prefix(comma + 1);
   }
-}
-
-Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text) {
-  std::vector<ScoreRow> rows;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = trimmed(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.empty()) continue;
-    Result<ScoreRow> row = parse_row(line);
-    if (!row.ok()) return std::move(row).error().within(fmt::format("line {}", number));
-    rows.push_back(std::move(row).value());
-  }
-  return rows;
 }
 
 Result<void> choose_template(const std::string& name_or_path, TemplateOptions& options) {

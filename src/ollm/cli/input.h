@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -34,36 +35,33 @@ Result<std::string> read_text_file(const std::filesystem::path& path,
 /// The size of a regular file, else 0: what can be known of an input before it is read.
 std::size_t known_bytes(const std::filesystem::path& path);
 
-/// That a text of this size can be rendered and encoded within the budget, before it is read.
+/// That a text of this size can be rendered and encoded within the budget: asked before, as a run
+/// is planned with its tokens, and of a file that tells its size even before it is read.
 /// Errors: out_of_budget, that of the plan.
 Result<void> check_text_fits(const Settings& settings,
                              const std::vector<std::string>& allow_config_keys,
                              std::size_t text_bytes);
 
 /// Text::open for a command that goes on to run the model: where the tokenizer cannot be had and
-/// the model cannot run either, the error is the plan's, which tells more. A text is encoded before
-/// its run is planned, as the plan wants its tokens: what `text_bytes` of it would take is held to
-/// the budget here. Errors: those of Text::open and Plan::check.
+/// the model cannot run either, the error is the plan's, which tells more.
+/// Errors: those of Text::open and Plan::check.
 Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys,
-                              std::size_t text_bytes);
+                              const std::vector<std::string>& allow_config_keys);
 
 /// "1,2,3" as ids; spaces around commas are fine.
 /// Errors: invalid_argument for what is no number, an empty list, or above 2^31.
 Result<std::vector<TokenId>> parse_ids(std::string_view text);
 
 /// Rows `{"id": ..., "ids": [...]}`, one a line; blank lines are passed over. An id may be a text
-/// or a whole number. Errors: invalid_argument, naming the line.
-Result<std::vector<ScoreRow>> parse_id_rows(std::string_view text);
+/// or a whole number. They are read line by line, so that rows are held and not their text: of
+/// each, `row_bytes` and its ids. Errors: invalid_argument, naming the line; io; where more than
+/// `limit_bytes` would be held, as read_stdin.
+Result<std::vector<ScoreRow>> read_id_rows(std::FILE* stream, std::size_t limit_bytes,
+                                           std::size_t row_bytes);
 
-/// What a row and what is made of it hold beside its ids and log probabilities: names, lists, and
-/// the entry of a file of logits if there is one (measured with 200,000 rows of three ids).
-std::size_t row_bytes(bool with_logits);
-
-/// The rows of a file, read line by line, so that they are held and not their text.
-/// Errors: as read_text_file and parse_id_rows, naming the file.
+/// The same of a file, named in front of the line. Errors: also not_found.
 Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
-                                           std::size_t limit_bytes, bool with_logits);
+                                           std::size_t limit_bytes, std::size_t row_bytes);
 
 /// Puts a value of --chat-template into `options`: a file with a template, or the name of one in
 /// the model's folder; empty changes nothing. Errors: as read_text_file.

@@ -24,9 +24,18 @@ TEST(ParseIds, RefusesAllElseByItsWord) {
   }
 }
 
-TEST(ParseIdRows, TakesRowsAndPassesOverBlankLines) {
-  const auto rows =
-      parse_id_rows("{\"id\": \"a\", \"ids\": [1, 2]}\r\n\n  \n{\"id\": 7, \"ids\": []}");
+// Read as a file of that text is.
+Result<std::vector<ScoreRow>> rows_of(std::string text) {
+  text.push_back('\n');  // no stream is made of nothing; a blank line is passed over
+  std::FILE* stream = ::fmemopen(text.data(), text.size(), "r");
+  EXPECT_NE(stream, nullptr);
+  Result<std::vector<ScoreRow>> rows = read_id_rows(stream, kMaxInputBytes, 300);
+  std::fclose(stream);
+  return rows;
+}
+
+TEST(ReadIdRows, TakesRowsAndPassesOverBlankLines) {
+  const auto rows = rows_of("{\"id\": \"a\", \"ids\": [1, 2]}\r\n\n  \n{\"id\": 7, \"ids\": []}");
   ASSERT_TRUE(rows.ok()) << rows.error().message;
   ASSERT_EQ(rows->size(), 2u);
   EXPECT_EQ((*rows)[0].id, "a");
@@ -35,7 +44,7 @@ TEST(ParseIdRows, TakesRowsAndPassesOverBlankLines) {
   EXPECT_TRUE((*rows)[1].ids.empty());
 }
 
-TEST(ParseIdRows, RefusesByTheLine) {
+TEST(ReadIdRows, RefusesByTheLine) {
   const std::string good = "{\"id\": 1, \"ids\": [1]}\n";
   for (const std::string line :
        {"nonsense", "[]", "1", "{}", "{\"id\": 1}", "{\"id\": 1.5, \"ids\": [1]}",
@@ -43,7 +52,7 @@ TEST(ParseIdRows, RefusesByTheLine) {
         "{\"id\": 1, \"ids\": [1.0]}", "{\"id\": 1, \"ids\": [\"1\"]}",
         "{\"id\": 1, \"ids\": [2147483648]}", "{\"id\": 1, \"ids\": [18446744073709551615]}",
         "{\"id\": 1, \"ids\": [1]} {}"}) {
-    const auto rows = parse_id_rows(good + line);
+    const auto rows = rows_of(good + line);
     ASSERT_FALSE(rows.ok()) << line;
     EXPECT_EQ(rows.error().kind, ErrorKind::invalid_argument);
     EXPECT_TRUE(rows.error().message.starts_with("line 2: ")) << rows.error().message;

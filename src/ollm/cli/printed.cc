@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
+
+#include "ollm/base/utf8.h"
 
 namespace ollm::cli {
 namespace {
@@ -13,24 +14,6 @@ bool is_terminal(std::FILE* stream) { return ::isatty(::fileno(stream)) != 0; }
 
 void write(std::FILE* stream, std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stream);
-}
-
-// The bytes of the character that `text` begins with: 1 to 4, or nothing where it begins with none
-// (Unicode, table 3-7).
-std::optional<std::size_t> character_bytes(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2 || lead > 0xF4) return std::nullopt;
-  const std::size_t size = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  if (text.size() < size) return std::nullopt;
-  for (std::size_t i = 1; i < size; ++i)
-    if ((byte(i) & 0xC0) != 0x80) return std::nullopt;
-  // Overlong forms, surrogates, and what is above U+10FFFF.
-  if ((lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
-      (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F))
-    return std::nullopt;
-  return size;
 }
 
 // U+0080 to U+009F, which terminals obey as they do ESC and a letter.
@@ -46,9 +29,9 @@ bool is_c0_or_delete(char c) { return static_cast<unsigned char>(c) < 0x20 || c 
 std::size_t utf8_prefix(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
-    const std::optional<std::size_t> size = character_bytes(text.substr(at));
-    if (!size) break;
-    at += *size;
+    const std::size_t size = utf8_sequence(text, at);
+    if (size == 0) break;
+    at += size;
   }
   return at;
 }
@@ -57,13 +40,13 @@ std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const std::optional<std::size_t> size = character_bytes(text);
-    const std::string_view character = text.substr(0, size.value_or(1));
+    const std::size_t size = utf8_sequence(text, 0);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
     text.remove_prefix(character.size());
     const char c = character.front();
     if (c == '\r' && text.starts_with('\n')) continue;
     const bool layout = c == '\n' || c == '\t';
-    if (!size || (is_c0_or_delete(c) && !layout)) {
+    if (size == 0 || (is_c0_or_delete(c) && !layout)) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     } else if (is_c1(character)) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(character[1]));
@@ -88,7 +71,8 @@ void print_json(std::string_view json) {
     // Of valid JSON only texts hold what is escaped here; its C0 are escaped already.
     std::string out;
     while (!json.empty()) {
-      const std::string_view character = json.substr(0, character_bytes(json).value_or(1));
+      const std::string_view character =
+          json.substr(0, std::max<std::size_t>(utf8_sequence(json, 0), 1));
       json.remove_prefix(character.size());
       if (character == "\x7F") {
         out += "\\u007f";

@@ -66,46 +66,20 @@ class PromptCommand {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     OLLM_TRY_VOID(check_flags());
     OLLM_TRY_VOID(check_sampling(settings));
-    if (file_->count() > 0) {
-      // Before anything is read: a document may be larger than all that was granted.
-      const std::size_t bytes = known_bytes(file_path_) + prompt_text_.size();
-      Result<void> fits = check_text_fits(settings, allowed_keys_, bytes);
-      if (!fits.ok()) {
-        if (!plan_json_) return std::move(fits).error();
-        Workload workload;
-        workload.text_bytes = bytes;
-        workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
-        OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
-        print_json(plan.json());
-        return 0;
-      }
-    }
-    OLLM_TRY(Prompt prompt, read_prompt(input_limit(settings)));
-    OLLM_TRY(GenerateOptions options, generate_options(settings));
-
-    // A folder without a tokenizer can still be planned, and run on ids.
-    std::optional<Text> text;
     Workload workload;
-    workload.prompt_tokens = prompt.ids.size();
     workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
-    if (prompt.ids.empty()) {
-      if (prompt.text) workload.text_bytes = prompt.text->size();
-      for (const Message& message : prompt.messages) workload.text_bytes += message.content.size();
-      Result<Text> opened = open_text_to_run(settings, allowed_keys_, workload.text_bytes);
-      if (opened.ok()) {
-        text = std::move(opened).value();
-        OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, options.chat_template));
-        workload.prompt_tokens = encoded.ids.size();
-        if (show_prompt_) {
-          OLLM_TRY(const std::string shown, text->decode_marked(encoded.ids));
-          print_data(stderr, shown + "\n");
-        }
-        prompt = Prompt::tokens(std::move(encoded.ids));
-        if (workload.prompt_tokens == 0)
-          return usage("the prompt is empty: there is no token to go on from");
-      } else if (!plan_json_) {
-        return std::move(opened).error();
-      }
+    // Before anything is read: a document may be larger than all that was granted. A plan says so.
+    const std::size_t document = file_->count() > 0 ? known_bytes(file_path_) : 0;
+    workload.text_bytes = document == 0 ? 0 : document + prompt_text_.size();
+    Result<void> fits = check_text_fits(settings, allowed_keys_, workload.text_bytes);
+    if (!fits.ok() && !plan_json_) return std::move(fits).error();
+    Prompt prompt;
+    GenerateOptions options;
+    std::optional<Text> text;
+    if (fits.ok()) {
+      OLLM_TRY(prompt, read_prompt(input_limit(settings)));
+      OLLM_TRY(options, generate_options(settings));
+      OLLM_TRY(text, encode(settings, options.chat_template, prompt, workload));
     }
     OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
     if (plan_json_) {
@@ -116,6 +90,33 @@ class PromptCommand {
   }
 
  private:
+  // Makes ids of a prompt of another form, as much of it as workload.text_bytes says was found to
+  // fit. Nothing where there is no tokenizer: such a folder can still be planned, or run on ids.
+  Result<std::optional<Text>> encode(const Settings& settings, const TemplateOptions& templates,
+                                     Prompt& prompt, Workload& workload) const {
+    const std::size_t checked = std::exchange(workload.text_bytes, 0);
+    workload.prompt_tokens = prompt.ids.size();
+    if (!prompt.ids.empty()) return std::optional<Text>();
+    if (prompt.text) workload.text_bytes = prompt.text->size();
+    for (const Message& message : prompt.messages) workload.text_bytes += message.content.size();
+    if (checked == 0) OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, workload.text_bytes));
+    Result<Text> text = open_text_to_run(settings, allowed_keys_);
+    if (!text.ok()) {
+      if (plan_json_) return std::optional<Text>();
+      return std::move(text).error();
+    }
+    OLLM_TRY(EncodedPrompt encoded, text->encode_prompt(prompt, templates));
+    workload.prompt_tokens = encoded.ids.size();
+    if (show_prompt_) {
+      OLLM_TRY(const std::string shown, text->decode_marked(encoded.ids));
+      print_data(stderr, shown + "\n");
+    }
+    prompt = Prompt::tokens(std::move(encoded.ids));
+    if (workload.prompt_tokens == 0)
+      return usage("the prompt is empty: there is no token to go on from");
+    return std::optional<Text>(std::move(text).value());
+  }
+
   Result<void> check_flags() const {
     const bool has_text = prompt_->count() > 0 || file_->count() > 0;
     if (ids_->count() > 0 && has_text)

@@ -53,10 +53,11 @@ class ScoreCommand {
     OLLM_TRY(const std::vector<ScoreRow> rows, read_rows(settings, text));
     if (rows.empty()) return fail(ErrorKind::invalid_argument, "there are no rows to score");
     Workload workload;
-    for (const ScoreRow& row : rows)
+    for (const ScoreRow& row : rows) {
       workload.prompt_tokens = std::max(workload.prompt_tokens, row.ids.size());
-    for (const ScoreRow& row : rows) workload.total_tokens += row.ids.size();
-    workload.caller_bytes = rows.size() * row_bytes(!options_.logits_path.empty());
+      workload.total_tokens += row.ids.size();
+    }
+    workload.caller_bytes = rows.size() * options_.row_bytes();
     ScoreOptions options = options_;
     options.batch = std::min(options.batch, rows.size());
     workload.sequences = options.batch;
@@ -128,14 +129,16 @@ class ScoreCommand {
       const std::int64_t granted = settings.runtime.memory.value_or(std::int64_t{1} << 40);
       return read_id_rows(ids_path_,
                           static_cast<std::size_t>(std::max<std::int64_t>(0, granted - kProcess)),
-                          !options_.logits_path.empty());
+                          options_.row_bytes());
     }
     std::string text = text_text_;
+    const std::size_t known = file_->count() > 0 ? known_bytes(file_path_) : 0;
+    OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, known));
     if (file_->count() > 0) {
-      OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, known_bytes(file_path_)));
       OLLM_TRY(text, read_text_file(file_path_, input_limit(settings)));
     }
-    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_, text.size()));
+    if (known == 0) OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, text.size()));
+    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_));
     OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
     return std::vector<ScoreRow>{{"0", std::move(ids)}};
   }

@@ -101,11 +101,9 @@ class Scorer {
     const plan::ExecutionPlan& plan = runtime_.execution();
     const std::uint64_t planned = std::max<std::uint64_t>(
         plan.workload.total_tokens, std::uint64_t{plan.context_tokens} * plan.workload.sequences);
-    // Of a row: its name and lists, those of its result, and its entry in a file of logits.
-    const std::uint64_t row_bytes = options_.logits_path.empty() ? 300 : 700;
-    const std::uint64_t rows = rows_.size() * row_bytes;
+    const std::uint64_t rows = rows_.size() * options_.row_bytes();
     const std::uint64_t planned_rows =
-        plan.workload.caller_bytes + plan.workload.sequences * row_bytes;
+        plan.workload.caller_bytes + plan.workload.sequences * options_.row_bytes();
     std::uint64_t excess = 0;
     if (total_ > planned) excess += (total_ - planned) * (sizeof(TokenId) + 2 * sizeof(double));
     if (rows > planned_rows) excess += rows - planned_rows;
@@ -208,6 +206,8 @@ class Scorer {
 };
 
 }  // namespace
+
+std::size_t ScoreOptions::row_bytes() const { return logits_path.empty() ? 300 : 700; }
 
 Result<ScoreResult> Runtime::score(std::span<const ScoreRow> rows, const ScoreOptions& options,
                                    OnProgress on_progress, const CancellationToken* cancel) const {
