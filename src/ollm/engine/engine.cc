@@ -107,24 +107,47 @@ Result<void> Engine::layer(std::size_t index, weights::Pass& pass) {
   float* hidden = activations_.hidden.as<float>();
   float* normed = activations_.normed.as<float>();
 
-  const auto before = [&](const std::optional<NormSpec>& norm) {
+  const auto before = [&](const std::optional<NormSpec>& norm, float* out) {
     if (norm) {
-      models::norm(tools, *norm, hidden, normed, rows_);
+      models::norm(tools, *norm, hidden, out, rows_);
     } else {
-      std::memcpy(normed, hidden, values * sizeof(float));
+      std::memcpy(out, hidden, values * sizeof(float));
     }
   };
   const auto after = [&](const std::optional<NormSpec>& norm) {
     if (norm) models::norm(tools, *norm, normed, normed, rows_);
     backend_.add(hidden, normed, composition_.residual_multiplier, values);
   };
-  before(spec.before_mixer);
-  OLLM_TRY_VOID(models::attention(tools, composition_, index, spans_, rows_, activations_));
+  before(spec.before_mixer, normed);
+  float* side = activations_.side.as<float>();
+  if (spec.wiring == models::Wiring::parallel) {
+    if (spec.before_feed_forward) {
+      before(spec.before_feed_forward, side);
+    } else {
+      std::memcpy(side, normed, values * sizeof(float));
+    }
+  }
+  OLLM_TRY_VOID(mix(index, tools));
   after(spec.after_mixer);
-  before(spec.before_feed_forward);
-  OLLM_TRY_VOID(models::feed_forward(tools, spec.feed_forward, rows_, activations_));
+  const models::DenseSpec* dense = models::dense_of(spec);
+  if (dense == nullptr) return {};
+  if (spec.wiring == models::Wiring::parallel) {
+    std::memcpy(normed, side, values * sizeof(float));
+  } else {
+    before(spec.before_feed_forward, normed);
+  }
+  OLLM_TRY_VOID(models::feed_forward(tools, *dense, rows_, activations_));
   after(spec.after_feed_forward);
   return {};
+}
+
+Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
+  return std::visit(
+      [&](const models::AttentionSpec& attention) {
+        return models::attention(tools, composition_, attention, index, spans_, rows_,
+                                 activations_);
+      },
+      composition_.layers[index].mixer);
 }
 
 // Logits of the rows that want them, in the order of the work; how many they are.

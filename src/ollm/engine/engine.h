@@ -17,6 +17,7 @@
 #include "ollm/kv/store.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/models/blocks/activations.h"
+#include "ollm/models/blocks/linear.h"
 #include "ollm/models/blocks/rows.h"
 #include "ollm/models/composition.h"
 #include "ollm/weights/tape.h"
@@ -83,6 +84,7 @@ class Engine {
   Result<void> lay_out_rows(std::span<const Work> work);
   Result<void> embed(weights::Pass& pass);
   Result<void> layer(std::size_t index, weights::Pass& pass);
+  Result<void> mix(std::size_t index, const models::SweepTools& tools);
   Result<std::size_t> head(std::span<const Work> work, weights::Pass& pass);
   Result<void> check(std::span<const Work> work) const;
   void hand_out(std::span<const Work> work, LogitsSink sink);

@@ -111,8 +111,8 @@ class Composer {
     return spec;
   }
 
-  FeedForwardSpec feed_forward(const std::string& name) {
-    FeedForwardSpec spec;
+  DenseSpec feed_forward(const std::string& name) {
+    DenseSpec spec;
     spec.activation = blueprint_.activation;
     const std::size_t in = config_.hidden_size;
     const std::size_t inner = config_.intermediate_size;

@@ -4,6 +4,14 @@
 
 namespace ollm::models {
 
+const AttentionSpec* attention_of(const LayerSpec& layer) {
+  return std::get_if<AttentionSpec>(&layer.mixer);
+}
+
+const DenseSpec* dense_of(const LayerSpec& layer) {
+  return std::get_if<DenseSpec>(&layer.feed_forward);
+}
+
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode) {
   return {mixer.kv_heads, mixer.head_dim, mixer.head_dim, mode};
 }
@@ -12,7 +20,9 @@ std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
                                           backend::ComputeMode mode) {
   std::vector<backend::KvLayout> layouts;
   layouts.reserve(composition.layers.size());
-  for (const LayerSpec& layer : composition.layers) layouts.push_back(kv_layout(layer.mixer, mode));
+  for (const LayerSpec& layer : composition.layers)
+    if (const AttentionSpec* mixer = attention_of(layer))
+      layouts.push_back(kv_layout(*mixer, mode));
   return layouts;
 }
 
@@ -20,9 +30,13 @@ Widths widths(const Composition& composition) {
   Widths widest;
   widest.hidden = composition.hidden_size;
   for (const LayerSpec& layer : composition.layers) {
-    widest.q = std::max(widest.q, layer.mixer.q.out);
-    widest.kv = std::max(widest.kv, layer.mixer.k.out);
-    widest.intermediate = std::max(widest.intermediate, layer.feed_forward.up.out);
+    if (const AttentionSpec* mixer = attention_of(layer)) {
+      widest.q = std::max(widest.q, mixer->q.out);
+      widest.kv = std::max(widest.kv, mixer->k.out);
+    }
+    if (const DenseSpec* dense = dense_of(layer))
+      widest.intermediate = std::max(widest.intermediate, dense->up.out);
+    if (layer.wiring == Wiring::parallel) widest.side = widest.hidden;
   }
   for (const RotarySpec& rotary : composition.rotaries)
     widest.rotary_pairs = std::max(widest.rotary_pairs, rotary.inverse_frequencies.size());
@@ -40,11 +54,12 @@ std::uint64_t products(const LinearSpec& linear) {
 std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
   std::uint64_t sum = 0;
   for (const LayerSpec& layer : composition.layers) {
-    const AttentionSpec& mixer = layer.mixer;
-    sum += products(mixer.q) + products(mixer.k) + products(mixer.v) + products(mixer.o);
-    const FeedForwardSpec& feed_forward = layer.feed_forward;
-    if (feed_forward.gate) sum += products(*feed_forward.gate);
-    sum += products(feed_forward.up) + products(feed_forward.down);
+    if (const AttentionSpec* mixer = attention_of(layer))
+      sum += products(mixer->q) + products(mixer->k) + products(mixer->v) + products(mixer->o);
+    if (const DenseSpec* dense = dense_of(layer)) {
+      if (dense->gate) sum += products(*dense->gate);
+      sum += products(dense->up) + products(dense->down);
+    }
   }
   return sum;
 }

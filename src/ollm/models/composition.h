@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ollm/backend/backend.h"
@@ -54,20 +55,38 @@ struct AttentionSpec {
 };
 
 /// down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate.
-struct FeedForwardSpec {
+struct DenseSpec {
   backend::Activation activation = backend::Activation::silu;
   std::optional<LinearSpec> gate;
   LinearSpec up;
   LinearSpec down;
 };
 
-/// h += residual_multiplier * after(mixer(before(h))), then the same with the feed-forward.
+/// What mixes tokens in a layer, and what works on each alone. The engine visits: a further kind is
+/// a further alternative, and a block beside those of blocks/.
+using MixerSpec = std::variant<AttentionSpec>;
+struct NoFeedForward {};
+using FeedForwardSpec = std::variant<DenseSpec, NoFeedForward>;
+
+enum class Wiring {
+  sequential,  // h += after(mixer(before(h))), then the same with the feed-forward
+  parallel,    // both read the h that comes in: h += mixer(...), h += feed_forward(...)
+};
+
+/// Each sum takes residual_multiplier times what is added. In a parallel layer without
+/// before_feed_forward both blocks read the same norm.
 struct LayerSpec {
+  Wiring wiring = Wiring::sequential;
   std::optional<NormSpec> before_mixer, after_mixer;
-  AttentionSpec mixer;
+  MixerSpec mixer;
   std::optional<NormSpec> before_feed_forward, after_feed_forward;
   FeedForwardSpec feed_forward;
 };
+
+/// The attention of a layer, or nullptr where something else mixes its tokens.
+const AttentionSpec* attention_of(const LayerSpec& layer);
+/// The same of its dense feed-forward.
+const DenseSpec* dense_of(const LayerSpec& layer);
 
 struct Composition {
   std::size_t hidden_size = 0;
@@ -99,6 +118,7 @@ struct Widths {
   std::size_t kv = 0;            // kv_heads * head_dim
   std::size_t intermediate = 0;  // of a feed-forward
   std::size_t rotary_pairs = 0;
+  std::size_t side = 0;  // hidden where some layer is parallel
 };
 Widths widths(const Composition& composition);
 

@@ -26,7 +26,8 @@ Arithmetic arithmetic_of(const models::Composition& composition) {
   out.layers = 2.0 * static_cast<double>(layer_multiply_adds_per_row(composition));
   out.head = 2.0 * static_cast<double>(head_multiply_adds_per_row(composition));
   for (const models::LayerSpec& layer : composition.layers)
-    out.attention += 4.0 * static_cast<double>(layer.mixer.heads * layer.mixer.head_dim);
+    if (const models::AttentionSpec* mixer = models::attention_of(layer))
+      out.attention += 4.0 * static_cast<double>(mixer->heads * mixer->head_dim);
   return out;
 }
 

@@ -9,12 +9,12 @@ namespace ollm::models {
 namespace {
 
 struct Sizes {
-  std::size_t hidden, normed, q, k, v, attended, gate, up, left, positions, cosines, sines,
+  std::size_t hidden, normed, side, q, k, v, attended, gate, up, left, positions, cosines, sines,
       attention_state;
 
-  std::array<std::size_t, 13> all() const {
-    return {hidden, normed, q,         k,       v,     attended,       gate,
-            up,     left,   positions, cosines, sines, attention_state};
+  std::array<std::size_t, 14> all() const {
+    return {hidden, normed, side, q,         k,       v,     attended,
+            gate,   up,     left, positions, cosines, sines, attention_state};
   }
 };
 
@@ -25,6 +25,7 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   Sizes sizes{};
   sizes.hidden = floats(width.hidden);
   sizes.normed = floats(width.hidden);
+  sizes.side = floats(width.side);
   sizes.q = floats(width.q);
   sizes.k = floats(width.kv);
   sizes.v = floats(width.kv);
@@ -40,8 +41,10 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
   sizes.sines = sizes.cosines;
   for (const LayerSpec& layer : composition.layers) {
+    const AttentionSpec* mixer = attention_of(layer);
+    if (mixer == nullptr) continue;
     const backend::AttentionOptions options =
-        attention_options(layer.mixer, kv_layout(layer.mixer, backend.options().compute));
+        attention_options(*mixer, kv_layout(*mixer, backend.options().compute));
     sizes.attention_state =
         std::max(sizes.attention_state, backend.attention_state_bytes(options, rows));
   }
@@ -85,6 +88,7 @@ Result<Activations> Activations::make(const Composition& composition,
   };
   OLLM_TRY_VOID(make(buffers.hidden, sizes.hidden));
   OLLM_TRY_VOID(make(buffers.normed, sizes.normed));
+  OLLM_TRY_VOID(make(buffers.side, sizes.side));
   OLLM_TRY_VOID(make(buffers.q, sizes.q));
   OLLM_TRY_VOID(make(buffers.k, sizes.k));
   OLLM_TRY_VOID(make(buffers.v, sizes.v));

@@ -39,6 +39,7 @@ struct Activations {
 
   memory::Buffer hidden;          // [rows, hidden] the residual stream
   memory::Buffer normed;          // [rows, hidden] a block's input; later its output
+  memory::Buffer side;            // [rows, hidden] the feed-forward's input in a parallel layer
   memory::Buffer q;               // [rows, q]
   memory::Buffer k, v;            // [rows, kv]
   memory::Buffer attended;        // [rows, q]

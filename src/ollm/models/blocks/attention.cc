@@ -20,9 +20,9 @@ void norm_heads(const SweepTools& tools, const NormSpec& spec, bool whole_row, f
 
 }  // namespace
 
-Result<void> attention(const SweepTools& tools, const Composition& composition, std::size_t layer,
-                       std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
-  const AttentionSpec& spec = composition.layers[layer].mixer;
+Result<void> attention(const SweepTools& tools, const Composition& composition,
+                       const AttentionSpec& spec, std::size_t layer, std::span<const RowSpan> spans,
+                       std::size_t rows, Activations& activations) {
   const backend::KvLayout layout = kv_layout(spec, tools.backend.options().compute);
   float* q = activations.q.as<float>();
   float* k = activations.k.as<float>();

@@ -9,7 +9,7 @@ namespace {
 
 // gate(x) and up(x) of pieces of rows, for one and the same segment of weights: only the gate's
 // side stands in memory for all rows. Each output is the same dot product as without pieces.
-Result<void> gate_in_pieces(const SweepTools& tools, const FeedForwardSpec& spec, std::size_t rows,
+Result<void> gate_in_pieces(const SweepTools& tools, const DenseSpec& spec, std::size_t rows,
                             Activations& activations) {
   backend::Backend& backend = tools.backend;
   const std::size_t piece = activations.feed_forward_rows;
@@ -53,7 +53,7 @@ Result<void> gate_in_pieces(const SweepTools& tools, const FeedForwardSpec& spec
 
 }  // namespace
 
-Result<void> feed_forward(const SweepTools& tools, const FeedForwardSpec& spec, std::size_t rows,
+Result<void> feed_forward(const SweepTools& tools, const DenseSpec& spec, std::size_t rows,
                           Activations& activations) {
   float* inner = activations.gate.as<float>();  // what goes into `down`
   if (spec.gate && activations.feed_forward_rows < rows) {
