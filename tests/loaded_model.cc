@@ -4,14 +4,22 @@
 
 #include "nlohmann/json.hpp"
 #include "ollm/checkpoint/json_reader.h"
+#include "ollm/models/config_keys.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
 #include "ollm/models/inventory.h"
-#include "ollm/models/model_config.h"
 #include "tests/test_data.h"
 
 namespace ollm::testing {
 namespace {
+
+Result<models::FamilyModel> made_of(const checkpoint::Json& document,
+                                    const checkpoint::ConfigObject& config,
+                                    const models::TensorNames& names) {
+  const models::Family* family = models::find_family_of_config(document);
+  if (family == nullptr) return models::compose_generic(config, names);
+  return models::compose_family(*family, config);
+}
 
 Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder,
                                            const LoadOptions& options) {
@@ -20,15 +28,13 @@ Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder
     OLLM_TRY(const std::string text, folder.read_text(options.config_file));
     OLLM_TRY(document, checkpoint::parse_json(text, options.config_file));
   }
-  OLLM_TRY(const models::ModelConfig config, models::parse_model_config(document));
-  OLLM_TRY_VOID(models::check_unknown_keys(config, {}));
-  if (const models::Family* family = models::find_family(config.architecture)) {
-    OLLM_TRY(const models::Blueprint blueprint, family->blueprint(config));
-    models::Composition composition = models::compose(config, blueprint);
-    OLLM_TRY_VOID(models::check_inventory(folder.tensors(), composition));
-    return composition;
-  }
-  OLLM_TRY(models::GenericModel model, models::compose_generic(config, folder.tensors()));
+  OLLM_TRY(const auto config, checkpoint::ConfigObject::make(document, "config.json"));
+  OLLM_TRY(const auto names, models::TensorNames::make(folder.tensors()));
+  OLLM_TRY(models::FamilyModel model, made_of(document, config, names));
+  const std::vector<std::string>& unknown = model.config.unknown_keys;
+  if (!unknown.empty()) return models::not_understood(unknown, false);
+  OLLM_TRY_VOID(models::bind_tensors(names, {}, model.composition));
+  models::settle_context(model.composition, options.kv_tokens);
   return std::move(model.composition);
 }
 

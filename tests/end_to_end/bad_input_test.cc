@@ -91,7 +91,7 @@ TEST_F(BadInput, WhatIsUnderstoodAndNotBuiltIsTwo) {
   expect_refused("mine", 2, {"gemma"});
   config({{"architectures", {"Gemma3ForCausalLM"}}, {"model_type", "gemma3_text"}});
   expect_refused("mine", 2, {"gemma3-native", "not built yet"});
-  config({{"auto_map", {{"AutoModel", "modeling.Mine"}}}});
+  config({{"model_type", "mine"}, {"auto_map", {{"AutoModel", "modeling.Mine"}}}});
   expect_refused("mine", 2, {"auto_map"});
   config({{"attention_secret", 3}});
   expect_refused("mine", 2, {"attention_secret"});

@@ -31,9 +31,13 @@ TEST(Rotary, FrequenciesAreThoseOfTransformersToTheLastPlace) {
   std::size_t all = 0;
   for (const checkpoint::Json& one : *cases) {
     SCOPED_TRACE(one["config"].dump());
-    const auto config = models::parse_model_config(one["config"]);
+    const auto config = checkpoint::ConfigObject::make(one["config"], "config.json");
     ASSERT_TRUE(config.ok()) << config.error().message;
-    const models::RotarySpec spec = models::rotary_spec(config->rotary, config->head_dim);
+    models::ConfigDefaults defaults;
+    defaults.rotary.partial = true;
+    const auto model = models::read_decoder(*config, "", defaults);
+    ASSERT_TRUE(model.ok()) << model.error().message;
+    const models::RotarySpec spec = models::rotary_spec(model->rotary, model->head_dim);
     EXPECT_EQ(spec.magnitude, one["magnitude"].get<float>());
     ASSERT_EQ(spec.inverse_frequencies.size(), one["bits"].size());
     for (std::size_t i = 0; i < spec.inverse_frequencies.size(); ++i) {

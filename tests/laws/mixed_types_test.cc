@@ -11,6 +11,7 @@
 
 #include "ollm/io/temporary_folder.h"
 #include "ollm/models/inventory.h"
+#include "ollm/models/stored_head.h"
 #include "tests/loaded_model.h"
 #include "tests/tiny_model.h"
 
@@ -131,7 +132,10 @@ class StoredHead : public ::testing::Test {
     OLLM_TRY(const auto folder, checkpoint::ModelFolder::open(folder_.path()));
     const auto* tensor = models::stored_tied_head(folder.tensors(), model->composition());
     EXPECT_NE(tensor, nullptr);
-    return model->tape().check_same_values(folder, *tensor, model->composition().embedding);
+    const models::Composition& composition = model->composition();
+    OLLM_TRY(const auto* held, folder.tensors().require(
+                                   composition.tape.matrices[composition.embedding.index].tensor));
+    return models::check_same_values(folder, *tensor, *held);
   }
 
   io::TemporaryFolder folder_;

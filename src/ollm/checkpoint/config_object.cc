@@ -62,6 +62,8 @@ const std::string& ConfigObject::file_name() const { return document_->file_name
 
 bool ConfigObject::has(std::string_view key) const { return member(*object_, key) != nullptr; }
 
+bool ConfigObject::empty() const { return object_->empty(); }
+
 const Json* ConfigObject::raw(std::string_view key) const {
   const Json* value = member(*object_, key);
   if (value != nullptr) document_->used.insert(value);
@@ -165,17 +167,21 @@ void ConfigObject::ignore(std::span<const std::string_view> keys) const {
   for (const std::string_view key : keys) ignore(key);
 }
 
-std::vector<std::string> ConfigObject::unused_keys() const {
-  std::vector<std::string> out;
+void ConfigObject::for_each_unused(UnusedField use) const {
   for (const auto& [key, value] : object_->get_ref<const Json::object_t&>()) {
     if (document_->used.contains(&value)) continue;
     if (document_->opened.contains(&value)) {
-      const ConfigObject nested(value, fmt::format("{}{}.", prefix_, key), document_);
-      for (std::string& name : nested.unused_keys()) out.push_back(std::move(name));
+      ConfigObject(value, fmt::format("{}{}.", prefix_, key), document_).for_each_unused(use);
       continue;
     }
-    out.push_back(prefix_ + key);
+    use(prefix_ + key, key, value);
   }
+}
+
+std::vector<std::string> ConfigObject::unused_keys() const {
+  std::vector<std::string> out;
+  for_each_unused(
+      [&](const std::string& path, std::string_view, const Json&) { out.push_back(path); });
   return out;
 }
 

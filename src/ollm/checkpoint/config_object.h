@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/json_reader.h"
 
@@ -86,6 +87,8 @@ class ConfigObject {
 
   /// True where the field is there, null included. Does not mark it as used.
   bool has(std::string_view key) const;
+  /// Whether it holds no field at all.
+  bool empty() const;
   /// The value as it stands, marked as used with all that is inside; nullptr where absent.
   const Json* raw(std::string_view key) const;
   /// "rope_scaling." for a nested object, "" for the document: what stands before its keys.
@@ -123,6 +126,10 @@ class ConfigObject {
   /// The fields of this object that nobody read or ignored, those of nested objects that were
   /// opened as objects included, with their full path: "rope_scaling.beta". In document order.
   std::vector<std::string> unused_keys() const;
+  /// The same, with each field's own key and value.
+  using UnusedField =
+      FunctionRef<void(const std::string& path, std::string_view key, const Json& value)>;
+  void for_each_unused(UnusedField use) const;
 
   /// An error about one field in the form of all others, for checks between fields:
   /// "FILE: PREFIX.KEY: MESSAGE".

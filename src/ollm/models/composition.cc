@@ -1,6 +1,7 @@
 #include "ollm/models/composition.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace ollm::models {
 
@@ -10,6 +11,18 @@ const AttentionSpec* attention_of(const LayerSpec& layer) {
 
 const DenseSpec* dense_of(const LayerSpec& layer) {
   return std::get_if<DenseSpec>(&layer.feed_forward);
+}
+
+std::optional<std::size_t> settle_context(Composition& composition, std::size_t context_tokens) {
+  std::optional<std::size_t> original;
+  for (RotarySpec& rotary : composition.rotaries) {
+    if (!rotary.beyond) continue;
+    original = rotary.beyond->positions;
+    if (context_tokens > *original)
+      rotary.inverse_frequencies = std::move(rotary.beyond->inverse_frequencies);
+    rotary.beyond.reset();
+  }
+  return original;
 }
 
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode) {

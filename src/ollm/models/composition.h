@@ -37,7 +37,15 @@ struct NormSpec {
 /// One set of rotary frequencies; layers name it by index.
 struct RotarySpec {
   std::vector<float> inverse_frequencies;  // [pairs], f32 as Transformers computes them
-  float magnitude = 1;                     // multiplies cosine and sine (yarn)
+  float magnitude = 1;                     // multiplies cosine and sine (yarn, longrope)
+
+  /// Those of runs of more than `positions` tokens (longrope). One run has one set for all its
+  /// tokens: settle_context() chooses, before anything is computed.
+  struct Beyond {
+    std::size_t positions = 0;
+    std::vector<float> inverse_frequencies;
+  };
+  std::optional<Beyond> beyond;
 };
 
 /// Softmax attention with grouped heads (docs/architecture.md).
@@ -101,8 +109,14 @@ struct Composition {
   float residual_multiplier = 1;
   NormSpec final_norm;
   LinearSpec head;
+  /// The tensor of a head that is stored beside an embedding which serves as head; or empty.
+  std::string stored_head;
   float logits_divisor = 1;
 };
+
+/// Chooses what depends on how long a run may become: longrope's frequencies. Returns the original
+/// length where that was a choice.
+std::optional<std::size_t> settle_context(Composition& composition, std::size_t context_tokens);
 
 /// How one layer's keys and values lie in KV.
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode);

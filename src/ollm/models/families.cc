@@ -1,23 +1,60 @@
 #include "ollm/models/families.h"
 
-#include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "ollm/models/config_keys.h"
+#include "ollm/models/model_types.h"
 
 namespace ollm::models {
 namespace {
 
-constexpr std::array<const Family*, 1> kFamilies{&kLlama};
+using checkpoint::Json;
+
+constexpr std::array<const Family*, 9> kFamilies{&kLlama, &kGranite, &kMistral, &kOlmo2,     &kPhi3,
+                                                 &kQwen2, &kQwen3,   &kSmolLm3, &kStarcoder2};
+
+std::string_view text_of(const Json& value) {
+  return value.is_string() ? std::string_view(value.get_ref<const std::string&>())
+                           : std::string_view();
+}
 
 }  // namespace
 
 std::span<const Family* const> families() { return kFamilies; }
 
-const Family* find_family(std::string_view architecture) {
-  for (const Family* family : kFamilies) {
-    const auto& names = family->architectures;
-    if (std::find(names.begin(), names.end(), architecture) != names.end()) return family;
-  }
+const Family* find_family(std::string_view model_type) {
+  for (const Family* family : kFamilies)
+    if (family->model_type == model_type) return family;
   return nullptr;
+}
+
+const Family* find_family_of_architecture(std::string_view architecture) {
+  for (const Family* family : kFamilies)
+    if (family->architecture == architecture) return family;
+  return nullptr;
+}
+
+const Family* find_family_of_config(const Json& config) {
+  if (!config.is_object()) return nullptr;
+  const auto type = config.find("model_type");
+  if (type != config.end()) {
+    if (const Family* family = find_family(text_of(*type))) return family;
+    if (why_not_built(text_of(*type))) return nullptr;
+  }
+  const auto names = config.find("architectures");
+  if (names == config.end() || !names->is_array() || names->empty()) return nullptr;
+  return find_family_of_architecture(text_of(names->front()));
+}
+
+Result<FamilyModel> compose_family(const Family& family, const checkpoint::ConfigObject& config) {
+  OLLM_TRY(FamilyModel model, family.compose(config));
+  UnreadKeys unread = sort_unread(config);
+  model.config.keys_without_effect = std::move(unread.of_other_types);
+  model.config.unknown_keys = std::move(unread.unknown);
+  return model;
 }
 
 }  // namespace ollm::models

@@ -1,34 +1,51 @@
-// The families that are built: each one file of data (models/<family>.cc) and a line in
-// families.cc. Leaves to others: whether a plan takes a family or the generic composition (plan/).
+// The families that are built: each one file (models/<family>.cc) and a line in families.cc. What
+// of config.json a family reads, with which defaults, stands in its file and nowhere else. Leaves
+// to others: whether a plan takes a family or a composition by structure (plan/).
 #pragma once
 
 #include <span>
 #include <string_view>
 
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/tensor_index.h"
-#include "ollm/models/blueprint.h"
+#include "ollm/checkpoint/config_object.h"
+#include "ollm/models/composition.h"
 #include "ollm/models/model_config.h"
 
 namespace ollm::models {
 
-/// What a provider knows of its models.
-struct Family {
-  std::string_view name;                            // "llama": spec's NativeFamily
-  std::string_view provider_id;                     // "llama-native"
-  std::span<const std::string_view> architectures;  // config.json: architectures[0]
+/// A model as its config tells it.
+struct FamilyModel {
+  ModelConfig config;
+  Composition composition;
+};
 
-  /// Which blocks, from the config alone; the tensors are checked against them afterwards.
-  /// Errors: unsupported for a key whose value this family does not have.
-  Result<Blueprint> (*blueprint)(const ModelConfig& config);
+struct Family {
+  std::string_view name;              // "llama"
+  std::string_view provider_id = {};  // "llama-native": who vouches; empty: nobody
+  std::string_view model_type;        // config.json: model_type
+  std::string_view architecture;      // the class of Transformers: "LlamaForCausalLM"
+
+  /// From the config alone; the tensors are held against the composition afterwards.
+  /// Errors: corrupt, unsupported for a key's value, by its name.
+  Result<FamilyModel> (*compose)(const checkpoint::ConfigObject& config);
 };
 
 /// In the order in which providers are asked.
 std::span<const Family* const> families();
 
-/// The family of an architecture, or nullptr.
-const Family* find_family(std::string_view architecture);
+/// By config.json: model_type, or nullptr.
+const Family* find_family(std::string_view model_type);
+/// By config.json: architectures, for files without a model_type; or nullptr.
+const Family* find_family_of_architecture(std::string_view architecture);
+/// The family that config.json says: by its type, and where it names none that anybody knows, by
+/// its architecture.
+const Family* find_family_of_config(const checkpoint::Json& config);
 
-extern const Family kLlama;
+/// family.compose, with the keys that it did not read sorted into the config: those without effect,
+/// and those that nobody knows.
+Result<FamilyModel> compose_family(const Family& family, const checkpoint::ConfigObject& config);
+
+extern const Family kGranite, kLlama, kMistral, kOlmo2, kPhi3, kQwen2, kQwen3, kSmolLm3,
+    kStarcoder2;
 
 }  // namespace ollm::models

@@ -1,28 +1,22 @@
 // A model recognised by structure, not by name: which of our blocks its config and tensors make.
-// Leaves to others: when the generic backend is chosen (plan/) and the blocks themselves.
+// Leaves to others: when it is taken (plan/), families (families.h) and the blocks themselves.
 #pragma once
 
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/tensor_index.h"
-#include "ollm/models/blueprint.h"
-#include "ollm/models/composition.h"
-#include "ollm/models/model_config.h"
+#include "ollm/models/families.h"
+#include "ollm/models/tensor_names.h"
 
 namespace ollm::models {
 
-struct GenericModel {
-  Blueprint blueprint;
-  Composition composition;
-  /// The model type is not one whose arithmetic is known to be this: the plan says so
-  /// (Decision `semantics: assumed`).
-  bool assumed = false;
-};
+/// Of a model type that no family reads: the config by the keys that most types share, the blocks
+/// by the tensors, with nothing guessed: where config and tensors disagree (biases, heads), neither
+/// is taken, and a key that is not understood is refused.
+/// Errors: corrupt, unsupported with the reason.
+Result<FamilyModel> compose_generic(const checkpoint::ConfigObject& config,
+                                    const TensorNames& names);
 
-/// Finds the blueprint whose composition consumes every tensor, with nothing guessed: a model type
-/// known to compute something else under the same tensors is refused by name, and where config and
-/// tensors disagree (biases, tied heads) neither is taken.
-/// Errors: unsupported with the reason; not_found and corrupt from check_inventory.
-Result<GenericModel> compose_generic(const ModelConfig& config,
-                                     const checkpoint::TensorIndex& index);
+/// Of a type whose family does not fit the tensors: its config, the blocks by the tensors.
+/// Errors: unsupported with the reason.
+Result<FamilyModel> compose_by_tensors(const ModelConfig& config, const TensorNames& names);
 
 }  // namespace ollm::models

@@ -4,8 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 namespace ollm::models {
 namespace {
@@ -40,8 +42,11 @@ Result<void> check_shape(const checkpoint::TensorInfo& tensor, const Shape& expe
                           to_string(expected), to_string(tensor.shape)));
 }
 
+// Of rewards and values that trainers put beside the head; Transformers passes over them.
+constexpr std::string_view kLeftByTrainers[] = {"v_head.", "score.", "value_head."};
+
 // The first names of a list, for a message of bounded length.
-std::string some_of(const std::vector<std::string_view>& names) {
+std::string some_of(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 5;
   const std::size_t shown = std::min(names.size(), kShown);
   std::string text = fmt::format(
@@ -50,32 +55,64 @@ std::string some_of(const std::vector<std::string_view>& names) {
   return text;
 }
 
-}  // namespace
+bool starts_with_any(std::string_view name, std::span<const std::string_view> prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
 
-Result<void> check_inventory(const checkpoint::TensorIndex& index, const Composition& composition) {
-  std::unordered_set<std::string_view> used;
-  for (const weights::MatrixUse& use : composition.tape.matrices) {
-    OLLM_TRY(const checkpoint::TensorInfo* tensor, index.require(use.tensor));
-    OLLM_TRY_VOID(check_shape(*tensor, Shape{use.tensor_rows, use.cols}));
-    used.insert(tensor->name);
+Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unused,
+                              const std::unordered_set<const checkpoint::TensorInfo*>& used) {
+  Inventory out;
+  std::vector<std::string> left;
+  bool of_layers = false;  // a part of what is computed, which nobody should leave out
+  for (const checkpoint::TensorInfo& tensor : names.index().tensors()) {
+    const std::string_view plain = names.plain(tensor);
+    if (used.contains(&tensor) || ignored(plain)) continue;
+    const bool allowed =
+        std::any_of(unused.allowed.begin(), unused.allowed.end(),
+                    [&](const std::string& pattern) { return matches(pattern, tensor.name); });
+    if (allowed) {
+      out.allowed.push_back(tensor.name);
+    } else if (starts_with_any(plain, kLeftByTrainers)) {
+      out.left_by_trainers.push_back(tensor.name);
+    } else if (names.inside_multimodal() && plain == tensor.name) {
+      out.of_other_models.push_back(tensor.name);
+    } else {
+      left.push_back(tensor.name);
+      of_layers |= plain.starts_with("model.layers.");
+    }
   }
-  for (const weights::VectorUse& use : composition.tape.vectors) {
-    OLLM_TRY(const checkpoint::TensorInfo* tensor, index.require(use.tensor));
-    OLLM_TRY_VOID(check_shape(*tensor, Shape{use.tensor_size}));
-    used.insert(tensor->name);
-  }
-  if (const checkpoint::TensorInfo* head = stored_tied_head(index, composition)) {
-    OLLM_TRY_VOID(check_shape(*head, Shape{composition.head.out, composition.head.in}));
-    used.insert(head->name);
-  }
-  std::vector<std::string_view> left;
-  for (const checkpoint::TensorInfo& tensor : index.tensors())
-    if (!used.contains(tensor.name) && !ignored(tensor.name)) left.push_back(tensor.name);
-  if (left.empty()) return {};
+  if (left.empty()) return out;
   return fail(ErrorKind::unsupported,
               fmt::format("tensors that nothing uses: {}; the model computes something that is "
-                          "not understood",
-                          some_of(left)));
+                          "not understood{}",
+                          some_of(left),
+                          of_layers ? "" : "; --allow-unused-tensors PATTERN runs without them"));
+}
+
+}  // namespace
+
+Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& unused,
+                               Composition& composition) {
+  std::unordered_set<const checkpoint::TensorInfo*> used;
+  const auto bind = [&](std::string& name, const Shape& shape) -> Result<void> {
+    OLLM_TRY(const checkpoint::TensorInfo* tensor, names.require(name));
+    OLLM_TRY_VOID(check_shape(*tensor, shape));
+    used.insert(tensor);
+    name = tensor->name;
+    return {};
+  };
+  const bool tied = composition.tape.matrices[composition.head.weight.index].tensor ==
+                    composition.tape.matrices[composition.embedding.index].tensor;
+  for (weights::MatrixUse& use : composition.tape.matrices)
+    OLLM_TRY_VOID(bind(use.tensor, Shape{use.tensor_rows, use.cols}));
+  for (weights::VectorUse& use : composition.tape.vectors)
+    OLLM_TRY_VOID(bind(use.tensor, Shape{use.tensor_size}));
+  if (tied && names.find(kHead) != nullptr) {
+    composition.stored_head = kHead;
+    OLLM_TRY_VOID(bind(composition.stored_head, Shape{composition.head.out, composition.head.in}));
+  }
+  return sort_unused(names, unused, used);
 }
 
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
@@ -89,8 +126,34 @@ backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
 
 const checkpoint::TensorInfo* stored_tied_head(const checkpoint::TensorIndex& index,
                                                const Composition& composition) {
-  const std::string& head = composition.tape.matrices[composition.head.weight.index].tensor;
-  return head == kHead ? nullptr : index.find(kHead);
+  return composition.stored_head.empty() ? nullptr : index.find(composition.stored_head);
+}
+
+void untie(Composition& composition) {
+  composition.tape.matrices[composition.head.weight.index].tensor =
+      std::exchange(composition.stored_head, {});
+}
+
+bool matches(std::string_view pattern, std::string_view name) {
+  std::size_t p = 0;
+  std::size_t n = 0;
+  std::size_t star = std::string_view::npos;  // the last one, and what it has taken so far
+  std::size_t taken = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      taken = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++taken;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
 }  // namespace ollm::models

@@ -1,25 +1,51 @@
 // Whether the tensors of a folder are those of a composition: all there, right shapes, none left.
 #pragma once
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/tensor_index.h"
 #include "ollm/models/composition.h"
+#include "ollm/models/tensor_names.h"
 
 namespace ollm::models {
 
-/// Checks names, shapes and types, before a byte of them is read. Tensors that Transformers itself
-/// ignores (rotary_emb.inv_freq and the like) may stand beside; a stored head of a tied model too
-/// (its bytes are compared with the embedding's at load).
+/// Which tensors may stand beside those that are used.
+struct UnusedTensors {
+  /// Names with `*` for any run of characters: the caller vouches for them.
+  std::vector<std::string> allowed;
+};
+
+/// What of a folder was left alone, by stored names.
+struct Inventory {
+  std::vector<std::string> left_by_trainers;  // v_head.*, score.*
+  std::vector<std::string> of_other_models;   // towers beside the text model
+  std::vector<std::string> allowed;           // by UnusedTensors
+};
+
+/// Checks names, shapes and types, before a byte of them is read, and gives the composition the
+/// names that the tensors are stored by. Tensors that Transformers itself ignores
+/// (rotary_emb.inv_freq and the like) may stand beside, and a stored head of a tied model.
 /// Errors: not_found for a missing tensor; corrupt for a wrong shape; unsupported for a type that
 /// is not F32, F16 or BF16, and for tensors that nothing uses, each by name.
-Result<void> check_inventory(const checkpoint::TensorIndex& index, const Composition& composition);
+Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& unused,
+                               Composition& composition);
 
 /// bf16 where every matrix is BF16, else f32: the mode a plan takes unless told otherwise.
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
                                      const Composition& composition);
 
-/// The stored head of a tied model, if there is one: nullptr otherwise.
+/// The stored head of a tied model, if there is one: nullptr otherwise. Of a bound composition.
 const checkpoint::TensorInfo* stored_tied_head(const checkpoint::TensorIndex& index,
                                                const Composition& composition);
+
+/// The head of a tied model becomes the stored one, which has to be there, instead of the
+/// embedding.
+void untie(Composition& composition);
+
+/// Whether `name` is matched by `pattern`, in which `*` stands for any run of characters.
+bool matches(std::string_view pattern, std::string_view name);
 
 }  // namespace ollm::models

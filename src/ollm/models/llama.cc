@@ -1,34 +1,40 @@
 // Llama 1 to 3: RMS norms before each block, grouped heads, rotary, SwiGLU; biases by config.
-// Source: Touvron et al., 2023; Dubey et al., 2024; Transformers, modeling_llama.py.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+// Source: Touvron et al., 2023; Dubey et al., 2024; Transformers, llama.
+#include <utility>
 
+#include "ollm/models/blueprint.h"
 #include "ollm/models/families.h"
 
 namespace ollm::models {
 namespace {
 
-constexpr std::string_view kArchitectures[] = {"LlamaForCausalLM"};
+using checkpoint::ConfigObject;
 
-Result<Blueprint> blueprint(const ModelConfig& config) {
-  if (!config.special_keys.empty()) {
-    return fail(ErrorKind::unsupported,
-                fmt::format("config.json: {}: not a part of the Llama architecture",
-                            fmt::join(config.special_keys, ", ")));
-  }
-  Blueprint out;
-  out.qkv_bias = out.o_bias = config.attention_bias.value_or(false);
-  out.mlp_bias = config.mlp_bias.value_or(false);
-  out.activation = config.hidden_act.value_or(backend::Activation::silu);  // LlamaConfig's default
-  out.tied_head = config.tie_word_embeddings.value_or(false);              // LlamaConfig's default
-  return out;
+constexpr ConfigDefaults kDefaults{
+    .vocab_size = 32000,
+    .hidden_size = 4096,
+    .intermediate_size = 11008,
+    .num_hidden_layers = 32,
+    .num_attention_heads = 32,
+    .max_position_embeddings = 2048,
+    .norm_eps = 1e-6,
+};
+
+Result<FamilyModel> compose(const ConfigObject& config) {
+  OLLM_TRY(ModelConfig model, read_decoder(config, "llama", kDefaults));
+  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
+  model.output_bias = model.qkv_bias;
+  OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
+  Composition composition = models::compose(model, {});
+  return FamilyModel{std::move(model), std::move(composition)};
 }
 
 }  // namespace
 
 const Family kLlama{.name = "llama",
                     .provider_id = "llama-native",
-                    .architectures = kArchitectures,
-                    .blueprint = blueprint};
+                    .model_type = "llama",
+                    .architecture = "LlamaForCausalLM",
+                    .compose = compose};
 
 }  // namespace ollm::models

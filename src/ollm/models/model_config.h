@@ -1,17 +1,20 @@
-// config.json as one typed value, in the form of Transformers 4 and of 5. Every key is used, listed
-// as known to be without effect, or refused by name.
-// Leaves to others: what a family makes of it (families.h) and the tensors (inventory.h).
+// What a family made of config.json: one typed value with every default filled in, and the readers
+// of keys that families share. Leaves to others: which keys a family reads, with which defaults
+// (models/<family>.cc), rotary embeddings (rotary_config.h), keys that nobody read (config_keys.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ollm/backend/backend.h"
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/checkpoint/config_object.h"
+#include "ollm/models/composition.h"
+#include "ollm/models/rotary_config.h"
 
 namespace ollm::models {
 
@@ -23,26 +26,10 @@ struct ModelConfigLimits {
   static constexpr std::int64_t kPositions = std::int64_t{1} << 31;
 };
 
-enum class RotaryType { default_, linear, llama3, yarn };
-
-/// config.json: rope_theta and rope_scaling (Transformers 4) or rope_parameters (5).
-struct RotaryConfig {
-  RotaryType type = RotaryType::default_;
-  double theta = 10000;
-  double factor = 1;
-  double partial_rotary_factor = 1;
-  std::size_t original_max_position_embeddings = 0;
-  double low_freq_factor = 1, high_freq_factor = 4;                // llama3
-  std::optional<double> attention_factor, mscale, mscale_all_dim;  // yarn
-  double beta_fast = 32, beta_slow = 1;
-  bool truncate = true;
-
-  friend bool operator==(const RotaryConfig&, const RotaryConfig&) = default;
-};
-
-/// Spelt as in config.json where the field is there.
+/// Spelt as in config.json where it has such a key.
 struct ModelConfig {
-  std::string model_type;
+  std::string family;        // whose reading this is, "llama"; empty: by structure
+  std::string model_type;    // as the file has it, or empty
   std::string architecture;  // the first of `architectures`; empty where absent
 
   std::size_t hidden_size = 0;
@@ -53,43 +40,84 @@ struct ModelConfig {
   std::size_t head_dim = 0;
   std::size_t vocab_size = 0;
   std::size_t max_position_embeddings = 0;
-  float norm_eps = 0;       // rms_norm_eps, norm_epsilon or layer_norm_eps
-  bool layer_norm = false;  // it was one of the last two
+  NormKind norm_kind = NormKind::rms;
+  double norm_eps = 0;  // rms_norm_eps, norm_epsilon or layer_norm_eps
+  backend::Activation hidden_act = backend::Activation::silu;
   RotaryConfig rotary;
+  bool tie_word_embeddings = false;
+  bool qkv_bias = false;
+  bool output_bias = false;  // of attention
+  bool mlp_bias = false;
 
-  /// Nothing where the key is absent: what that means is the family's business.
-  std::optional<backend::Activation> hidden_act;
-  std::optional<bool> tie_word_embeddings;
-  std::optional<bool> attention_bias, mlp_bias, use_bias;
+  std::vector<std::size_t> windows;  // per layer: 0 for full history
+  std::vector<bool> rotated;         // per layer: whether q and k are rotated
 
-  /// Per layer: 0 for full history, else the window (sliding_window, layer_types).
-  std::vector<std::size_t> windows;
-  /// Per layer: whether q and k are rotated (no_rope_layers).
-  std::vector<bool> rotated;
-
-  std::optional<double> embedding_multiplier, attention_multiplier, residual_multiplier,
-      logits_scaling;
+  double embedding_multiplier = 1;
+  std::optional<double> attention_multiplier;  // of scores; nothing: 1 / sqrt(head_dim)
+  double residual_multiplier = 1;
+  double logits_scaling = 1;  // logits are divided by it
 
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;
 
-  /// Keys that are known here, change what is computed, and belong to few families: present and not
-  /// without effect. A family refuses those that it does not know.
-  std::vector<std::string> special_keys;
+  /// Keys that other types read and this one does not, in the order of the file: without effect.
+  std::vector<std::string> keys_without_effect;
   /// Keys that nobody knows, in the order of the file. Refused unless given by name.
   std::vector<std::string> unknown_keys;
 
   friend bool operator==(const ModelConfig&, const ModelConfig&) = default;
 };
 
-/// Reads config.json. Dimensions are checked against the limits of model_config.cc and against each
-/// other before anything is sized by them.
-/// Errors: corrupt for a field of the wrong type or out of its range, or dimensions that do not
-/// divide; not_found for a required field; unsupported for an unknown activation or rotary type,
-/// for quantized weights and for `auto_map` (remote code), each by name.
-Result<ModelConfig> parse_model_config(const checkpoint::Json& config);
+/// Positions that may be planned: max_position_embeddings, or what yarn stretches the original
+/// length to where that is more, as Qwen documents it.
+std::size_t usable_positions(const ModelConfig& config);
 
-/// Errors: unsupported, naming every unknown key that `allowed` does not hold.
-Result<void> check_unknown_keys(const ModelConfig& config, const std::vector<std::string>& allowed);
+/// Values of a config class where a key is absent; source: Transformers, configuration_*.py.
+struct ConfigDefaults {
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t num_hidden_layers = 0;
+  std::int64_t num_attention_heads = 0;
+  std::int64_t num_key_value_heads = 0;  // 0: as many as num_attention_heads, as where it is null
+  std::int64_t head_dim = 0;             // 0: hidden_size / num_attention_heads
+  std::int64_t max_position_embeddings = 2048;
+  std::string_view hidden_act = "silu";
+  std::string_view norm_key = "rms_norm_eps";
+  double norm_eps = 1e-6;
+  bool tie_word_embeddings = false;
+  RotaryDefaults rotary = {};
+};
+
+/// What every decoder family reads: names, dimensions, activation, norm, rotary, head and the ids
+/// of its first and last tokens; every layer sees the full history and is rotated. Dimensions are
+/// checked against the limits and each other before anything is sized by them. Errors: corrupt for
+/// a value of the wrong type or out of its range, or dimensions that do not divide; unsupported for
+/// an unknown activation or rotary type; each by the key's name.
+Result<ModelConfig> read_decoder(const checkpoint::ConfigObject& config, std::string_view family,
+                                 const ConfigDefaults& defaults);
+
+/// sliding_window for all layers alike, `absent` where the key is not there (0: none); null is
+/// none.
+Result<void> read_one_window(const checkpoint::ConfigObject& config, std::size_t absent,
+                             ModelConfig& model);
+
+/// layer_types: which layers slide, by `width` (0: there is no window). False where it is absent.
+/// Errors: corrupt for another number than of layers, or a sliding layer without a window;
+/// unsupported for layers of another type.
+Result<bool> read_layer_types(const checkpoint::ConfigObject& config, std::size_t width,
+                              ModelConfig& model);
+
+/// The switch, width and first sliding layer of Qwen 2 and 3.
+Result<void> read_qwen_windows(const checkpoint::ConfigObject& config, ModelConfig& model);
+
+/// A factor that multiplies or divides activations. Errors: corrupt where f32 cannot hold it.
+Result<double> read_multiplier(const checkpoint::ConfigObject& config, std::string_view key,
+                               double absent);
+
+/// The activation of a name of Transformers. Errors: unsupported, naming `key`.
+Result<backend::Activation> read_activation(const checkpoint::ConfigObject& config,
+                                            std::string_view key, std::string_view absent);
+std::string_view to_string(backend::Activation activation);
 
 }  // namespace ollm::models

@@ -52,6 +52,20 @@ std::vector<float> yarn(const RotaryConfig& config, double dim, const std::vecto
   return frequencies;
 }
 
+std::vector<float> divided(const std::vector<float>& powers, const std::vector<double>& factors) {
+  std::vector<float> frequencies;
+  for (std::size_t i = 0; i < powers.size(); ++i)
+    frequencies.push_back(1 / (static_cast<float>(factors[i]) * powers[i]));
+  return frequencies;
+}
+
+double longrope_magnitude(const RotaryConfig& config) {
+  if (config.attention_factor) return *config.attention_factor;
+  if (config.factor <= 1) return 1;
+  const auto original = static_cast<double>(config.original_max_position_embeddings);
+  return std::sqrt(1 + std::log(config.factor) / std::log(original));
+}
+
 // Long wavelengths are divided by the factor, short ones kept, those between blended. A number
 // over a tensor is the tensor's reciprocal times that number there, rounded twice.
 void apply_llama3(const RotaryConfig& config, std::vector<float>& frequencies) {
@@ -90,6 +104,7 @@ RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim) {
   for (const float power : powers) spec.inverse_frequencies.push_back(1 / power);
   switch (config.type) {
     case RotaryType::default_:
+    case RotaryType::dynamic:  // within the model's length, and no run goes beyond it
       break;
     case RotaryType::linear:
       for (float& frequency : spec.inverse_frequencies)
@@ -101,6 +116,11 @@ RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim) {
     case RotaryType::yarn:
       spec.inverse_frequencies = yarn(config, static_cast<double>(dim), powers);
       spec.magnitude = static_cast<float>(attention_factor(config));
+      break;
+    case RotaryType::longrope:
+      spec.inverse_frequencies = divided(powers, config.short_factor);
+      spec.beyond = {config.original_max_position_embeddings, divided(powers, config.long_factor)};
+      spec.magnitude = static_cast<float>(longrope_magnitude(config));
       break;
   }
   return spec;

@@ -4,12 +4,13 @@
 #pragma once
 
 #include "ollm/models/composition.h"
-#include "ollm/models/model_config.h"
+#include "ollm/models/rotary_config.h"
 
 namespace ollm::models {
 
 /// Frequencies of head_dim * partial_rotary_factor / 2 pairs, rounded to f32 where Transformers
-/// does, and yarn's attention factor as the magnitude.
+/// does; the attention factor of yarn and longrope is the magnitude. `config` was checked when it
+/// was read.
 RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim);
 
 }  // namespace ollm::models

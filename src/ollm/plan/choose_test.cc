@@ -42,8 +42,8 @@ struct Model {
                     shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
                     shape.head_dim, shape.vocab, shape.tied),
         "config.json");
-    const models::ModelConfig config = *models::parse_model_config(*json);
-    composition = models::compose(config, *models::kLlama.blueprint(config));
+    const auto config = checkpoint::ConfigObject::make(*json, "config.json");
+    composition = models::kLlama.compose(*config)->composition;
     std::map<std::string, ollm::Shape> by_name;
     for (const weights::MatrixUse& use : composition.tape.matrices)
       by_name.emplace(use.tensor, ollm::Shape({use.tensor_rows, use.cols}));

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ollm/plan/model_payload.h"
 #include "ollm/plan/payloads.h"
 
 namespace ollm::plan {
@@ -66,6 +67,7 @@ Json to_json(const ExecutionPlan& plan) {
                          {"because", json_text(decision.because)}});
   }
   return {{"fits", plan.fits},
+          {"model", model_payload(plan.model)},
           {"memory", memory_json(plan)},
           {"weights", weights_json(plan)},
           {"kv", kv_json(plan)},

@@ -13,6 +13,7 @@
 #include "ollm/engine/engine.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/ledger.h"
+#include "ollm/models/model_config.h"
 #include "ollm/plan/decision.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/workload.h"
@@ -21,6 +22,8 @@
 namespace ollm::plan {
 
 struct ExecutionPlan {
+  models::ModelConfig model;  // what the model's files hold, every default filled in
+
   bool fits = false;
   std::uint64_t budget_bytes = 0;
   std::uint64_t minimum_bytes = 0;  // the smallest budget that runs as asked, whole MiB

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ollm/checkpoint/json_cursor.h"
+#include "ollm/plan/compose.h"
 #include "ollm/plan/environment.h"
 
 namespace ollm::plan {
@@ -18,24 +19,11 @@ using checkpoint::Json;
 using checkpoint::ModelFolder;
 using checkpoint::printable;
 
-struct ArchitectureFamily {
-  std::string_view architecture;
-  NativeFamily family;
-};
-// Qwen3MoeForCausalLM stands beside Qwen3-Next in the system we replace; it is another model.
-constexpr std::array kFamilies{
-    ArchitectureFamily{"LlamaForCausalLM", NativeFamily::llama},
-    ArchitectureFamily{"Gemma3ForConditionalGeneration", NativeFamily::gemma3},
-    ArchitectureFamily{"Gemma3ForCausalLM", NativeFamily::gemma3},
-    ArchitectureFamily{"GptOssForCausalLM", NativeFamily::gpt_oss},
-    ArchitectureFamily{"OpenAIGptOssForCausalLM", NativeFamily::gpt_oss},
-    ArchitectureFamily{"Qwen3NextForCausalLM", NativeFamily::qwen3_next},
-    ArchitectureFamily{"VoxtralForConditionalGeneration", NativeFamily::voxtral},
-    ArchitectureFamily{"VoxtralForSpeechSeq2Seq", NativeFamily::voxtral}};
-
 // What config.json and the names of files tell, before anything is made of it.
 struct Traits {
   std::optional<std::string> architecture;
+  bool architecture_by_type = false;  // config.json names none
+  bool built_type = false;            // its own type, or its text model's
   bool has_processor = false;
   bool has_vision = false;
   bool has_audio = false;
@@ -52,6 +40,11 @@ std::optional<std::string> text_of(const Json& value) {
   return value.get<std::string>();
 }
 
+std::optional<std::string> model_type_of(const Json& config) {
+  const auto found = config.find("model_type");
+  return found == config.end() ? std::nullopt : text_of(*found);
+}
+
 std::optional<std::string> first_architecture(const Json& config) {
   const auto found = config.find("architectures");
   if (found == config.end() || !found->is_array() || found->empty()) return std::nullopt;
@@ -62,6 +55,12 @@ Traits read_traits(const ModelFolder& folder) {
   const Json& config = folder.config();
   Traits out;
   out.architecture = first_architecture(config);
+  const models::Family* family = family_of_config(config);
+  out.built_type = family != nullptr;
+  if (!out.architecture && family != nullptr) {
+    out.architecture = std::string(family->architecture);
+    out.architecture_by_type = true;
+  }
   out.has_processor =
       folder.has_file("processor_config.json") || folder.has_file("preprocessor_config.json");
   out.has_vision = is_there(config, "vision_config");
@@ -78,9 +77,11 @@ std::optional<GenericModelKind> kind_of(const Traits& traits) {
       traits.architecture ? std::string_view(*traits.architecture) : "";
   if (architecture.ends_with("ForCausalLM")) return GenericModelKind::causal_lm;
   if (architecture.ends_with("ForConditionalGeneration")) {
-    if (traits.has_audio && !traits.has_vision) return std::nullopt;
+    if (traits.has_audio && !traits.has_vision && !traits.built_type) return std::nullopt;
     if (traits.has_vision || traits.has_processor) return GenericModelKind::image_text_to_text;
   }
+  // What was saved as a base model, or with a head of rewards, is the same model before its head.
+  if (traits.built_type) return GenericModelKind::causal_lm;
   if (traits.is_encoder_decoder) return GenericModelKind::seq2seq_lm;
   return std::nullopt;
 }
@@ -146,12 +147,6 @@ Inspection unreadable(const std::filesystem::path& dir, Error problem) {
 
 }  // namespace
 
-std::optional<NativeFamily> family_of_architecture(std::string_view architecture) {
-  for (const ArchitectureFamily& row : kFamilies)
-    if (row.architecture == architecture) return row.family;
-  return std::nullopt;
-}
-
 Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls) {
   if (!is_directory(dir, calls)) {
     Inspection out;
@@ -175,20 +170,22 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   const Json& config = folder.config();
   if (!config.is_object())
     return unreadable(dir, fail(ErrorKind::corrupt, "config.json: expected an object"));
-  if (config.contains("auto_map")) {
+  if (config.contains("auto_map") && !type_is_built(config)) {
     const std::string reason =
         "config.json: auto_map: the model wants to run code of its own folder, which is "
         "intentionally refused; only models whose arithmetic is built in can run";
     Inspection out = refused(dir, fail(ErrorKind::unsupported, reason), reason);
     out.requires_trust_remote_code = true;
+    out.model_type = model_type_of(config);
     return out;
   }
 
   Inspection out;
   const Traits traits = read_traits(folder);
   out.architecture = traits.architecture;
-  if (const auto found = config.find("model_type"); found != config.end())
-    out.model_type = text_of(*found);
+  out.architecture_by_type = traits.architecture_by_type;
+  out.model_type = model_type_of(config);
+  out.built_type = traits.built_type;
   out.generic_model_kind = kind_of(traits);
   out.capabilities = capabilities_of(traits, out);
   out.message = message_of(dir, out);

@@ -16,8 +16,10 @@ namespace ollm::plan {
 
 /// Everything that planning needs of a folder, read once.
 struct Inspection {
-  std::optional<std::string> architecture;  // the first of `architectures`
+  std::optional<std::string> architecture;  // the first of `architectures`, or that of the type
+  bool architecture_by_type = false;        // as config.json names none
   std::optional<std::string> model_type;
+  bool built_type = false;  // its own, or that of its text model
   std::optional<GenericModelKind> generic_model_kind;
   CapabilityProfile capabilities;
   bool requires_trust_remote_code = false;  // config.json names code by `auto_map`
@@ -32,8 +34,5 @@ struct Inspection {
 
 /// Cannot fail: what is wrong with a folder is what was found (spec/runtime-plan.md §7).
 Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls);
-
-/// The family of an architecture (spec/runtime-plan.md §5); nothing for all others.
-std::optional<NativeFamily> family_of_architecture(std::string_view architecture);
 
 }  // namespace ollm::plan

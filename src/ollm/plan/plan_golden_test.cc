@@ -166,11 +166,12 @@ const Scenario kScenarios[] = {
      }},
     {"inspect_unknown_architecture", "./tiny",
      [](World& world) { tiny_bare(world, "gpt2", "GPT2LMHeadModel"); }},
-    {"inspect_no_architecture", "./tiny", [](World& world) { tiny_bare(world, "llama", nullptr); }},
+    {"inspect_no_architecture", "./tiny",
+     [](World& world) { tiny_bare(world, "mystery", nullptr); }},
     {"inspect_remote_code", "./tiny",
      [](World& world) {
-       tiny_bare(world, "phi3", "Phi3ForCausalLM",
-                 {{"auto_map", {{"AutoModel", "modeling_phi3.Phi3"}}}});
+       tiny_bare(world, "mystery", "MysteryForCausalLM",
+                 {{"auto_map", {{"AutoModel", "modeling_mystery.Mystery"}}}});
      }},
     {"inspect_qwen3_moe_is_of_no_family", "./tiny",
      [](World& world) {

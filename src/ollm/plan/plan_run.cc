@@ -107,6 +107,18 @@ Result<void> check_fits(const ExecutionPlan& execution) {
   return fail(ErrorKind::out_of_budget, message);
 }
 
+// What of the composition depends on the planned context, and why it fell that way.
+void settle_context(Selection& selection, const ExecutionPlan& execution) {
+  const std::size_t context = execution.context_tokens;
+  const auto original = models::settle_context(*selection.composition, context);
+  if (!original) return;
+  const bool beyond = context > *original;
+  selection.decisions.push_back(
+      {"rotary.longrope", beyond ? "long_factor" : "short_factor",
+       fmt::format("{} tokens are planned, {} than original_max_position_embeddings {}", context,
+                   beyond ? "more" : "not more", *original)});
+}
+
 }  // namespace
 
 Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
@@ -130,9 +142,9 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   PlannedRun plan;
   plan.config = config;
   plan.environment = inputs.environment;
-  plan.allow_config_keys = inputs.allow_config_keys;
+  plan.compose = inputs.compose;
   SelectOptions options;
-  options.allow_config_keys = inputs.allow_config_keys;
+  options.compose = inputs.compose;
   OLLM_TRY(plan.reference, plan_reference(config, inputs.environment,
                                           selector_machine(inputs.machine), options, calls));
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
@@ -141,6 +153,8 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
   OLLM_TRY(ExecutionPlan execution, choose_for(plan, *plan.composition()));
+  settle_context(plan.reference.selection, execution);
+  execution.model = *plan.reference.selection.config;
   put_first(execution, plan.reference.selection, plan.reference.kv);
 
   PassConditions conditions;
@@ -161,7 +175,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
 Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
                                   const Error& error) {
   SelectOptions options;
-  options.allow_config_keys = failed.allow_config_keys;
+  options.compose = failed.compose;
   FallbackRun out;
   OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
                                     options, type, error));
@@ -173,6 +187,8 @@ Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorT
       out.selection.decisions.begin(),
       Decision{"backend", std::string(kNativeGeneric), out.selection.plan.reason});
   OLLM_TRY(out.execution, choose_for(failed, *out.selection.composition));
+  settle_context(out.selection, out.execution);
+  out.execution.model = *out.selection.config;
   put_first(out.execution, out.selection, kv);
   OLLM_TRY_VOID(check_fits(out.execution));
   return out;

@@ -31,7 +31,7 @@ struct ExecutionInputs {
 struct PlannedRun {
   RuntimeConfig config;  // as asked for
   Environment environment;
-  std::vector<std::string> allow_config_keys;
+  ComposeOptions compose;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
   std::optional<ExecutionPlan> execution;
@@ -48,7 +48,7 @@ struct RunInputs {
   Workload workload;
   Machine machine;
   Environment environment;
-  std::vector<std::string> allow_config_keys;
+  ComposeOptions compose;
 };
 
 /// Equal inputs give equal plans, byte for byte in JSON.

@@ -11,6 +11,7 @@
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/hub_cache.h"
+#include "ollm/plan/providers.h"
 
 namespace ollm::plan {
 namespace {

@@ -282,13 +282,56 @@ TEST(Inspect, WeightsThatAreBrokenAreCorrupt) {
 
 TEST(Inspect, RemoteCodeIsRefusedByName) {
   World world;
+  for (const char* architecture : {"MysteryForCausalLM", "LlamaForCausalLM"}) {
+    Json config = tiny_config("mystery", architecture);
+    config["auto_map"] = {{"AutoModel", "modeling.Model"}};
+    world.model("work/tiny", config, tiny_tensors());
+    const auto planned = world.plan("./tiny");
+    EXPECT_TRUE(planned->resolution.inspection->requires_trust_remote_code);
+    EXPECT_EQ(refusal(world, "./tiny").kind, ErrorKind::unsupported);
+    EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("auto_map"));
+  }
+}
+
+bool decided(const Selection& selection, const std::string& what, const std::string& chosen) {
+  const auto& decisions = selection.decisions;
+  return std::any_of(decisions.begin(), decisions.end(), [&](const Decision& decision) {
+    return decision.what == what && decision.chosen == chosen;
+  });
+}
+
+TEST(Inspect, CodeOfTheFolderGoesUnreadWhereTheTypeIsBuiltIn) {
+  World world;
   Json config = tiny_config("llama", "LlamaForCausalLM");
   config["auto_map"] = {{"AutoModel", "modeling.Model"}};
   world.model("work/tiny", config, tiny_tensors());
   const auto planned = world.plan("./tiny");
-  EXPECT_TRUE(planned->resolution.inspection->requires_trust_remote_code);
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->selection.plan.is_executable());
+  EXPECT_FALSE(planned->resolution.inspection->requires_trust_remote_code);
+  EXPECT_TRUE(decided(planned->selection, "config.auto_map", "ignored"));
+}
+
+TEST(Inspect, TheTypeDecidesWhereNoArchitectureIsNamed) {
+  World world;
+  for (const Json& names : {Json(nullptr), Json::array()}) {
+    Json config = tiny_config("llama", "LlamaForCausalLM");
+    config["architectures"] = names;
+    world.model("work/tiny", config, tiny_tensors());
+    const auto planned = world.plan("./tiny");
+    ASSERT_TRUE(planned.ok());
+    EXPECT_EQ(planned->selection.plan.backend_id, kOptimizedNative);
+    EXPECT_TRUE(decided(planned->selection, "architecture", "LlamaForCausalLM"));
+  }
+}
+
+TEST(Select, ATypeThatIsNotBuiltIsNamedBeforeItsKeysAreRead) {
+  World world;
+  Json config = tiny_config("opt", "OPTForCausalLM");
+  config["hidden_size"] = "wide";
+  world.model("work/tiny", config, tiny_tensors());
   EXPECT_EQ(refusal(world, "./tiny").kind, ErrorKind::unsupported);
-  EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("auto_map"));
+  EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("model type 'opt' is not built"));
 }
 
 TEST(Select, SeveralProvidersForOneModelAreAmbiguous) {
@@ -310,7 +353,7 @@ TEST(Select, UnknownKeysAreRefusedByNameUnlessAllowed) {
   config["new_feature"] = 1;
   world.model("work/tiny", config, tiny_tensors());
   EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("new_feature"));
-  world.options().allow_config_keys = {"new_feature"};
+  world.options().compose.allow_config_keys = {"new_feature"};
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   EXPECT_TRUE(planned->selection.plan.is_executable());

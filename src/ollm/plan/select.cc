@@ -9,29 +9,14 @@
 #include <utility>
 
 #include "ollm/checkpoint/json_cursor.h"
-#include "ollm/models/blueprint.h"
 #include "ollm/models/families.h"
-#include "ollm/models/generic.h"
-#include "ollm/models/inventory.h"
+#include "ollm/models/model_types.h"
+#include "ollm/plan/compose.h"
 
 namespace ollm::plan {
 namespace {
 
 using checkpoint::printable;
-
-constexpr std::string_view kLlama[] = {"LlamaForCausalLM"};
-constexpr std::string_view kGemma3[] = {"Gemma3ForConditionalGeneration", "Gemma3ForCausalLM"};
-constexpr std::string_view kQwen3Next[] = {"Qwen3NextForCausalLM"};
-constexpr std::string_view kGptOss[] = {"GptOssForCausalLM", "OpenAIGptOssForCausalLM"};
-constexpr std::string_view kVoxtral[] = {"VoxtralForConditionalGeneration",
-                                         "VoxtralForSpeechSeq2Seq"};
-constexpr std::array kProviders{
-    Provider{"llama-native", NativeFamily::llama, kLlama},
-    Provider{"gemma3-native", NativeFamily::gemma3, kGemma3},
-    Provider{"qwen3-next-native", NativeFamily::qwen3_next, kQwen3Next},
-    Provider{"gpt-oss-native", NativeFamily::gpt_oss, kGptOss},
-    Provider{"voxtral-native", NativeFamily::voxtral, kVoxtral},
-};
 
 // The family whose blocks a provider runs, or nullptr where they are not built.
 const models::Family* built_family(const Provider& provider) {
@@ -39,13 +24,6 @@ const models::Family* built_family(const Provider& provider) {
     if (family->provider_id == provider.id) return family;
   return nullptr;
 }
-
-// A model that can be run, with its config.
-struct Composed {
-  models::ModelConfig config;
-  models::Composition composition;
-  bool assumed = false;
-};
 
 class Selector {
  public:
@@ -62,6 +40,7 @@ class Selector {
   Result<Selection> select() {
     OLLM_TRY(const Provider* provider, match());
     if (!resolution_.materialized) return not_there(provider);
+    if (auto why = type_not_built(provider)) return refuse(provider, *std::move(why));
     if (resolution_.inspection->problem) return refuse(provider, *resolution_.inspection->problem);
     if (passes_.accelerator) {
       return refuse(provider, fail(ErrorKind::unsupported,
@@ -105,10 +84,7 @@ class Selector {
     for (const Provider& provider : options_.providers.value_or(plan::providers())) {
       if (provider.family != *model.native_family) continue;
       if (resolution_.materialized) {
-        const auto& known = provider.architectures;
-        if (!model.architecture ||
-            std::find(known.begin(), known.end(), *model.architecture) == known.end())
-          continue;
+        if (!takes(provider)) continue;
       } else if (model.catalog_entry == nullptr) {
         continue;
       }
@@ -121,6 +97,29 @@ class Selector {
                               fmt::join(ids, ", ")));
     }
     return found;
+  }
+
+  // By the architecture, unless the model's type is that of a family of somebody else's.
+  bool takes(const Provider& provider) const {
+    const auto& known = provider.architectures;
+    const std::optional<std::string>& name = resolution_.model.architecture;
+    if (!name || std::find(known.begin(), known.end(), *name) == known.end()) return false;
+    const auto& inspection = resolution_.inspection;
+    if (!inspection || !inspection->folder || built_family(provider) == nullptr) return true;
+    const models::Family* family = models::find_family_of_config(inspection->folder->config());
+    return family == nullptr || family->provider_id == provider.id;
+  }
+
+  // Before anything else is held against the folder: a type that is known and not built is what it
+  // comes down to. A provider whose blocks are to come says so itself.
+  std::optional<Error> type_not_built(const Provider* provider) const {
+    const auto& inspection = *resolution_.inspection;
+    if (provider != nullptr || !inspection.model_type || inspection.built_type) return std::nullopt;
+    const bool composes = inspection.generic_model_kind == GenericModelKind::causal_lm;
+    if (!composes && !inspection.requires_trust_remote_code) return std::nullopt;
+    const auto why = models::why_not_built(*inspection.model_type);
+    if (!why) return std::nullopt;
+    return fail(ErrorKind::unsupported, printable(*why));
   }
 
   void note_override() {
@@ -190,17 +189,17 @@ class Selector {
                                      provider.id, printable(resolution_.model.reference.raw),
                                      to_string(provider.family))));
     }
-    auto config = model_config();
-    if (!config.ok()) return refuse(&provider, std::move(config).error());
+    auto folder = FolderModel::read(*resolution_.inspection, options_.compose);
+    if (!folder.ok()) return refuse(&provider, std::move(folder).error());
     plan_specialization(provider);
-    auto composition = compose_native(*family, *config);
-    if (composition.ok()) {
+    auto composed = folder->as_family();
+    if (composed.ok()) {
       note_override();
       decide("backend", kOptimizedNative, out_.plan.reason);
-      accept({*std::move(config), *std::move(composition)});
+      accept(*std::move(composed));
       return std::move(out_);
     }
-    return after_mismatch(provider, composition.error());
+    return after_mismatch(provider, composed.error());
   }
 
   // The provider's inventory does not match: the generic backend where it may and can.
@@ -242,9 +241,12 @@ class Selector {
     const std::string raw = printable(resolution_.model.reference.raw);
     plan.reason = why.empty() ? fmt::format("{} runs '{}'", kNativeGeneric, raw)
                               : fmt::format("{}; {} runs '{}'", why, kNativeGeneric, raw);
-    plan.reason += fmt::format(", a {} of architecture {} composed from its config and tensors",
-                               to_string(*plan.generic_model_kind),
-                               printable(resolution_.model.architecture.value_or("unknown")));
+    plan.reason +=
+        fmt::format(", a {} of architecture {} composed {}", to_string(*plan.generic_model_kind),
+                    printable(resolution_.model.architecture.value_or("unknown")),
+                    composed->model.config.family.empty()
+                        ? "from its config and tensors"
+                        : fmt::format("as family {}", composed->model.config.family));
     decide("backend", kNativeGeneric, plan.reason);
     accept(*std::move(composed));
     return std::move(out_);
@@ -293,39 +295,23 @@ class Selector {
     details.set("architecture", model.architecture.value_or(""));
   }
 
-  // config.json with every key understood or vouched for.
-  Result<models::ModelConfig> model_config() const {
-    OLLM_TRY(models::ModelConfig config,
-             models::parse_model_config(resolution_.inspection->folder->config()));
-    OLLM_TRY_VOID(models::check_unknown_keys(config, options_.allow_config_keys));
-    return config;
-  }
-
-  Result<models::Composition> compose_native(const models::Family& family,
-                                             const models::ModelConfig& config) const {
-    OLLM_TRY(const models::Blueprint blueprint, family.blueprint(config));
-    models::Composition composition = models::compose(config, blueprint);
-    OLLM_TRY_VOID(models::check_inventory(resolution_.inspection->folder->tensors(), composition));
-    return composition;
-  }
-
   Result<Composed> compose_generic() const {
     const ResolvedModel& model = resolution_.model;
     if (!model.generic_model_kind) {
       const std::string* reason = resolution_.inspection->capabilities.reason();
       return fail(ErrorKind::unsupported, reason != nullptr ? *reason : model.resolution_message);
     }
-    if (*model.generic_model_kind != GenericModelKind::causal_lm) {
+    if (*model.generic_model_kind != GenericModelKind::causal_lm &&
+        !resolution_.inspection->built_type) {
       return fail(ErrorKind::unsupported,
                   fmt::format("{} composes a {} alone; {} is a {}", kNativeGeneric,
                               to_string(GenericModelKind::causal_lm),
                               printable(model.architecture.value_or("the model")),
                               to_string(*model.generic_model_kind)));
     }
-    OLLM_TRY(models::ModelConfig config, model_config());
-    OLLM_TRY(models::GenericModel found,
-             models::compose_generic(config, resolution_.inspection->folder->tensors()));
-    return Composed{std::move(config), std::move(found.composition), found.assumed};
+    OLLM_TRY(const FolderModel folder,
+             FolderModel::read(*resolution_.inspection, options_.compose));
+    return folder.compose();
   }
 
   // A tensor that is not there is no file that is not there.
@@ -345,16 +331,9 @@ class Selector {
     for (const Decision& decision : resolution_.decisions) out_.decisions.push_back(decision);
     for (const checkpoint::FolderNote& note : resolution_.inspection->folder->notes())
       decide(note.what, note.chosen, note.because);
-    for (const std::string& key : composed.config.unknown_keys)
-      decide("config.allow_key", printable(key),
-             "config.json has it, nobody knows it, and it was allowed");
-    if (composed.assumed) {
-      decide("semantics", "assumed",
-             fmt::format("model type '{}' is not known; its tensors are those of one that is",
-                         printable(composed.config.model_type)));
-    }
-    out_.config = std::move(composed.config);
-    out_.composition = std::move(composed.composition);
+    for (Decision& decision : composed.decisions) out_.decisions.push_back(std::move(decision));
+    out_.config = std::move(composed.model.config);
+    out_.composition = std::move(composed.model.composition);
   }
 
   const Resolution& resolution_;
@@ -365,8 +344,6 @@ class Selector {
 };
 
 }  // namespace
-
-std::span<const Provider> providers() { return kProviders; }
 
 Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
                                  const SelectOptions& options) {

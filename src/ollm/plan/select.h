@@ -12,28 +12,19 @@
 #include "ollm/base/result.h"
 #include "ollm/models/composition.h"
 #include "ollm/models/model_config.h"
+#include "ollm/plan/compose_options.h"
 #include "ollm/plan/decision.h"
 #include "ollm/plan/passes.h"
+#include "ollm/plan/providers.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/settings.h"
 
 namespace ollm::plan {
 
-/// What takes models of one family. Whether its blocks are built is told by models/families.h.
-struct Provider {
-  std::string_view id;  // "llama-native"
-  NativeFamily family;
-  std::span<const std::string_view> architectures;
-};
-
-/// In the order in which they are asked.
-std::span<const Provider> providers();
-
 struct SelectOptions {
   PassConditions passes;
-  /// Keys of config.json that nobody knows and the user vouches for.
-  std::vector<std::string> allow_config_keys;
+  ComposeOptions compose;
   /// Asked instead of providers(); for tests of ambiguity.
   std::optional<std::span<const Provider>> providers;
 };

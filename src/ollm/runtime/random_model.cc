@@ -123,17 +123,16 @@ class Maker {
   Result<void> make() {
     OLLM_TRY(const std::string config, config_text());
     OLLM_TRY(const checkpoint::Json json, checkpoint::parse_json(config, "config.json"));
-    OLLM_TRY(const models::ModelConfig model, models::parse_model_config(json));
-    const models::Family* family = models::find_family(model.architecture);
+    const models::Family* family = models::find_family_of_config(json);
     if (family == nullptr) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: random weights are made for families whose tensors follow from "
-                              "their config alone; {} is none of them",
-                              options_.shape, model.architecture));
+                  fmt::format("{}: random weights are made for families that are built, as their "
+                              "tensors follow from their config alone; this is none of them",
+                              options_.shape));
     }
-    OLLM_TRY(const models::Blueprint blueprint, family->blueprint(model));
-    const std::vector<checkpoint::NewTensor> tensors =
-        tensors_of(models::compose(model, blueprint));
+    OLLM_TRY(const auto object, checkpoint::ConfigObject::make(json, "config.json"));
+    OLLM_TRY(const models::FamilyModel model, family->compose(object));
+    const std::vector<checkpoint::NewTensor> tensors = tensors_of(model.composition);
     for (const checkpoint::NewTensor& tensor : tensors)
       total_ += *size_bytes(tensor.dtype, tensor.shape);
 

@@ -8,6 +8,7 @@
 
 #include "ollm/base/clock.h"
 #include "ollm/models/inventory.h"
+#include "ollm/models/stored_head.h"
 #include "ollm/plan/passes.h"
 #include "ollm/runtime/load_faults.h"
 #include "ollm/runtime/state.h"
@@ -45,9 +46,12 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   OLLM_TRY(state.tape,
            weights::Tape::load(folder, state.composition().tape, state.execution().weights,
                                state.budget, *state.pool, progress, cancel));
-  if (const auto* head = models::stored_tied_head(folder.tensors(), state.composition()))
-    OLLM_TRY_VOID(state.tape->check_same_values(folder, *head, state.composition().embedding));
-  return {};
+  const models::Composition& model = state.composition();
+  const auto* head = models::stored_tied_head(folder.tensors(), model);
+  if (head == nullptr) return {};
+  const std::string& embedding = model.tape.matrices[model.embedding.index].tensor;
+  OLLM_TRY(const auto* held, folder.tensors().require(embedding));
+  return models::check_same_values(folder, *head, *held);
 }
 
 // No result depends on either, so less than was planned is slower and no failure.

@@ -30,19 +30,6 @@ void move_to(ThreadPool& pool, const std::byte* from, std::size_t size, std::byt
   });
 }
 
-// Whether two runs of elements are the same numbers, whichever types they stand in; every weight
-// type widens to f32 exactly, and a NaN equals a NaN.
-bool same_values(const std::byte* a, DType a_type, const std::byte* b, DType b_type,
-                 std::size_t count) {
-  if (a_type == b_type && std::memcmp(a, b, count * size_bytes(a_type)) == 0) return true;
-  for (std::size_t i = 0; i < count; ++i) {
-    const float left = backend::weight_at(a, a_type, i);
-    const float right = backend::weight_at(b, b_type, i);
-    if (left != right && !(std::isnan(left) && std::isnan(right))) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 Result<void> Tape::open_files(const ModelFolder& folder, const Options& options) {
@@ -145,37 +132,6 @@ std::optional<io::ReadMethod> Tape::read_method() const {
 backend::WeightVector Tape::vector(VectorId id) const {
   return {storage_.data() + map_.vector_places[id.index], map_.vector_dtypes[id.index],
           layout_.vectors[id.index].size};
-}
-
-Result<void> Tape::check_same_values(const ModelFolder& folder, const TensorInfo& tensor,
-                                     MatrixId matrix) const {
-  const TensorInfo* held = folder.tensors().find(layout_.matrices[matrix.index].tensor);
-  OLLM_CHECK(held != nullptr && held->shape == tensor.shape);
-  constexpr std::uint64_t kPieceElements = std::uint64_t{1} << 18;
-  const std::array<const TensorInfo*, 2> sides = {&tensor, held};
-  std::array<std::vector<std::byte>, 2> pieces;
-  const std::uint64_t elements = tensor.shape.element_count();
-  for (std::uint64_t done = 0; done < elements; done += kPieceElements) {
-    const std::uint64_t count = std::min(kPieceElements, elements - done);
-    for (std::size_t i = 0; i < 2; ++i) {
-      const std::uint64_t element = size_bytes(sides[i]->dtype);
-      const std::uint64_t offset = sides[i]->offset_bytes + done * element;
-      pieces[i].resize(count * element);
-      const io::File& file = folder.file(sides[i]->file);
-      Result<void> read = file.read_at(offset, pieces[i]);
-      if (!read.ok())
-        return std::move(read).error().within(fmt::format("tensor {}", sides[i]->name));
-      file.drop_cached(offset, pieces[i].size());
-    }
-    if (!same_values(pieces[0].data(), tensor.dtype, pieces[1].data(), held->dtype, count)) {
-      return fail(
-          ErrorKind::corrupt,
-          fmt::format("tensor {} ({}) differs from {} ({}), though config.json ties them: "
-                      "which one counts is not known",
-                      tensor.name, to_string(tensor.dtype), held->name, to_string(held->dtype)));
-    }
-  }
-  return {};
 }
 
 Result<Pass> Pass::begin(Tape& tape, bool with_head) {

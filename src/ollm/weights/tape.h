@@ -56,12 +56,6 @@ class Tape {
 
   backend::WeightVector vector(VectorId id) const;
 
-  /// That a stored tensor of the same shape holds the same numbers as a whole matrix of the tape
-  /// (the head of a tied model beside the embedding); their types, weight types both, may differ.
-  /// Errors: corrupt where not; io.
-  Result<void> check_same_values(const checkpoint::ModelFolder& folder,
-                                 const checkpoint::TensorInfo& tensor, MatrixId matrix) const;
-
  private:
   friend class Pass;
   Tape() = default;

@@ -1,0 +1,53 @@
+// The keys of config.json that tell how positions turn q and k, in the forms of Transformers 4
+// (rope_theta, rope_scaling) and 5 (rope_parameters).
+// Leaves to others: the frequencies (rotary.h).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/config_object.h"
+
+namespace ollm::models {
+
+enum class RotaryType { default_, linear, dynamic, llama3, yarn, longrope };
+
+/// The name in config.json: "default", "linear", ...
+std::string_view to_string(RotaryType type);
+
+struct RotaryConfig {
+  RotaryType type = RotaryType::default_;
+  double theta = 10000;
+  double factor = 1;
+  double partial_rotary_factor = 1;
+  std::size_t original_max_position_embeddings = 0;                // llama3, yarn, longrope
+  double low_freq_factor = 1, high_freq_factor = 4;                // llama3
+  std::optional<double> attention_factor, mscale, mscale_all_dim;  // yarn; the first longrope too
+  double beta_fast = 32, beta_slow = 1;
+  bool truncate = true;
+  std::vector<double> short_factor, long_factor;  // longrope: one a pair
+
+  friend bool operator==(const RotaryConfig&, const RotaryConfig&) = default;
+};
+
+/// What differs between families.
+struct RotaryDefaults {
+  double theta = 10000;
+  /// Whether partial_rotary_factor turns a part of each head alone; else it has no effect, and with
+  /// a scaled rotary it is what Transformers cannot run either.
+  bool partial = false;
+  /// Phi-3: "su" and "yarn" are older names of longrope, and no other scaling is known.
+  bool longrope_alone = false;
+};
+
+/// Reads and checks all of them. Where both forms stand side by side they have to say the same.
+/// Errors: corrupt for values of the wrong type, out of range or of the wrong number; unsupported
+/// for a rotary type that is not built, or two forms that differ; each by the key's name.
+Result<RotaryConfig> read_rotary(const checkpoint::ConfigObject& config,
+                                 const RotaryDefaults& defaults, std::size_t head_dim,
+                                 std::size_t max_position_embeddings);
+
+}  // namespace ollm::models

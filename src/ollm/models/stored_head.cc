@@ -1,0 +1,97 @@
+#include "ollm/models/stored_head.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+#include <vector>
+
+#include "ollm/backend/reference/elements.h"
+#include "ollm/base/check.h"
+
+namespace ollm::models {
+namespace {
+
+using checkpoint::ModelFolder;
+using checkpoint::TensorInfo;
+
+// Whether two runs of elements are the same numbers, whichever types they stand in; every weight
+// type widens to f32 exactly, and a NaN equals a NaN.
+bool same_values(const std::byte* a, DType a_type, const std::byte* b, DType b_type,
+                 std::size_t count) {
+  if (a_type == b_type && std::memcmp(a, b, count * size_bytes(a_type)) == 0) return true;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float left = backend::weight_at(a, a_type, i);
+    const float right = backend::weight_at(b, b_type, i);
+    if (left != right && !(std::isnan(left) && std::isnan(right))) return false;
+  }
+  return true;
+}
+
+// Two matrices of one shape, compared over runs of elements.
+class Comparison {
+ public:
+  Comparison(const ModelFolder& folder, const TensorInfo& a, const TensorInfo& b)
+      : folder_(folder), sides_{&a, &b} {
+    OLLM_CHECK(a.shape == b.shape && a.shape.rank() == 2);
+  }
+
+  Result<bool> same(std::uint64_t first, std::uint64_t count) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::uint64_t element = size_bytes(sides_[i]->dtype);
+      const std::uint64_t offset = sides_[i]->offset_bytes + first * element;
+      pieces_[i].resize(count * element);
+      const io::File& file = folder_.file(sides_[i]->file);
+      Result<void> read = file.read_at(offset, pieces_[i]);
+      if (!read.ok())
+        return std::move(read).error().within(fmt::format("tensor {}", sides_[i]->name));
+      file.drop_cached(offset, pieces_[i].size());
+    }
+    return same_values(pieces_[0].data(), sides_[0]->dtype, pieces_[1].data(), sides_[1]->dtype,
+                       count);
+  }
+
+ private:
+  const ModelFolder& folder_;
+  std::array<const TensorInfo*, 2> sides_;
+  std::array<std::vector<std::byte>, 2> pieces_;
+};
+
+}  // namespace
+
+Result<std::optional<std::uint64_t>> first_different_row(const ModelFolder& folder,
+                                                         const TensorInfo& a, const TensorInfo& b) {
+  Comparison comparison(folder, a, b);
+  const std::uint64_t rows = a.shape[0];
+  const std::uint64_t cols = a.shape[1];
+  const bool whole = std::max(a.size_bytes, b.size_bytes) <= kComparedWholeBytes;
+  const std::uint64_t compared = whole ? rows : std::min(rows, kComparedRows);
+  for (std::uint64_t i = 0; i < compared; ++i) {
+    // The last row too: tokens that were added later stand there.
+    const std::uint64_t row = compared == 1 ? 0 : i * (rows - 1) / (compared - 1);
+    OLLM_TRY(const bool same, comparison.same(row * cols, cols));
+    if (!same) return std::optional(row);
+  }
+  return std::optional<std::uint64_t>();
+}
+
+Result<void> check_same_values(const ModelFolder& folder, const TensorInfo& a,
+                               const TensorInfo& b) {
+  constexpr std::uint64_t kPieceElements = std::uint64_t{1} << 18;
+  Comparison comparison(folder, a, b);
+  const std::uint64_t elements = a.shape.element_count();
+  for (std::uint64_t done = 0; done < elements; done += kPieceElements) {
+    OLLM_TRY(const bool same, comparison.same(done, std::min(kPieceElements, elements - done)));
+    if (same) continue;
+    return fail(ErrorKind::corrupt,
+                fmt::format("tensor {} ({}) differs from {} ({}), though config.json ties them: "
+                            "which one counts is not known",
+                            a.name, to_string(a.dtype), b.name, to_string(b.dtype)));
+  }
+  return {};
+}
+
+}  // namespace ollm::models
