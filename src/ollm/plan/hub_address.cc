@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/plan/hub_cache.h"
-#include "ollm/plan/text_form.h"
 
 namespace ollm::plan {
 namespace {

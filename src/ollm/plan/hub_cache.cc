@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <utility>
 
+#include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/file.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/text_form.h"
 
 namespace ollm::plan {
 namespace {

@@ -4,18 +4,16 @@
 
 #include <algorithm>
 
+#include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/plan/environment.h"
 #include "ollm/plan/hub_address.h"
-#include "ollm/plan/text_form.h"
 
 namespace ollm {
 namespace {
 
 using checkpoint::quote_name;
-using plan::lower;
 using plan::percent_decoded;
-using plan::trimmed;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 

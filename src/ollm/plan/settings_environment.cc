@@ -7,9 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_reader.h"
 #include "ollm/plan/settings_layers.h"
-#include "ollm/plan/text_form.h"
 
 namespace ollm::plan {
 namespace {

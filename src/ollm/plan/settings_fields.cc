@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "ollm/plan/text_form.h"
+#include "ollm/base/text_form.h"
 #include "ollm/plan/wire_values.h"
 
 namespace ollm::plan {

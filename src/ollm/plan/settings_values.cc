@@ -10,9 +10,9 @@
 #include <limits>
 #include <numeric>
 
+#include "ollm/base/text_form.h"
 #include "ollm/base/text_size.h"
 #include "ollm/plan/settings_fields.h"
-#include "ollm/plan/text_form.h"
 
 namespace ollm::plan {
 namespace {

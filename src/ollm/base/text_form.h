@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ollm::plan {
+namespace ollm {
 
 inline std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\n\r\f\v";
@@ -28,4 +28,4 @@ inline std::string upper(std::string_view text) {
   return out;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm
