@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   // The first byte picks a field, the rest is its value; then a whole section.
   const auto fields = ollm::plan::settings_fields();
-  ollm::plan::Environment environment;
+  ollm::io::Environment environment;
   environment.working_directory = "/";
   const std::string value(text.substr(size == 0 ? 0 : 1));
   const std::size_t index = size == 0 ? 0 : data[0] % fields.size();

@@ -46,9 +46,9 @@ namespace runtime {
 struct LoadFaults;
 }
 
+using io::Environment;
 using plan::check_settings;
 using plan::DoctorCheck;
-using plan::Environment;
 using plan::load_settings;
 using plan::Settings;
 using plan::settings_fields;

@@ -58,11 +58,11 @@ class FolderDoctor {
   }
 
   void look_at(const Folder& folder) {
-    const bool there = is_directory(folder.path, calls_);
+    const bool there = io::is_directory(folder.path, calls_);
     out_.push_back(path_check(folder, there));
     // Of what is not there yet, the file system is that of the folder above it.
-    fs::path existing = resolve_links(folder.path, calls_);
-    while (!is_directory(existing, calls_) && existing.has_relative_path())
+    fs::path existing = io::resolve_links(folder.path, calls_);
+    while (!io::is_directory(existing, calls_) && existing.has_relative_path())
       existing = existing.parent_path();
     out_.push_back(storage_check(folder, existing, there));
   }
@@ -208,14 +208,14 @@ void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
   const Settings& settings = inputs.settings;
   FolderDoctor doctor(inputs, out);
   doctor.look_at({.name = "models-dir",
-                  .path = absolute_path(settings.runtime.models_dir, inputs.environment),
+                  .path = io::absolute_path(settings.runtime.models_dir, inputs.environment),
                   .field = "runtime.models_dir",
                   .given = settings.given("runtime.models_dir")});
   if (const auto hub = hub_cache_folder(inputs.environment))
     doctor.look_at({.name = "hub-cache", .path = *hub, .field = "HF_HUB_CACHE"});
   if (settings.runtime.use_cache) {
     doctor.look_at({.name = "cache-dir",
-                    .path = absolute_path(settings.runtime.cache_dir, inputs.environment),
+                    .path = io::absolute_path(settings.runtime.cache_dir, inputs.environment),
                     .field = "runtime.cache_dir",
                     .given = settings.given("runtime.cache_dir"),
                     .written = true});

@@ -51,7 +51,7 @@ std::optional<Parts> split(std::string_view text) {
   return out;
 }
 
-bool is_hub(std::string_view host, const Environment& environment) {
+bool is_hub(std::string_view host, const io::Environment& environment) {
   std::string name = lower(host);
   if (name.starts_with("www.")) name.erase(0, 4);
   if (is_one_of(name, kHosts)) return true;
@@ -104,7 +104,7 @@ std::string percent_decoded(std::string_view text) {
 }
 
 Result<std::optional<HubAddress>> parse_hub_address(std::string_view text,
-                                                    const Environment& environment) {
+                                                    const io::Environment& environment) {
   const auto address = split(text);
   // Without a scheme a host alone is a name like any other.
   if (!address || !is_hub(address->host, environment) ||

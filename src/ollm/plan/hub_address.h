@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "ollm/base/result.h"
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 
 namespace ollm::plan {
 
@@ -23,7 +23,7 @@ struct HubAddress {
 /// (`/tree/v1`, `/blob/main/config.json`). Nothing for what is no address of the hub.
 /// Errors: invalid_argument for one that shows no model (datasets, spaces, the front page).
 Result<std::optional<HubAddress>> parse_hub_address(std::string_view text,
-                                                    const Environment& environment);
+                                                    const io::Environment& environment);
 
 /// "%20" and the like as the bytes that they stand for; what is no such sequence stays.
 std::string percent_decoded(std::string_view text);

@@ -124,7 +124,8 @@ Result<std::optional<HubSnapshot>> find_in_repository(const std::filesystem::pat
   }
   const std::filesystem::path snapshot = repository / "snapshots" / commit;
   OLLM_TRY(const auto real_snapshot, real_path(snapshot, calls));
-  if (!real_snapshot || !is_directory(*real_snapshot, calls)) return std::optional<HubSnapshot>();
+  if (!real_snapshot || !io::is_directory(*real_snapshot, calls))
+    return std::optional<HubSnapshot>();
   const std::filesystem::path snapshots = real_repository / "snapshots";
   if (*real_snapshot != snapshots / commit)
     return leads_outside(snapshot, *real_snapshot, snapshots);
@@ -133,15 +134,16 @@ Result<std::optional<HubSnapshot>> find_in_repository(const std::filesystem::pat
 
 }  // namespace
 
-std::optional<std::filesystem::path> hub_cache_folder(const Environment& environment) {
+std::optional<std::filesystem::path> hub_cache_folder(const io::Environment& environment) {
   for (const std::string_view name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
-    if (const auto value = environment.find_filled(name)) return absolute_path(*value, environment);
+    if (const auto value = environment.find_filled(name))
+      return io::absolute_path(*value, environment);
   if (const auto home = environment.find_filled("HF_HOME"))
-    return absolute_path(*home, environment) / "hub";
+    return io::absolute_path(*home, environment) / "hub";
   if (const auto cache = environment.find_filled("XDG_CACHE_HOME"))
-    return absolute_path(*cache, environment) / "huggingface" / "hub";
+    return io::absolute_path(*cache, environment) / "huggingface" / "hub";
   if (const auto home = environment.find_filled("HOME"))
-    return absolute_path(*home, environment) / ".cache" / "huggingface" / "hub";
+    return io::absolute_path(*home, environment) / ".cache" / "huggingface" / "hub";
   return std::nullopt;
 }
 

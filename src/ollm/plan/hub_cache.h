@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ollm/base/result.h"
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 #include "ollm/plan/reference.h"
 
 namespace ollm::plan {
@@ -17,7 +17,7 @@ namespace ollm::plan {
 /// Where the cache is, as huggingface_hub finds it: HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else
 /// HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. Need not exist.
 /// Nothing where no variable tells, HOME included.
-std::optional<std::filesystem::path> hub_cache_folder(const Environment& environment);
+std::optional<std::filesystem::path> hub_cache_folder(const io::Environment& environment);
 
 /// Whether a text may be the id of a repository, "org/name" or "name": letters, digits, "-", "_",
 /// "." in up to 96 characters, no "--" or "..", neither "-" nor "." at the ends of a part.

@@ -189,7 +189,7 @@ TEST_F(HubCache, WhatCannotBeARepositoryIsRefused) {
 }
 
 TEST(HubCacheFolder, IsFoundAsHuggingfaceHubFindsIt) {
-  Environment environment{{}, "/somewhere"};
+  io::Environment environment{{}, "/somewhere"};
   EXPECT_EQ(hub_cache_folder(environment), std::nullopt);
   environment.variables["HOME"] = "/home/a";
   EXPECT_EQ(hub_cache_folder(environment), "/home/a/.cache/huggingface/hub");

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "ollm/checkpoint/json_cursor.h"
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 
 namespace ollm::plan {
 namespace {
@@ -153,7 +153,7 @@ std::optional<NativeFamily> family_of_architecture(std::string_view architecture
 }
 
 Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls) {
-  if (!is_directory(dir, calls)) {
+  if (!io::is_directory(dir, calls)) {
     Inspection out;
     out.message = "local path does not exist";
     out.problem =

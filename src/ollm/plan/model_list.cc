@@ -25,7 +25,7 @@ PlannedReference refused(Resolution resolution, const RuntimeConfig& config, Err
 }  // namespace
 
 Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
-                                             const Environment& environment,
+                                             const io::Environment& environment,
                                              const SelectorMachine& machine,
                                              io::SystemCalls& calls) {
   std::vector<ListedModel> out;
@@ -41,7 +41,7 @@ Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
     auto planned = plan_resolved(resolution, one, machine);
     if (!planned.ok()) planned = refused(std::move(resolution), one, std::move(planned).error());
     if (const auto& path = planned->selection.plan.model_path) {
-      if (!known.insert(resolve_links(*path, calls)).second) return;
+      if (!known.insert(io::resolve_links(*path, calls)).second) return;
     }
     out.push_back({std::move(planned).value(), std::string(source)});
   };

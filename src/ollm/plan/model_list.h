@@ -27,7 +27,7 @@ struct ListedModel {
 /// Errors: those of check_settings; io and unsupported (above 10000 entries) of the models folder
 /// and the cache themselves.
 Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
-                                             const Environment& environment,
+                                             const io::Environment& environment,
                                              const SelectorMachine& machine,
                                              io::SystemCalls& calls = io::posix());
 

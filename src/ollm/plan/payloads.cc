@@ -152,13 +152,13 @@ Json merged_payload(const RuntimePlan& plan, bool materialized) {
   return out;
 }
 
-Json runtime_config_payload(const RuntimeConfig& config, const Environment& environment) {
+Json runtime_config_payload(const RuntimeConfig& config, const io::Environment& environment) {
   Settings settings;
   settings.runtime = config;
-  settings.runtime.models_dir = absolute_path(config.models_dir, environment).string();
-  settings.runtime.cache_dir = absolute_path(config.cache_dir, environment).string();
+  settings.runtime.models_dir = io::absolute_path(config.models_dir, environment).string();
+  settings.runtime.cache_dir = io::absolute_path(config.cache_dir, environment).string();
   if (config.adapter_dir)
-    settings.runtime.adapter_dir = absolute_path(*config.adapter_dir, environment).string();
+    settings.runtime.adapter_dir = io::absolute_path(*config.adapter_dir, environment).string();
   if (!config.kv_cache_strategy) settings.runtime.kv_cache_strategy = "auto";
   settings.runtime.kv_cache_window_tokens = config.resolved_window_tokens();
   return section_json(settings, "runtime");

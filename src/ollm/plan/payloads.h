@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/io/environment.h"
 #include "ollm/plan/details.h"
-#include "ollm/plan/environment.h"
 #include "ollm/plan/resolved_model.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/settings.h"
@@ -31,7 +31,7 @@ nlohmann::ordered_json merged_payload(const RuntimePlan& plan, bool materialized
 
 /// The settings as asked for (docs/formats/runtime_config.schema.json); paths absolute.
 nlohmann::ordered_json runtime_config_payload(const RuntimeConfig& config,
-                                              const Environment& environment);
+                                              const io::Environment& environment);
 nlohmann::ordered_json generation_config_payload(const GenerationConfig& config);
 
 /// `ollm config show --json` (docs/formats/config_show.schema.json).

@@ -16,7 +16,8 @@ Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfi
   return out;
 }
 
-Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
+Result<PlannedReference> plan_reference(const RuntimeConfig& config,
+                                        const io::Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options, io::SystemCalls& calls) {
   Settings settings;

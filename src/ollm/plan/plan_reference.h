@@ -34,7 +34,8 @@ Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfi
 /// Errors: invalid_argument for settings that contradict each other, a reference that is none, and
 /// several providers that match; unsupported for a KV strategy that was asked for and that the plan
 /// cannot have.
-Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
+Result<PlannedReference> plan_reference(const RuntimeConfig& config,
+                                        const io::Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options = {},
                                         io::SystemCalls& calls = io::posix());

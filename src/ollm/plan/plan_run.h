@@ -8,9 +8,9 @@
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/model_folder.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
 #include "ollm/plan/choose.h"
-#include "ollm/plan/environment.h"
 #include "ollm/plan/execution_plan.h"
 #include "ollm/plan/machine.h"
 #include "ollm/plan/plan_reference.h"
@@ -30,7 +30,7 @@ struct ExecutionInputs {
 
 struct PlannedRun {
   RuntimeConfig config;  // as asked for
-  Environment environment;
+  io::Environment environment;
   std::vector<std::string> allow_config_keys;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
@@ -47,7 +47,7 @@ struct RunInputs {
   Settings settings;
   Workload workload;
   Machine machine;
-  Environment environment;
+  io::Environment environment;
   std::vector<std::string> allow_config_keys;
 };
 

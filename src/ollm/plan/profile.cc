@@ -191,15 +191,15 @@ Result<Profile> parse_profile(std::string_view text) {
   return profile;
 }
 
-std::filesystem::path profile_path(const Environment& environment) {
+std::filesystem::path profile_path(const io::Environment& environment) {
   if (const auto cache = environment.find_filled("XDG_CACHE_HOME"))
-    return absolute_path(*cache, environment) / "ollm" / "profile.json";
+    return io::absolute_path(*cache, environment) / "ollm" / "profile.json";
   if (const auto home = environment.find_filled("HOME"))
-    return absolute_path(*home, environment) / ".cache" / "ollm" / "profile.json";
+    return io::absolute_path(*home, environment) / ".cache" / "ollm" / "profile.json";
   return {};
 }
 
-std::optional<Profile> load_profile(const Environment& environment, std::string_view cpu_model,
+std::optional<Profile> load_profile(const io::Environment& environment, std::string_view cpu_model,
                                     std::uint64_t cores, io::SystemCalls& calls) {
   const std::filesystem::path path = profile_path(environment);
   if (path.empty()) return std::nullopt;
@@ -211,7 +211,7 @@ std::optional<Profile> load_profile(const Environment& environment, std::string_
   return std::move(profile).value();
 }
 
-Result<void> save_profile(const Profile& profile, const Environment& environment,
+Result<void> save_profile(const Profile& profile, const io::Environment& environment,
                           io::SystemCalls& calls) {
   const std::filesystem::path path = profile_path(environment);
   if (path.empty())

@@ -11,8 +11,8 @@
 
 #include "ollm/backend/options.h"
 #include "ollm/base/result.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/environment.h"
 
 namespace ollm::plan {
 
@@ -63,14 +63,14 @@ std::string profile_json(const Profile& profile);
 Result<Profile> parse_profile(std::string_view json);
 
 /// $XDG_CACHE_HOME/ollm/profile.json, or under ~/.cache; empty where neither is known.
-std::filesystem::path profile_path(const Environment& environment);
+std::filesystem::path profile_path(const io::Environment& environment);
 
 /// The stored profile; nothing where there is none, where it cannot be read, or where it is another
 /// machine's.
-std::optional<Profile> load_profile(const Environment& environment, std::string_view cpu_model,
+std::optional<Profile> load_profile(const io::Environment& environment, std::string_view cpu_model,
                                     std::uint64_t cores, io::SystemCalls& calls);
 /// Errors: io, not_found where no cache folder is known.
-Result<void> save_profile(const Profile& profile, const Environment& environment,
+Result<void> save_profile(const Profile& profile, const io::Environment& environment,
                           io::SystemCalls& calls = io::posix());
 
 /// What an estimate counts with, for one table and one file system.

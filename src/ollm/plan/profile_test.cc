@@ -37,7 +37,8 @@ TEST(Profile, ComesBackAsItWasWritten) {
 
 TEST(Profile, IsKeptUnderTheCacheFolderAndBelongsToOneMachine) {
   const io::TemporaryFolder folder;
-  const Environment environment{{{"XDG_CACHE_HOME", (folder.path() / "deep/cache").string()}}, "/"};
+  const io::Environment environment{{{"XDG_CACHE_HOME", (folder.path() / "deep/cache").string()}},
+                                    "/"};
   EXPECT_FALSE(load_profile(environment, "A CPU", 2, io::posix()));
   const Result<void> saved = save_profile(some(), environment);
   ASSERT_TRUE(saved.ok()) << saved.error().message;
@@ -52,7 +53,7 @@ TEST(Profile, IsKeptUnderTheCacheFolderAndBelongsToOneMachine) {
 }
 
 TEST(Profile, WithoutACacheFolderThereIsNone) {
-  const Environment nowhere{{}, "/"};
+  const io::Environment nowhere{{}, "/"};
   EXPECT_TRUE(profile_path(nowhere).empty());
   EXPECT_EQ(save_profile(some(), nowhere).error().kind, ErrorKind::not_found);
   EXPECT_EQ(profile_path({{{"HOME", "/home/a"}}, "/"}), "/home/a/.cache/ollm/profile.json");

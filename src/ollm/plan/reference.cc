@@ -6,7 +6,7 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 #include "ollm/plan/hub_address.h"
 
 namespace ollm {
@@ -70,12 +70,12 @@ Result<Split> split_scheme(std::string_view text) {
 }
 
 Result<ModelReference> as_path(ModelReference reference, std::string_view text,
-                               const plan::Environment& environment, io::SystemCalls& calls) {
+                               const io::Environment& environment, io::SystemCalls& calls) {
   if (text.empty()) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("model reference {}: the path is empty", quote_name(reference.raw)));
   }
-  reference.local_path = plan::resolve_links(plan::absolute_path(text, environment), calls);
+  reference.local_path = io::resolve_links(io::absolute_path(text, environment), calls);
   reference.identifier = reference.local_path->string();
   return reference;
 }
@@ -95,7 +95,7 @@ std::string ModelReference::materialization_name() const {
 
 namespace plan {
 
-Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
+Result<ModelReference> parse_reference(std::string_view text, const io::Environment& environment,
                                        io::SystemCalls& calls) {
   const std::string_view trim = trimmed(text);
   if (trim.empty()) return fail(ErrorKind::invalid_argument, "the model reference is blank");
@@ -121,7 +121,7 @@ Result<ModelReference> parse_reference(std::string_view text, const Environment&
     return as_path(std::move(reference), path, environment, calls);
   }
   if (!reference.scheme &&
-      (looks_local(trim) || is_directory(absolute_path(trim, environment), calls))) {
+      (looks_local(trim) || io::is_directory(io::absolute_path(trim, environment), calls))) {
     return as_path(std::move(reference), trim, environment, calls);
   }
   OLLM_TRY(auto address, parse_hub_address(trim, environment));

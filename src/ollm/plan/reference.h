@@ -12,8 +12,9 @@
 #include "ollm/base/result.h"
 
 namespace ollm::io {
+struct Environment;
 class SystemCalls;
-}
+}  // namespace ollm::io
 
 namespace ollm {
 
@@ -37,8 +38,6 @@ struct ModelReference {
 
 namespace plan {
 
-struct Environment;
-
 /// Of a reference: PATH_MAX of Linux.
 inline constexpr std::size_t kMaxReferenceBytes = 4096;
 
@@ -50,7 +49,7 @@ inline constexpr std::size_t kMaxReferenceBytes = 4096;
 /// Errors: invalid_argument for a text that is blank, longer than kMaxReferenceBytes or has control
 /// characters, for an empty scheme or path, for an `@` without name or revision, and for an address
 /// of the hub that shows no model.
-Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
+Result<ModelReference> parse_reference(std::string_view text, const io::Environment& environment,
                                        io::SystemCalls& calls);
 
 }  // namespace plan

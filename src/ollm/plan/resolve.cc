@@ -136,7 +136,7 @@ class Lookup {
   // models--ORG--NAME of the hub's cache, with snapshots/ and no model of its own.
   bool is_repository_folder(const std::filesystem::path& dir) {
     struct stat status{};
-    return is_directory(dir / "snapshots", calls_) &&
+    return io::is_directory(dir / "snapshots", calls_) &&
            calls_.stat((dir / "config.json").c_str(), &status) != 0;
   }
 
@@ -216,7 +216,7 @@ class Lookup {
   // Notes that a folder was looked for; whether it is there.
   bool look(const std::filesystem::path& dir) {
     if (out_.looked_in.empty() || out_.looked_in.back() != dir) out_.looked_in.push_back(dir);
-    out_.materialized = is_directory(dir, calls_);
+    out_.materialized = io::is_directory(dir, calls_);
     return out_.materialized;
   }
 
@@ -270,8 +270,8 @@ class Lookup {
 
 }  // namespace
 
-ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment) {
-  return {.models_dir = absolute_path(models_dir, environment),
+ResolveOptions resolve_options(std::string_view models_dir, const io::Environment& environment) {
+  return {.models_dir = io::absolute_path(models_dir, environment),
           .hub_cache = hub_cache_folder(environment),
           .working_directory = environment.working_directory};
 }
@@ -335,10 +335,10 @@ Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& 
   std::vector<ModelReference> out;
   for (const std::string& name : names) {
     const std::filesystem::path dir = models_dir / name;
-    if (name.starts_with('.') || !is_directory(dir, calls)) continue;
+    if (name.starts_with('.') || !io::is_directory(dir, calls)) continue;
     ModelReference reference;
     reference.raw = dir.string();
-    reference.local_path = resolve_links(dir, calls);
+    reference.local_path = io::resolve_links(dir, calls);
     reference.identifier = reference.local_path->string();
     out.push_back(std::move(reference));
   }

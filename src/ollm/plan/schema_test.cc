@@ -44,7 +44,7 @@ TEST(Schema, HoldsForModels) {
 }
 
 TEST(Schema, HoldsForSettings) {
-  const Environment environment{{}, "/somewhere"};
+  const io::Environment environment{{}, "/somewhere"};
   Settings settings;
   expect_valid("runtime_config", runtime_config_payload(settings.runtime, environment), "defaults");
   expect_valid("generation_config", generation_config_payload(settings.generation), "defaults");

@@ -132,7 +132,7 @@ Layer read_file(const SettingsSources& sources, std::optional<std::filesystem::p
     layer.problems.push_back({"--config", "expected a path, found one with a zero byte"});
     return layer;
   }
-  const std::filesystem::path path = absolute_path(file.name, sources.environment);
+  const std::filesystem::path path = io::absolute_path(file.name, sources.environment);
   auto text = io::read_whole_file(path, SettingsLimits::kFileBytes);
   if (!text.ok()) {
     if (!file.asked_for && text.error().kind == ErrorKind::not_found) return layer;

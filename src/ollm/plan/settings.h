@@ -13,7 +13,7 @@
 
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 
 namespace ollm::plan {
 
@@ -157,7 +157,7 @@ struct SettingsSources {
   std::vector<SettingsOverride> overrides;
   /// --config; else OLLM_CONFIG_FILE, else ./ollm.toml where it is there.
   std::optional<std::string> config_file;
-  Environment environment;  // OLLM_SECTION__FIELD, OLLM_CONFIG_FILE
+  io::Environment environment;  // OLLM_SECTION__FIELD, OLLM_CONFIG_FILE
 };
 
 /// Merges the layers field by field, then checks the whole. `auto` sets a field that may be absent
@@ -174,6 +174,6 @@ OLLM_API Result<void> check_settings(const Settings& settings);
 /// Of variables named OLLM_ those that nothing reads, a sentence each: "OLLM_MEMORY: nothing reads
 /// this variable; did you mean OLLM_RUNTIME__MEMORY?". Those that load_settings refuses are not
 /// among them.
-OLLM_API std::vector<std::string> unknown_variables(const Environment& environment);
+OLLM_API std::vector<std::string> unknown_variables(const io::Environment& environment);
 
 }  // namespace ollm::plan

@@ -102,7 +102,7 @@ std::string field_without_section(std::string_view rest) {
 
 }  // namespace
 
-std::vector<std::string> unknown_variables(const Environment& environment) {
+std::vector<std::string> unknown_variables(const io::Environment& environment) {
   const std::vector<std::string> known = known_variables();
   const std::vector<std::string_view> views(known.begin(), known.end());
   std::vector<std::string> out;
@@ -128,7 +128,7 @@ std::vector<std::string> unknown_variables(const Environment& environment) {
   return out;
 }
 
-Layer read_environment(const Environment& environment) {
+Layer read_environment(const io::Environment& environment) {
   Layer layer{.origin = Origin::env, .from_text = true};
   // By name in lower case: names are taken in any case, and one given twice must not contradict.
   std::map<std::string, Variable, std::less<>> variables;

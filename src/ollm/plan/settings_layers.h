@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 #include "ollm/plan/settings.h"
 #include "ollm/plan/settings_fields.h"
 
@@ -40,7 +40,7 @@ void add_named(Layer& layer, std::string_view section, std::string_view name, Se
 Layer read_toml(std::string_view text, std::string_view file);
 
 /// OLLM_SECTION__FIELD, OLLM_SECTION as a JSON object, and the aliases. Other names are left alone.
-Layer read_environment(const Environment& environment);
+Layer read_environment(const io::Environment& environment);
 
 /// Layers from the lowest to the highest over the defaults, checked as a whole.
 /// Errors: invalid_argument with every problem.

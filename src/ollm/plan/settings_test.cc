@@ -465,7 +465,7 @@ TEST(Settings, TheWindowIsResolvedWhereItApplies) {
 }
 
 TEST(SettingsPayload, OfARuntimeHasTheSeedsKeysInOrderThenOurs) {
-  const Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
+  const io::Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
   RuntimeConfig config;
   config.models_dir = "~/models";
   EXPECT_EQ(runtime_config_payload(config, environment).dump(),

@@ -365,7 +365,7 @@ Result<std::string> measure_machine(const MeasureOptions& options, OnProgress on
                                     const CancellationToken* cancel) {
   static const CancellationToken kNever;
   const plan::Machine machine = plan::Machine::detect();
-  const plan::Environment environment = plan::Environment::of_process();
+  const io::Environment environment = io::Environment::of_process();
   OLLM_TRY(plan::Profile profile, runtime::measure(options, machine, kRoundSeconds, on_progress,
                                                    cancel ? *cancel : kNever));
   // Other disks stay as they were measured.

@@ -42,13 +42,13 @@ std::string ModelInfo::json() const {
 Result<ModelInfo> model_info(const Settings& settings) {
   OLLM_TRY(
       plan::PlannedReference planned,
-      plan::plan_reference(settings.runtime, plan::Environment::of_process(), selector_machine()));
+      plan::plan_reference(settings.runtime, io::Environment::of_process(), selector_machine()));
   return info_of(std::move(planned), {});
 }
 
 Result<std::vector<ModelInfo>> list_models(const Settings& settings) {
-  OLLM_TRY(auto listed, plan::list_models(settings.runtime, plan::Environment::of_process(),
-                                          selector_machine()));
+  OLLM_TRY(auto listed,
+           plan::list_models(settings.runtime, io::Environment::of_process(), selector_machine()));
   std::vector<ModelInfo> out;
   for (plan::ListedModel& model : listed)
     out.push_back(info_of(std::move(model.planned), std::move(model.discovery_source)));

@@ -9,8 +9,8 @@
 
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/checkpoint/json_reader.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/environment.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/runtime/state.h"
 #include "ollm/text/template/template_source.h"
@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 // The clock that templates see: OLLM_NOW, or now.
 Result<text::RenderClock> render_clock() {
-  const plan::Environment environment = plan::Environment::of_process();
+  const io::Environment environment = io::Environment::of_process();
   const auto fixed = environment.find_filled("OLLM_NOW");
   if (!fixed) return text::RenderClock::now();
   Result<text::RenderClock> clock = text::RenderClock::parse(*fixed);
@@ -162,7 +162,7 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
 }
 
 Result<Text> Text::open(const Settings& settings) {
-  const plan::Environment environment = plan::Environment::of_process();
+  const io::Environment environment = io::Environment::of_process();
   OLLM_TRY(const ModelReference reference,
            plan::parse_reference(settings.runtime.model_reference, environment, io::posix()));
   const plan::ResolveOptions options =

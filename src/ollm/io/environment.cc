@@ -1,4 +1,4 @@
-#include "ollm/plan/environment.h"
+#include "ollm/io/environment.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 extern "C" char** environ;
 
-namespace ollm::plan {
+namespace ollm::io {
 
 Environment Environment::of_process() {
   Environment out;
@@ -52,7 +52,7 @@ std::filesystem::path absolute_path(std::string_view text, const Environment& en
   return path;
 }
 
-std::filesystem::path resolve_links(const std::filesystem::path& path, io::SystemCalls& calls) {
+std::filesystem::path resolve_links(const std::filesystem::path& path, SystemCalls& calls) {
   std::vector<std::filesystem::path> missing;  // last first
   std::filesystem::path existing = path;
   while (true) {
@@ -68,9 +68,9 @@ std::filesystem::path resolve_links(const std::filesystem::path& path, io::Syste
   }
 }
 
-bool is_directory(const std::filesystem::path& path, io::SystemCalls& calls) {
+bool is_directory(const std::filesystem::path& path, SystemCalls& calls) {
   struct stat status = {};
   return calls.stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::io

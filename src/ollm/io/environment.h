@@ -12,10 +12,8 @@
 #include "ollm/base/result.h"
 
 namespace ollm::io {
-class SystemCalls;
-}
 
-namespace ollm::plan {
+class SystemCalls;
 
 /// Variables and working directory.
 struct Environment {
@@ -37,9 +35,9 @@ OLLM_API std::filesystem::path absolute_path(std::string_view text, const Enviro
 
 /// An absolute path without links, as far as it exists; what does not exist is put behind, with "."
 /// and ".." resolved in the text.
-std::filesystem::path resolve_links(const std::filesystem::path& path, io::SystemCalls& calls);
+std::filesystem::path resolve_links(const std::filesystem::path& path, SystemCalls& calls);
 
 /// Whether a folder is there, links followed.
-bool is_directory(const std::filesystem::path& path, io::SystemCalls& calls);
+bool is_directory(const std::filesystem::path& path, SystemCalls& calls);
 
-}  // namespace ollm::plan
+}  // namespace ollm::io
