@@ -9,7 +9,7 @@ FLOORS = [
     ["base"],
     ["tensor", "io", "memory", "text"],
     ["backend", "checkpoint"],
-    ["weights", "kv", "hub"],
+    ["weights", "kv", "hub", "machine"],
     ["models"],
     ["engine"],
     ["plan"],

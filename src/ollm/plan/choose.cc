@@ -14,10 +14,10 @@
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
 #include "ollm/engine/sampling.h"
+#include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
-#include "ollm/plan/profile.h"
 #include "ollm/text/tokenizer.h"
 
 namespace ollm::plan {
@@ -79,7 +79,7 @@ constexpr std::size_t kFeedForwardRows = 96;
 class Chooser {
  public:
   Chooser(const models::Composition& composition, const checkpoint::TensorIndex& tensors,
-          const TextFiles& text, const Storage& storage, const Machine& machine,
+          const TextFiles& text, const Storage& storage, const machine::Machine& machine,
           const Wishes& wishes, const Workload& workload)
       : composition_(composition),
         tensors_(tensors),
@@ -95,7 +95,7 @@ class Chooser {
     choose_threads();
     OLLM_TRY_VOID(choose_context());
     choose_budget();
-    rates_ = rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.device);
+    rates_ = machine::rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.device);
     decide("machine.profile", rates_.measured ? "measured" : "assumed", rates_.because);
     OLLM_TRY_VOID(choose_memory());
     return std::move(plan_);
@@ -561,9 +561,9 @@ class Chooser {
   const checkpoint::TensorIndex& tensors_;
   const TextFiles& text_;
   const Storage& storage_;
-  const Machine& machine_;
+  const machine::Machine& machine_;
   const Wishes& wishes_;
-  Rates rates_;
+  machine::Rates rates_;
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
   std::uint64_t kv_bytes_ = 0;
@@ -576,8 +576,8 @@ std::uint64_t encoding_bytes(std::uint64_t text_bytes) { return text_bytes * kTe
 
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Storage& storage, const Machine& machine, const Wishes& wishes,
-                             const Workload& workload) {
+                             const Storage& storage, const machine::Machine& machine,
+                             const Wishes& wishes, const Workload& workload) {
   return Chooser(composition, tensors, text, storage, machine, wishes, workload).choose();
 }
 

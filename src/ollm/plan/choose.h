@@ -9,9 +9,9 @@
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/tensor_index.h"
+#include "ollm/machine/machine.h"
 #include "ollm/models/composition.h"
 #include "ollm/plan/execution_plan.h"
-#include "ollm/plan/machine.h"
 
 namespace ollm::plan {
 
@@ -54,7 +54,7 @@ std::uint64_t encoding_bytes(std::uint64_t text_bytes);
 /// BF16.
 Result<ExecutionPlan> choose(const models::Composition& composition,
                              const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Storage& storage, const Machine& machine, const Wishes& wishes,
-                             const Workload& workload);
+                             const Storage& storage, const machine::Machine& machine,
+                             const Wishes& wishes, const Workload& workload);
 
 }  // namespace ollm::plan

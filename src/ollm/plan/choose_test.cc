@@ -60,7 +60,7 @@ struct Model {
 
   Result<ExecutionPlan> plan(std::uint64_t budget, const Workload& workload,
                              Wishes wishes = {}) const {
-    Machine machine;
+    machine::Machine machine;
     machine.cores = 2;
     machine.total_bytes = machine.available_bytes = 512 * kGiB;
     machine.isas = {backend::Isa::scalar};  // the sizes alone are asked of it
@@ -227,11 +227,11 @@ TEST(Choose, AStreamedPromptGetsAChunkThatHidesReading) {
   ASSERT_TRUE(plan.ok());
   // The scalar table computes so slowly that few rows hide the reading; a second's reading of
   // gigabytes wants more of them at a faster table's rate.
-  Machine fast;
+  machine::Machine fast;
   fast.cores = 2;
   fast.available_bytes = fast.total_bytes = 64 * kGiB;
   fast.isas = {backend::Isa::scalar};
-  Profile profile;
+  machine::Profile profile;
   profile.threads = 2;
   profile.memory_bytes_per_second = 40e9;
   profile.tables.push_back({backend::Isa::scalar,

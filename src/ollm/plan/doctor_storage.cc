@@ -11,9 +11,9 @@
 #include "ollm/base/text_size.h"
 #include "ollm/io/file.h"
 #include "ollm/io/read_probes.h"
+#include "ollm/machine/mounts.h"
 #include "ollm/plan/doctor_sections.h"
 #include "ollm/plan/hub_cache.h"
-#include "ollm/plan/mounts.h"
 
 namespace ollm::plan {
 namespace {
@@ -96,7 +96,7 @@ class FolderDoctor {
 
   DoctorCheck storage_check(const Folder& folder, const fs::path& existing, bool there) {
     DoctorCheck check{.name = "storage:" + folder.name};
-    const auto mount = mount_of(existing, mountinfo_);
+    const auto mount = machine::mount_of(existing, mountinfo_);
     check.details.set("file_system", mount ? mount->type : "unknown");
     check.details.set("device", mount ? mount->source : "unknown");
     check.message = mount ? fmt::format("{} on {}", mount->type, mount->source)
@@ -124,7 +124,7 @@ class FolderDoctor {
       warn(check, ", which is little", "make room, or name another folder with --cache-dir");
   }
 
-  void judge_kind(const Mount& mount, DoctorCheck& check) {
+  void judge_kind(const machine::Mount& mount, DoctorCheck& check) {
     if (is_one_of(mount.type, kRemote)) {
       warn(check, ", over a network or another program: weights arrive at its speed",
            "keep models on a local disk");

@@ -35,7 +35,7 @@ class Doctor : public ::testing::Test {
     inputs_.machine.total_bytes = std::uint64_t{16} << 30;
     inputs_.machine.available_bytes = std::uint64_t{8} << 30;
     inputs_.machine.isas = {backend::Isa::scalar, backend::Isa::avx2};
-    Profile profile;
+    machine::Profile profile;
     profile.measured = "2026-11-24T10:30:00Z";
     profile.memory_bytes_per_second = 40e9;
     profile.tables = {{backend::Isa::avx2,

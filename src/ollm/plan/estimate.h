@@ -1,13 +1,13 @@
 // How long a run takes, from sizes and rates: arithmetic only. Leaves to others: where the rates
-// come from (profile.h) and what is chosen by it (choose.h).
+// come from (machine/profile.h) and what is chosen by it (choose.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "ollm/machine/profile.h"
 #include "ollm/models/composition.h"
-#include "ollm/plan/profile.h"
 #include "ollm/plan/workload.h"
 
 namespace ollm::plan {
@@ -43,6 +43,6 @@ struct SweepSizes {
 /// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap. A prompt
 /// of unknown length (0) is one that fills the context but for the new tokens.
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
-                  const Rates& rates, const Workload& workload);
+                  const machine::Rates& rates, const Workload& workload);
 
 }  // namespace ollm::plan

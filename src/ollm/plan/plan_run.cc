@@ -77,7 +77,7 @@ Result<ExecutionPlan> choose_for(const PlannedRun& plan, const models::Compositi
                 inputs.wishes, inputs.workload);
 }
 
-SelectorMachine selector_machine(const Machine& machine) {
+SelectorMachine selector_machine(const machine::Machine& machine) {
   SelectorMachine out;
   out.host_memory_bytes = machine.total_bytes;
   return out;

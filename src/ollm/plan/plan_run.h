@@ -10,9 +10,9 @@
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/machine/machine.h"
 #include "ollm/plan/choose.h"
 #include "ollm/plan/execution_plan.h"
-#include "ollm/plan/machine.h"
 #include "ollm/plan/plan_reference.h"
 #include "ollm/plan/settings.h"
 #include "ollm/plan/workload.h"
@@ -23,7 +23,7 @@ namespace ollm::plan {
 struct ExecutionInputs {
   TextFiles text;
   Storage storage;
-  Machine machine;
+  machine::Machine machine;
   Wishes wishes;
   Workload workload;
 };
@@ -46,7 +46,7 @@ struct PlannedRun {
 struct RunInputs {
   Settings settings;
   Workload workload;
-  Machine machine;
+  machine::Machine machine;
   io::Environment environment;
   std::vector<std::string> allow_config_keys;
 };

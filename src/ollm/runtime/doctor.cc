@@ -24,10 +24,10 @@ DoctorReport run_doctor(const Result<Settings>& settings) {
   } else {
     inputs.settings_error = settings.error();
   }
-  inputs.machine = plan::Machine::detect();
+  inputs.machine = machine::Machine::detect();
   inputs.environment = Environment::of_process();
-  inputs.machine.profile = plan::load_profile(inputs.environment, inputs.machine.cpu_model,
-                                              inputs.machine.cores, io::posix());
+  inputs.machine.profile = machine::load_profile(inputs.environment, inputs.machine.cpu_model,
+                                                 inputs.machine.cores, io::posix());
   inputs.calls = &io::posix();
   inputs.io_uring = io::probe_io_uring();
   return {plan::run_doctor(inputs)};

@@ -2,8 +2,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/machine/machine.h"
 #include "ollm/ollm.h"
-#include "ollm/plan/machine.h"
 #include "ollm/plan/model_list.h"
 #include "ollm/plan/payloads.h"
 
@@ -16,7 +16,7 @@ constexpr int kIndent = 2;
 
 plan::SelectorMachine selector_machine() {
   plan::SelectorMachine machine;
-  machine.host_memory_bytes = plan::Machine::detect().total_bytes;
+  machine.host_memory_bytes = machine::Machine::detect().total_bytes;
   return machine;
 }
 

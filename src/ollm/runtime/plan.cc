@@ -24,10 +24,10 @@ Plan::Plan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 Result<Plan> make_plan(const Settings& settings, const Workload& workload,
                        const std::vector<std::string>& allow_config_keys) {
   OLLM_TRY_VOID(plan::check_settings(settings));
-  plan::RunInputs inputs{settings, workload, plan::Machine::detect(), io::Environment::of_process(),
-                         allow_config_keys};
-  inputs.machine.profile = plan::load_profile(inputs.environment, inputs.machine.cpu_model,
-                                              inputs.machine.cores, io::posix());
+  plan::RunInputs inputs{settings, workload, machine::Machine::detect(),
+                         io::Environment::of_process(), allow_config_keys};
+  inputs.machine.profile = machine::load_profile(inputs.environment, inputs.machine.cpu_model,
+                                                 inputs.machine.cores, io::posix());
   OLLM_TRY(plan::PlannedRun run, plan::plan_run(inputs));
   return Plan(std::make_shared<const Plan::State>(Plan::State{std::move(run)}));
 }

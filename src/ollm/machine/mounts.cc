@@ -1,12 +1,12 @@
-#include "ollm/plan/mounts.h"
+#include "ollm/machine/mounts.h"
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
-#include "ollm/plan/text_lines.h"
+#include "ollm/machine/text_lines.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 // Blanks, tabs, line ends and backslashes are written as three octal digits: "\040".
@@ -60,4 +60,4 @@ std::optional<Mount> mount_of(const std::filesystem::path& path, std::string_vie
   return best;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,4 +1,4 @@
-#include "ollm/plan/profile.h"
+#include "ollm/machine/profile.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 #include "ollm/io/atomic_replace.h"
 #include "ollm/io/file.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 constexpr std::uint64_t kLargestProfileBytes = 1 << 20;
@@ -268,4 +268,4 @@ Rates rates_for(const std::optional<Profile>& profile, const backend::Options& t
   return rates;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

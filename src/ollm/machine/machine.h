@@ -1,5 +1,5 @@
 // The machine that a plan is made for: a value, so that plans can be made for any machine.
-// Leaves to others: measuring its rates (profile.h), what is chosen for it (choose.h).
+// Leaves to others: measuring its rates (profile.h), what is chosen for it (plan/).
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,10 @@
 #include "ollm/backend/backend.h"
 #include "ollm/backend/options.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/cgroup.h"
-#include "ollm/plan/profile.h"
+#include "ollm/machine/cgroup.h"
+#include "ollm/machine/profile.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 
 struct Machine {
   std::string cpu_model;              // "AMD EPYC"
@@ -38,4 +38,4 @@ struct Machine {
 /// A field of /proc/meminfo in bytes; 0 where it is not there.
 std::uint64_t meminfo_bytes(std::string_view meminfo, std::string_view field);
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,4 +1,4 @@
-#include "ollm/plan/machine.h"
+#include "ollm/machine/machine.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include "ollm/io/rooted_system_calls.h"
 #include "ollm/io/temporary_folder.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 TEST(Machine, ReadsMeminfo) {
@@ -50,4 +50,4 @@ TEST(Machine, DetectsThisOne) {
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,4 +1,4 @@
-#include "ollm/plan/cgroup.h"
+#include "ollm/machine/cgroup.h"
 
 #include <algorithm>
 #include <limits>
@@ -6,9 +6,9 @@
 
 #include "ollm/base/checked_math.h"
 #include "ollm/io/file.h"
-#include "ollm/plan/text_lines.h"
+#include "ollm/machine/text_lines.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 constexpr std::uint64_t kSmallFileBytes = 1 << 20;
@@ -157,4 +157,4 @@ std::string cgroup_path(std::string_view proc_self_cgroup, std::string_view cont
   return found;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,5 +1,5 @@
 // Limits of control groups, over made-up /proc and /sys of machines of both versions.
-#include "ollm/plan/cgroup.h"
+#include "ollm/machine/cgroup.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include "ollm/io/rooted_system_calls.h"
 #include "ollm/io/temporary_folder.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 TEST(Cgroup, ReadsLimitsOfBothVersions) {
@@ -137,4 +137,4 @@ TEST_F(CgroupLimitsOf, NonsenseIsNoLimit) {
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::machine

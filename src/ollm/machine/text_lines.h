@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace ollm::plan {
+namespace ollm::machine {
 
 /// Calls `use` with each line of a text, without its end.
 template <typename Use>
@@ -30,4 +30,4 @@ inline std::optional<std::uint64_t> leading_number(std::string_view text) {
   return value;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,4 +1,4 @@
-#include "ollm/plan/profile.h"
+#include "ollm/machine/profile.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "ollm/io/temporary_folder.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 Profile some() {
@@ -111,4 +111,4 @@ TEST(Rates, AreMeasuredWhereTheProfileHasThemAndAssumedElsewhere) {
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::machine

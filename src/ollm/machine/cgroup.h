@@ -9,7 +9,7 @@
 
 #include "ollm/io/system_calls.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 
 struct CgroupLimits {
   bool v1 = false;                      // hierarchies of version 1 are mounted for memory or cpu
@@ -43,4 +43,4 @@ std::size_t cgroup_cores(std::string_view cpu_max);
 /// "memory" or "cpu" for v1, "" for v2. Empty where it is not there.
 std::string cgroup_path(std::string_view proc_self_cgroup, std::string_view controller);
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

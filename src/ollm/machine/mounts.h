@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace ollm::plan {
+namespace ollm::machine {
 
 struct Mount {
   std::filesystem::path point;  // "/mnt/models"
@@ -21,4 +21,4 @@ struct Mount {
 /// passed over.
 std::optional<Mount> mount_of(const std::filesystem::path& path, std::string_view mountinfo);
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -14,7 +14,7 @@
 #include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 
 /// Operations a second of matrix products with so many rows: few rows reach less.
 struct RowsRate {
@@ -90,4 +90,4 @@ struct Rates {
 Rates rates_for(const std::optional<Profile>& profile, const backend::Options& table,
                 std::size_t threads, std::optional<std::uint64_t> device);
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

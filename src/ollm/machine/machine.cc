@@ -1,4 +1,4 @@
-#include "ollm/plan/machine.h"
+#include "ollm/machine/machine.h"
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -10,9 +10,9 @@
 #include "ollm/base/text_size.h"
 #include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
-#include "ollm/plan/text_lines.h"
+#include "ollm/machine/text_lines.h"
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 constexpr std::uint64_t kSmallFileBytes = 1 << 20;
@@ -84,4 +84,4 @@ Machine Machine::detect(io::SystemCalls& calls) {
   return machine;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::machine

@@ -1,9 +1,9 @@
 // The mount under a path, from texts as the kernel writes them.
-#include "ollm/plan/mounts.h"
+#include "ollm/machine/mounts.h"
 
 #include <gtest/gtest.h>
 
-namespace ollm::plan {
+namespace ollm::machine {
 namespace {
 
 constexpr std::string_view kMounts =
@@ -46,4 +46,4 @@ TEST(Mounts, NothingIsNothing) {
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::machine
