@@ -452,7 +452,7 @@ class Program {
 
   ollm::Settings any_settings() {
     ollm::Settings settings = good_settings();
-    ollm::plan::RuntimeConfig& runtime = settings.runtime;
+    ollm::settings::RuntimeConfig& runtime = settings.runtime;
     for (std::size_t edits = in_.pick(4); edits > 0; --edits) {
       switch (in_.pick(14)) {
         case 0:

@@ -33,9 +33,9 @@
 #include "ollm/engine/sampling_options.h"
 #include "ollm/plan/doctor_check.h"
 #include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
-#include "ollm/plan/settings_fields.h"
 #include "ollm/plan/workload.h"
+#include "ollm/settings/fields.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm {
 
@@ -47,14 +47,14 @@ struct LoadFaults;
 }
 
 using io::Environment;
-using plan::check_settings;
 using plan::DoctorCheck;
-using plan::load_settings;
-using plan::Settings;
-using plan::settings_fields;
-using plan::SettingsField;
-using plan::SettingsOverride;
-using plan::SettingsSources;
+using settings::check_settings;
+using settings::load_settings;
+using settings::Settings;
+using settings::settings_fields;
+using settings::SettingsField;
+using settings::SettingsOverride;
+using settings::SettingsSources;
 
 /// `ollm config show`: every field with its value and where it came from, as JSON.
 OLLM_API std::string settings_json(const Settings& settings);

@@ -11,7 +11,7 @@ FLOORS = [
     ["backend", "checkpoint"],
     ["weights", "kv", "hub", "machine"],
     ["models"],
-    ["engine"],
+    ["settings", "engine"],
     ["plan"],
     ["runtime"],
     ["cli", "server", "python"],

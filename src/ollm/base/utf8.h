@@ -1,8 +1,9 @@
-// Whether bytes are characters of UTF-8. Leaves to others: what they mean and how broken ones are
-// repaired (text/utf8.h).
+// Whether bytes are characters of UTF-8. Leaves to others: what they mean and how a tokenizer
+// repairs broken ones (text/utf8.h).
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace ollm {
@@ -30,5 +31,8 @@ inline std::size_t utf8_sequence(std::string_view text, std::size_t at) {
   }
   return 0;
 }
+
+/// A text as JSON takes it: U+FFFD in place of every byte that belongs to no character.
+std::string json_text(std::string_view text);
 
 }  // namespace ollm

@@ -82,7 +82,7 @@ class ConfigCommand {
   }
 
   static std::string origin_of(const Settings& settings, const std::string& field) {
-    const plan::FieldOrigin& origin = settings.origin(field);
+    const settings::FieldOrigin& origin = settings.origin(field);
     std::string text(to_string(origin.origin));
     if (!origin.place.empty()) text += " (" + origin.place + ")";
     return text;

@@ -142,8 +142,8 @@ class PromptCommand {
       // The command line is above all layers, so of two wishes on it none is the higher.
       for (const char* name :
            {"temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty"}) {
-        const plan::FieldOrigin& origin = settings.origin(fmt::format("generation.{}", name));
-        if (origin.origin == plan::Origin::cli) {
+        const settings::FieldOrigin& origin = settings.origin(fmt::format("generation.{}", name));
+        if (origin.origin == settings::Origin::cli) {
           return usage(fmt::format(
               "--model-defaults takes {} from generation_config.json, {} from here: give either",
               name, origin.place));
@@ -167,7 +167,7 @@ class PromptCommand {
                                            std::initializer_list<const char*> names) {
     std::vector<std::string> given;
     for (const char* name : names) {
-      const SettingsField* field = plan::find_field(fmt::format("generation.{}", name));
+      const SettingsField* field = settings::find_field(fmt::format("generation.{}", name));
       if (field != nullptr && !std::holds_alternative<std::monostate>(field->get(settings)))
         given.emplace_back(name);
     }
@@ -176,7 +176,7 @@ class PromptCommand {
 
   // A filter without a temperature asks for sampling as the model is.
   static double temperature(const Settings& settings) {
-    const plan::GenerationConfig& config = settings.generation;
+    const settings::GenerationConfig& config = settings.generation;
     const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
     return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
   }
@@ -217,7 +217,7 @@ class PromptCommand {
   }
 
   Result<GenerateOptions> generate_options(const Settings& settings) const {
-    const plan::GenerationConfig& config = settings.generation;
+    const settings::GenerationConfig& config = settings.generation;
     GenerateOptions options;
     options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
     engine::SamplingOptions& sampling = options.sampling;

@@ -12,12 +12,12 @@
 #include "ollm/io/system_calls.h"
 #include "ollm/machine/machine.h"
 #include "ollm/plan/doctor_check.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
 struct DoctorInputs {
-  Settings settings;                    // the defaults where they could not be read
+  settings::Settings settings;          // the defaults where they could not be read
   std::optional<Error> settings_error;  // why not
   machine::Machine machine;
   io::Environment environment;

@@ -7,7 +7,7 @@
 
 #include "ollm/plan/doctor_sections.h"
 #include "ollm/plan/model_list.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 namespace ollm::plan {
 namespace {
@@ -29,10 +29,10 @@ DoctorCheck settings_values(const DoctorInputs& inputs) {
     return check;
   }
   std::size_t given = 0;
-  for (const SettingsField& field : settings_fields()) {
+  for (const settings::SettingsField& field : settings::settings_fields()) {
     const std::string name = field.qualified_name();
     if (!inputs.settings.given(name)) continue;
-    const FieldOrigin& origin = inputs.settings.origin(name);
+    const settings::FieldOrigin& origin = inputs.settings.origin(name);
     check.details.set(name, fmt::format("{} ({})", to_string(origin.origin), origin.place));
     ++given;
   }

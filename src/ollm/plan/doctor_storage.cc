@@ -205,7 +205,7 @@ DoctorCheck io_uring(const DoctorInputs& inputs) {
 }  // namespace
 
 void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
-  const Settings& settings = inputs.settings;
+  const settings::Settings& settings = inputs.settings;
   FolderDoctor doctor(inputs, out);
   doctor.look_at({.name = "models-dir",
                   .path = io::absolute_path(settings.runtime.models_dir, inputs.environment),

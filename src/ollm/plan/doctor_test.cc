@@ -12,7 +12,7 @@
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/rooted_system_calls.h"
 #include "ollm/plan/plan_world.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 namespace ollm::plan {
 namespace {
@@ -57,11 +57,11 @@ class Doctor : public ::testing::Test {
     write(dir + "/model.safetensors", safetensors_bytes(tiny_tensors()));
   }
   void given(const std::string& field) {
-    const auto fields = settings_fields();
+    const auto fields = settings::settings_fields();
     inputs_.settings.origins.resize(fields.size());
     for (std::size_t i = 0; i < fields.size(); ++i)
       if (fields[i].qualified_name() == field)
-        inputs_.settings.origins[i] = {Origin::env, fields[i].environment_name()};
+        inputs_.settings.origins[i] = {settings::Origin::env, fields[i].environment_name()};
   }
 
   DoctorCheck check(const std::string& name) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ollm/base/utf8.h"
 #include "ollm/plan/payloads.h"
 
 namespace ollm::plan {

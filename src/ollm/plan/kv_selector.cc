@@ -69,7 +69,7 @@ std::string accelerator_tier(std::string_view kind, const SelectorMachine& machi
 // All that a rule may ask.
 struct Question {
   const RuntimePlan& plan;
-  const RuntimeConfig& config;
+  const settings::RuntimeConfig& config;
   const SelectorDimensions& dimensions;
 
   bool text_only() const { return dimensions.modality_bucket == "text-only"; }
@@ -168,7 +168,7 @@ Error needs_disk_cache(const Question& question, std::string_view rule_id,
                           strategy, rule_id, why_no_disk_cache(question.plan)));
 }
 
-void apply_lifecycle(KvSelection& out, const RuntimeConfig& config) {
+void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
   out.requested_lifecycle = config.kv_cache_lifecycle;
   out.applied_lifecycle =
       out.applied == kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
@@ -210,7 +210,7 @@ std::optional<double> billions_in_name(const ResolvedModel& model) {
   return model.repo_id ? billions_in(*model.repo_id) : std::nullopt;
 }
 
-Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& config,
+Result<KvSelection> select_kv(const RuntimePlan& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not) {
   KvSelection out;
   out.dimensions = selector_dimensions(plan, machine);
@@ -273,7 +273,8 @@ RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection) {
   return plan;
 }
 
-RuntimeConfig effective_config(RuntimeConfig config, const KvSelection& selection) {
+settings::RuntimeConfig effective_config(settings::RuntimeConfig config,
+                                         const KvSelection& selection) {
   config.kv_cache_strategy = selection.applied;
   config.kv_cache_lifecycle = selection.applied_lifecycle;
   return config;

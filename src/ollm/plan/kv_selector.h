@@ -13,7 +13,7 @@
 #include "ollm/base/result.h"
 #include "ollm/plan/decision.h"
 #include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -65,13 +65,14 @@ struct KvSelection {
 /// no disk cache, and the reason says what would have been preferred.
 /// Errors: unsupported where the strategy asked for, or the window, needs a disk cache that the
 /// plan has not, or cannot be had; out_of_budget where none of the list can be.
-Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& config,
+Result<KvSelection> select_kv(const RuntimePlan& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not = nullptr);
 
 /// The plan with the selector's details (spec/kv-cache.md §8.3).
 RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection);
 
 /// The settings with what was applied: strategy and lifecycle.
-RuntimeConfig effective_config(RuntimeConfig config, const KvSelection& selection);
+settings::RuntimeConfig effective_config(settings::RuntimeConfig config,
+                                         const KvSelection& selection);
 
 }  // namespace ollm::plan

@@ -51,8 +51,8 @@ RuntimePlan plan_of(const Json& given) {
   return plan;
 }
 
-RuntimeConfig config_of(const Json& given) {
-  RuntimeConfig config;
+settings::RuntimeConfig config_of(const Json& given) {
+  settings::RuntimeConfig config;
   config.strategy_selector_profile = given["strategy_selector_profile"];
   config.kv_cache_lifecycle = given["kv_cache_lifecycle"];
   if (!given["kv_cache_strategy"].is_null()) config.kv_cache_strategy = given["kv_cache_strategy"];

@@ -70,7 +70,7 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
   for (const RuleCase& row : cases) {
     RuntimePlan plan = disk_plan(row.model);
     if (row.multimodal) plan.resolved_model.capabilities.modalities.push_back(ModelModality::image);
-    RuntimeConfig config;
+    settings::RuntimeConfig config;
     config.strategy_selector_profile = row.profile;
     const auto kv = select_kv(plan, config, machine(row.host_gib));
     ASSERT_TRUE(kv.ok()) << kv.error().message;
@@ -94,7 +94,7 @@ TEST(KvSelector, TakesWhatWasAskedFor) {
   for (const char* strategy :
        {"resident", "chunked", "paged", "streamed-segmented", "log-structured-journal",
         "sliding-window-ring-buffer", "quantized-cold-tier", "tiered-write-back"}) {
-    RuntimeConfig config;
+    settings::RuntimeConfig config;
     config.kv_cache_strategy = strategy;
     const auto kv = select_kv(disk_plan(), config, machine());
     ASSERT_TRUE(kv.ok());
@@ -106,7 +106,7 @@ TEST(KvSelector, TakesWhatWasAskedFor) {
 }
 
 TEST(KvSelector, AWindowMakesItSlide) {
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.kv_cache_window_tokens = 512;
   const auto kv = select_kv(disk_plan(), config, machine());
   ASSERT_TRUE(kv.ok());
@@ -117,7 +117,7 @@ TEST(KvSelector, AWindowMakesItSlide) {
 TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
   RuntimePlan plan = disk_plan();
   plan.supports_disk_cache = false;
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.strategy_selector_profile = "capacity";
   const auto kv = select_kv(plan, config, machine());
   ASSERT_TRUE(kv.ok());
@@ -133,11 +133,11 @@ TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
 TEST(KvSelector, WhatWasAskedForAndNeedsADiskCacheIsRefusedWithoutOne) {
   RuntimePlan plan = disk_plan();
   plan.supports_disk_cache = false;
-  RuntimeConfig strategy, profile, window, resident;
+  settings::RuntimeConfig strategy, profile, window, resident;
   strategy.kv_cache_strategy = "paged";
   profile.strategy_selector_profile = "bounded-window";
   window.kv_cache_window_tokens = 512;
-  for (const RuntimeConfig& config : {strategy, profile, window}) {
+  for (const settings::RuntimeConfig& config : {strategy, profile, window}) {
     const auto kv = select_kv(plan, config, machine());
     ASSERT_FALSE(kv.ok());
     EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
@@ -170,7 +170,7 @@ TEST(KvSelector, NothingThatCanBeHadIsAnError) {
 }
 
 TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.kv_cache_lifecycle = "persistent";
   const auto paged = select_kv(disk_plan("a-8B"), config, machine());
   EXPECT_EQ(paged->applied_lifecycle, "persistent");
@@ -182,7 +182,7 @@ TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
   EXPECT_NE(
       with_selection(disk_plan(), *resident).details.find("strategy_selector_lifecycle_reason"),
       nullptr);
-  const RuntimeConfig effective = effective_config(config, *resident);
+  const settings::RuntimeConfig effective = effective_config(config, *resident);
   EXPECT_EQ(effective.kv_cache_strategy, "resident");
   EXPECT_EQ(effective.kv_cache_lifecycle, "runtime-scoped");
 }

@@ -11,7 +11,8 @@ namespace ollm::plan {
 namespace {
 
 // A model that cannot be planned with these settings.
-PlannedReference refused(Resolution resolution, const RuntimeConfig& config, Error error) {
+PlannedReference refused(Resolution resolution, const settings::RuntimeConfig& config,
+                         Error error) {
   PlannedReference out;
   out.selection.plan.resolved_model = resolution.model;
   if (resolution.materialized) out.selection.plan.model_path = resolution.model.model_path;
@@ -24,18 +25,18 @@ PlannedReference refused(Resolution resolution, const RuntimeConfig& config, Err
 
 }  // namespace
 
-Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
+Result<std::vector<ListedModel>> list_models(const settings::RuntimeConfig& config,
                                              const io::Environment& environment,
                                              const SelectorMachine& machine,
                                              io::SystemCalls& calls) {
   std::vector<ListedModel> out;
   std::set<std::filesystem::path> known;  // folders of the models listed so far, without links
-  Settings settings;
+  settings::Settings settings;
   settings.runtime = config;
-  OLLM_TRY_VOID(check_settings(settings));
+  OLLM_TRY_VOID(settings::check_settings(settings));
   const ResolveOptions places = resolve_options(config.models_dir, environment);
   const auto add = [&](const ModelReference& reference, std::string_view source) {
-    RuntimeConfig one = config;
+    settings::RuntimeConfig one = config;
     one.model_reference = reference.raw;
     Resolution resolution = resolve(reference, places, calls);
     auto planned = plan_resolved(resolution, one, machine);

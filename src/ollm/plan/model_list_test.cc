@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "ollm/base/utf8.h"
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/plan/payloads.h"

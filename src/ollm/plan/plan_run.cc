@@ -11,6 +11,7 @@
 #include "ollm/plan/choose.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/payloads.h"
+#include "ollm/settings/payloads.h"
 
 namespace ollm::plan {
 namespace {
@@ -21,7 +22,7 @@ std::optional<T> as(const std::optional<std::int64_t>& value) {
   return static_cast<T>(*value);
 }
 
-Result<Wishes> wishes_of(const RuntimeConfig& config) {
+Result<Wishes> wishes_of(const settings::RuntimeConfig& config) {
   Wishes wishes;
   wishes.memory_bytes = as<std::uint64_t>(config.memory);
   wishes.threads = as<std::size_t>(config.threads);
@@ -125,7 +126,7 @@ const models::Composition* PlannedRun::composition() const {
 }
 
 Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
-  const RuntimeConfig& config = inputs.settings.runtime;
+  const settings::RuntimeConfig& config = inputs.settings.runtime;
   OLLM_TRY(const Wishes wishes, wishes_of(config));
   PlannedRun plan;
   plan.config = config;
@@ -187,7 +188,7 @@ Result<void> check_can_run(const PlannedRun& plan) {
 
 nlohmann::ordered_json plan_payload(const PlannedRun& plan) {
   nlohmann::ordered_json payload;
-  payload["runtime_config"] = runtime_config_payload(plan.config, plan.environment);
+  payload["runtime_config"] = settings::runtime_config_payload(plan.config, plan.environment);
   payload["resolved_model"] = resolved_model_payload(plan.runtime().resolved_model);
   payload["runtime_plan"] = as_dict(plan.runtime());
   payload["execution_plan"] = plan.execution ? to_json(*plan.execution) : nullptr;

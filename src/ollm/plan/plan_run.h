@@ -14,8 +14,8 @@
 #include "ollm/plan/choose.h"
 #include "ollm/plan/execution_plan.h"
 #include "ollm/plan/plan_reference.h"
-#include "ollm/plan/settings.h"
 #include "ollm/plan/workload.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -29,7 +29,7 @@ struct ExecutionInputs {
 };
 
 struct PlannedRun {
-  RuntimeConfig config;  // as asked for
+  settings::RuntimeConfig config;  // as asked for
   io::Environment environment;
   std::vector<std::string> allow_config_keys;
   PlannedReference reference;
@@ -44,7 +44,7 @@ struct PlannedRun {
 };
 
 struct RunInputs {
-  Settings settings;
+  settings::Settings settings;
   Workload workload;
   machine::Machine machine;
   io::Environment environment;

@@ -109,7 +109,7 @@ class World {
 
   const std::filesystem::path& root() const { return root_; }
   const io::Environment& environment() const { return environment_; }
-  RuntimeConfig& config() { return config_; }
+  settings::RuntimeConfig& config() { return config_; }
   SelectorMachine& machine() { return machine_; }
   SelectOptions& options() { return options_; }
 
@@ -159,7 +159,7 @@ class World {
   io::TemporaryFolder folder_;
   std::filesystem::path root_;
   io::Environment environment_;
-  RuntimeConfig config_;
+  settings::RuntimeConfig config_;
   SelectorMachine machine_;
   SelectOptions options_;
 };

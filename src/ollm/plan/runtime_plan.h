@@ -13,6 +13,7 @@
 #include "ollm/plan/details.h"
 #include "ollm/plan/resolved_model.h"
 #include "ollm/plan/wire_values.h"
+#include "ollm/settings/backend_ids.h"
 
 namespace ollm {
 

@@ -13,6 +13,7 @@
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_run.h"
 #include "ollm/plan/plan_world.h"
+#include "ollm/settings/payloads.h"
 
 namespace ollm::plan {
 namespace {
@@ -45,17 +46,21 @@ TEST(Schema, HoldsForModels) {
 
 TEST(Schema, HoldsForSettings) {
   const io::Environment environment{{}, "/somewhere"};
-  Settings settings;
-  expect_valid("runtime_config", runtime_config_payload(settings.runtime, environment), "defaults");
-  expect_valid("generation_config", generation_config_payload(settings.generation), "defaults");
-  expect_valid("config_show", config_show_payload(settings), "defaults");
+  settings::Settings settings;
+  expect_valid("runtime_config", settings::runtime_config_payload(settings.runtime, environment),
+               "defaults");
+  expect_valid("generation_config", settings::generation_config_payload(settings.generation),
+               "defaults");
+  expect_valid("config_show", settings::config_show_payload(settings), "defaults");
   settings.runtime.memory = 1;
   settings.runtime.backend = "native-generic";
   settings.runtime.kv_cache_strategy = "paged";
   settings.generation.top_p = 0.5;
   settings.generation.stop = {"x"};
-  expect_valid("runtime_config", runtime_config_payload(settings.runtime, environment), "set");
-  expect_valid("generation_config", generation_config_payload(settings.generation), "set");
+  expect_valid("runtime_config", settings::runtime_config_payload(settings.runtime, environment),
+               "set");
+  expect_valid("generation_config", settings::generation_config_payload(settings.generation),
+               "set");
 }
 
 TEST(Schema, HoldsForWholePlans) {

@@ -49,7 +49,8 @@ struct Composed {
 
 class Selector {
  public:
-  Selector(const Resolution& resolution, const RuntimeConfig& config, const SelectOptions& options)
+  Selector(const Resolution& resolution, const settings::RuntimeConfig& config,
+           const SelectOptions& options)
       : resolution_(resolution), config_(config), options_(options), passes_(options.passes) {
     passes_.accelerator = config.device_type() != "cpu";
     RuntimePlan& plan = out_.plan;
@@ -358,7 +359,7 @@ class Selector {
   }
 
   const Resolution& resolution_;
-  const RuntimeConfig& config_;
+  const settings::RuntimeConfig& config_;
   const SelectOptions& options_;
   PassConditions passes_;
   Selection out_;
@@ -368,13 +369,14 @@ class Selector {
 
 std::span<const Provider> providers() { return kProviders; }
 
-Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+Result<Selection> select_backend(const Resolution& resolution,
+                                 const settings::RuntimeConfig& config,
                                  const SelectOptions& options) {
   return Selector(resolution, config, options).select();
 }
 
 Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
-                            const RuntimeConfig& config, const SelectOptions& options,
+                            const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error) {
   return Selector(resolution, config, options).fall_back(failed, type, error);
 }

@@ -16,7 +16,7 @@
 #include "ollm/plan/passes.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -51,13 +51,14 @@ struct Selection {
 /// spec/runtime-plan.md §8 with the changes of design.md §2. What does not run is a plan too, with
 /// its refusal.
 /// Errors: invalid_argument where several providers match ("ambiguous", naming them).
-Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+Result<Selection> select_backend(const Resolution& resolution,
+                                 const settings::RuntimeConfig& config,
                                  const SelectOptions& options);
 
 /// After a failure at apply time: composes the model for the generic backend.
 /// Errors: why the generic backend cannot take over, with the first error in it.
 Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
-                            const RuntimeConfig& config, const SelectOptions& options,
+                            const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error);
 
 }  // namespace ollm::plan

@@ -45,10 +45,6 @@ enum class SpecializationPassId {
   expert_cache,
 };
 
-/// Backend ids. On input "transformers-generic" is another name of the second (settings.h).
-inline constexpr std::string_view kOptimizedNative = "optimized-native";
-inline constexpr std::string_view kNativeGeneric = "native-generic";
-
 /// The wire value, e.g. "not-planned", "image-text-to-text".
 ///@{
 OLLM_API std::string_view to_string(SupportLevel value);

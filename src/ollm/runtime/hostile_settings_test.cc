@@ -14,8 +14,8 @@
 namespace ollm {
 namespace {
 
-using plan::FieldType;
-using plan::SettingsValue;
+using settings::FieldType;
+using settings::SettingsValue;
 using Json = nlohmann::ordered_json;
 using std::string_literals::operator""s;
 
@@ -122,8 +122,8 @@ TEST_P(HostileSettings, TakeNoValueOfAnotherType) {
     EXPECT_NO_THROW(field.set(settings, value));
     const SettingsValue after = field.get(settings);
     EXPECT_TRUE(after == before || after == value);
-    static_cast<void>(plan::parse_value(field, value, false));
-    static_cast<void>(plan::parse_value(field, value, true));
+    static_cast<void>(settings::parse_value(field, value, false));
+    static_cast<void>(settings::parse_value(field, value, true));
   }
 }
 
@@ -188,7 +188,7 @@ TEST(HostileNames, OfVariablesAreProblemsOrNothing) {
     const Result<Settings> settings = load_settings(sources);
     ASSERT_FALSE(settings.ok());
     EXPECT_EQ(settings.error().kind, ErrorKind::invalid_argument);
-    EXPECT_FALSE(plan::unknown_variables(sources.environment).empty());
+    EXPECT_FALSE(settings::unknown_variables(sources.environment).empty());
   });
 }
 

@@ -13,7 +13,7 @@
 #include "ollm/plan/hub_cache.h"
 #include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 #include "ollm/tensor/shape.h"
 #include "ollm/text/added_tokens.h"
 #include "ollm/text/json_fields.h"
@@ -33,10 +33,10 @@ constexpr text::RenderLimits kRender;
 constexpr std::uint64_t number(auto value) { return static_cast<std::uint64_t>(value); }
 
 constexpr Limit kLimits[] = {
-    {"settings", "file_bytes", plan::SettingsLimits::kFileBytes, "of ollm.toml"},
-    {"settings", "value_bytes", plan::SettingsLimits::kTextBytes, "of one text"},
-    {"settings", "stop_strings", plan::SettingsLimits::kStops, "of one run"},
-    {"settings", "stop_string_bytes", plan::SettingsLimits::kStopBytes, "of one stop string"},
+    {"settings", "file_bytes", settings::SettingsLimits::kFileBytes, "of ollm.toml"},
+    {"settings", "value_bytes", settings::SettingsLimits::kTextBytes, "of one text"},
+    {"settings", "stop_strings", settings::SettingsLimits::kStops, "of one run"},
+    {"settings", "stop_string_bytes", settings::SettingsLimits::kStopBytes, "of one stop string"},
 
     {"reference", "bytes", plan::kMaxReferenceBytes, "of a model reference"},
     {"reference", "models_dir_entries", plan::kMaxModelFolders, "of the models folder"},

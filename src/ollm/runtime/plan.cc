@@ -6,6 +6,7 @@
 #include "ollm/base/text_size.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/runtime/state.h"
+#include "ollm/settings/payloads.h"
 
 namespace ollm {
 namespace {
@@ -23,7 +24,7 @@ Plan::Plan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
 Result<Plan> make_plan(const Settings& settings, const Workload& workload,
                        const std::vector<std::string>& allow_config_keys) {
-  OLLM_TRY_VOID(plan::check_settings(settings));
+  OLLM_TRY_VOID(settings::check_settings(settings));
   plan::RunInputs inputs{settings, workload, machine::Machine::detect(),
                          io::Environment::of_process(), allow_config_keys};
   inputs.machine.profile = machine::load_profile(inputs.environment, inputs.machine.cpu_model,
@@ -33,7 +34,7 @@ Result<Plan> make_plan(const Settings& settings, const Workload& workload,
 }
 
 std::string settings_json(const Settings& settings) {
-  return text_of(plan::config_show_payload(settings));
+  return text_of(settings::config_show_payload(settings));
 }
 
 const RuntimePlan& Plan::runtime_plan() const { return state_->run.runtime(); }

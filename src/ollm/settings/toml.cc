@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "ollm/plan/settings_layers.h"
+#include "ollm/settings/layers.h"
 
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
@@ -26,7 +26,7 @@
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 std::string place_of(std::string_view file, const toml::source_region& region) {
@@ -122,4 +122,4 @@ Layer read_toml(std::string_view text, std::string_view file) {
   return layer;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

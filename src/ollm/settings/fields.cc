@@ -1,12 +1,12 @@
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 #include <algorithm>
 #include <array>
 
 #include "ollm/base/text_form.h"
-#include "ollm/plan/wire_values.h"
+#include "ollm/settings/backend_ids.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 constexpr double kMaxInteger = 9.2e18;       // below 2^63
@@ -508,4 +508,4 @@ const SettingsField* find_field(std::string_view qualified_name) {
   return nullptr;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

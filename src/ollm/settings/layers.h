@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "ollm/io/environment.h"
-#include "ollm/plan/settings.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
+#include "ollm/settings/settings.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 
 /// One thing wrong with the settings.
 struct SettingsProblem {
@@ -46,4 +46,4 @@ Layer read_environment(const io::Environment& environment);
 /// Errors: invalid_argument with every problem.
 Result<Settings> merge_layers(const std::vector<Layer>& layers);
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

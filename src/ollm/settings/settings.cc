@@ -1,4 +1,4 @@
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "ollm/io/file.h"
-#include "ollm/plan/settings_fields.h"
-#include "ollm/plan/settings_layers.h"
-#include "ollm/plan/wire_values.h"
+#include "ollm/settings/backend_ids.h"
+#include "ollm/settings/fields.h"
+#include "ollm/settings/layers.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 constexpr std::string_view kDefaultFile = "ollm.toml";
@@ -302,4 +302,4 @@ Result<void> check_settings(const Settings& settings) {
   return {};
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

@@ -13,9 +13,9 @@
 
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 
 /// Beyond these a setting is refused.
 struct SettingsLimits {
@@ -114,4 +114,4 @@ OLLM_API Result<SettingsValue> parse_value(const SettingsField& field, const Set
 OLLM_API std::string_view nearest_name(std::string_view name,
                                        std::span<const std::string_view> names);
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

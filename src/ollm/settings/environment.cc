@@ -9,9 +9,9 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_reader.h"
-#include "ollm/plan/settings_layers.h"
+#include "ollm/settings/layers.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 using checkpoint::Json;
@@ -172,4 +172,4 @@ Layer read_environment(const io::Environment& environment) {
   return layer;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

@@ -1,6 +1,6 @@
 // What the user set, from four layers: command line, environment, ollm.toml, defaults; checked as a
 // whole, every problem told at once, each field with its origin.
-// Leaves to others: which fields there are (settings_fields.h), flags of one command (cli/).
+// Leaves to others: which fields there are (fields.h), flags of one command (cli/).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 #include "ollm/base/result.h"
 #include "ollm/io/environment.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 
 /// Section `runtime`. Paths as they were written: absolute_path() makes them absolute at use.
 /// Limits, wire values and a summary of each field: settings_fields().
@@ -176,4 +176,4 @@ OLLM_API Result<void> check_settings(const Settings& settings);
 /// among them.
 OLLM_API std::vector<std::string> unknown_variables(const io::Environment& environment);
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

@@ -1,5 +1,5 @@
 // Values of settings: from text, TOML or JSON to the type, form and limits of their field.
-// Leaves to others: the table of fields (settings_fields.cc), layers (settings.cc).
+// Leaves to others: the table of fields (fields.cc), layers (settings.cc).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -12,9 +12,9 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/base/text_size.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 constexpr std::size_t kShownBytes = 60;  // of a value, in messages
@@ -299,4 +299,4 @@ std::string_view nearest_name(std::string_view name, std::span<const std::string
   return best;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::settings

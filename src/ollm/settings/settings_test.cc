@@ -1,5 +1,5 @@
 // Layers, limits and contradictions of settings; the same for every field of the table.
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -9,11 +9,11 @@
 #include <set>
 
 #include "ollm/io/temporary_folder.h"
-#include "ollm/plan/payloads.h"
-#include "ollm/plan/settings_fields.h"
-#include "ollm/plan/settings_layers.h"
+#include "ollm/settings/fields.h"
+#include "ollm/settings/layers.h"
+#include "ollm/settings/payloads.h"
 
-namespace ollm::plan {
+namespace ollm::settings {
 namespace {
 
 using ::testing::HasSubstr;
@@ -558,4 +558,4 @@ TEST(SettingsPayload, ShowsEveryFieldWithItsOrigin) {
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::settings
