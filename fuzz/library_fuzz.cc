@@ -213,8 +213,8 @@ ollm::Prompt prompt_of(Bytes& in) {
   return prompt;
 }
 
-ollm::engine::SamplingOptions sampling_of(Bytes& in) {
-  ollm::engine::SamplingOptions sampling;
+ollm::sampling::Options sampling_of(Bytes& in) {
+  ollm::sampling::Options sampling;
   if (in.flag()) return sampling;
   sampling.temperature = in.one_of(kNumbers);
   if (in.flag()) sampling.top_k = in.one_of(kCounts);

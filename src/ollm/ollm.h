@@ -30,10 +30,10 @@
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
-#include "ollm/engine/sampling_options.h"
 #include "ollm/plan/doctor_check.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/workload.h"
+#include "ollm/sampling/options.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/settings.h"
 
@@ -312,12 +312,12 @@ using OnProgress = FunctionRef<void(const Progress&)>;
 
 /// How to go on from a prompt, and until when.
 struct GenerateOptions {
-  std::size_t max_new_tokens = 500;       // at most
-  engine::SamplingOptions sampling = {};  // how each is chosen; greedy by default
-  bool model_defaults = false;            // sampling as generation_config.json has it
-  std::vector<std::string> stop = {};     // texts to end before
-  bool ignore_eos = false;                // go on past end tokens
-  TemplateOptions chat_template = {};     // of messages
+  std::size_t max_new_tokens = 500;    // at most
+  sampling::Options sampling = {};     // how each is chosen; greedy by default
+  bool model_defaults = false;         // sampling as generation_config.json has it
+  std::vector<std::string> stop = {};  // texts to end before
+  bool ignore_eos = false;             // go on past end tokens
+  TemplateOptions chat_template = {};  // of messages
 };
 
 /// Why no more tokens came.

@@ -10,7 +10,7 @@ FLOORS = [
     ["tensor", "io", "memory", "text"],
     ["backend", "checkpoint"],
     ["weights", "kv", "hub", "machine"],
-    ["models"],
+    ["models", "sampling"],
     ["settings", "engine"],
     ["plan"],
     ["runtime"],

@@ -220,7 +220,7 @@ class PromptCommand {
     const settings::GenerationConfig& config = settings.generation;
     GenerateOptions options;
     options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
-    engine::SamplingOptions& sampling = options.sampling;
+    sampling::Options& sampling = options.sampling;
     sampling.temperature = temperature(settings);
     if (config.top_k) sampling.top_k = static_cast<std::size_t>(*config.top_k);
     sampling.top_p = config.top_p;

@@ -13,11 +13,11 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
-#include "ollm/engine/sampling.h"
 #include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
+#include "ollm/sampling/sampler.h"
 #include "ollm/text/tokenizer.h"
 
 namespace ollm::plan {
@@ -291,7 +291,7 @@ class Chooser {
         scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
     ledger.add("sampler", Phase::run,
-               engine::SamplingWorkspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
+               sampling::Workspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
                Charged::on_load);
     ledger.add("token ids", Phase::run, token_id_bytes(options), Charged::on_load);
     if (work.caller_bytes != 0)

@@ -1,5 +1,6 @@
 // From logits to a token id: penalties, filters and the draw, for one sequence.
-// Leaves to others: where logits come from (engine.h), when to stop, and what a token reads as.
+// Leaves to others: where logits come from (engine/engine.h), when to stop, and what a token reads
+// as.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,10 @@
 #include <vector>
 
 #include "ollm/base/result.h"
-#include "ollm/engine/sampling_cut.h"
-#include "ollm/engine/sampling_options.h"
+#include "ollm/sampling/cut.h"
+#include "ollm/sampling/options.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 
 struct TokenProbability {
   TokenId id = 0;
@@ -21,9 +22,9 @@ struct TokenProbability {
 
 /// The memory in which a choice is made: about 24 bytes for each id of the vocabulary. Holds
 /// nothing from one choice to the next, so the sequences of one thread can share one.
-class SamplingWorkspace {
+class Workspace {
  public:
-  explicit SamplingWorkspace(std::size_t vocab_size);
+  explicit Workspace(std::size_t vocab_size);
   static std::uint64_t size_bytes(std::size_t vocab_size);
 
  private:
@@ -56,7 +57,7 @@ class SamplingWorkspace {
 ///
 /// Each of 5 to 8 sees probabilities that sum to 1 over what the one before has left. The draw
 /// takes the first id, in rising order, at which the sum of probabilities passes a number in [0, 1)
-/// that is a function of seed and position (sampling_noise.h).
+/// that is a function of seed and position (noise.h).
 ///
 /// Computed in double, in a fixed order, without the C library's exp: equal logits give equal
 /// tokens on every machine. -infinity is a logit like others: probability 0.
@@ -65,18 +66,18 @@ class SamplingWorkspace {
 class Sampler {
  public:
   /// The options must have passed `check` for this vocabulary.
-  Sampler(const SamplingOptions& options, std::size_t vocab_size);
+  Sampler(const Options& options, std::size_t vocab_size);
 
   /// The same in the memory of `workspace`, which must be of this vocabulary, outlive the sampler
   /// and not be used by two threads at once.
-  Sampler(const SamplingOptions& options, std::size_t vocab_size, SamplingWorkspace& workspace);
+  Sampler(const Options& options, std::size_t vocab_size, Workspace& workspace);
 
   /// Bytes that a sampler allocates, the workspace not counted: the bias list, and 4 for each id of
   /// the vocabulary if a penalty is set.
-  static std::uint64_t size_bytes(const SamplingOptions& options, std::size_t vocab_size);
+  static std::uint64_t size_bytes(const Options& options, std::size_t vocab_size);
 
   /// Bytes of the workspace that the first constructor makes: 0 where the options need none.
-  static std::uint64_t workspace_bytes(const SamplingOptions& options, std::size_t vocab_size);
+  static std::uint64_t workspace_bytes(const Options& options, std::size_t vocab_size);
 
   /// A token of the prompt, for the repetition penalty. Ids (>= 0) beyond the vocabulary are passed
   /// over, as in Transformers: an embedding may have more rows than there are logits.
@@ -121,10 +122,10 @@ class Sampler {
   std::span<const double> weights() const;
 
   // Constant after construction.
-  SamplingOptions options_;
+  Options options_;
   std::size_t vocab_size_;
-  std::unique_ptr<SamplingWorkspace> own_workspace_;
-  SamplingWorkspace* workspace_ = nullptr;  // null where the options need none
+  std::unique_ptr<Workspace> own_workspace_;
+  Workspace* workspace_ = nullptr;  // null where the options need none
 
   // By id, empty without a penalty: how often it was accepted, and kInPrompt.
   std::vector<std::uint32_t> occurred_;
@@ -133,4 +134,4 @@ class Sampler {
   double total_weight_ = 0;  // the sum of the candidates' weights, added in rising order of id
 };
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

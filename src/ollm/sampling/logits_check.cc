@@ -1,4 +1,4 @@
-#include "ollm/engine/logits_check.h"
+#include "ollm/sampling/logits_check.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 // Also false for NaN.
@@ -35,4 +35,4 @@ Result<void> check_logits(std::span<const float> logits, std::size_t position) {
                           position, what));
 }
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

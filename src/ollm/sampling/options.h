@@ -1,5 +1,5 @@
 // How the next token of a sequence is chosen, as numbers that a request brings, and their limits.
-// Leaves to others: the choice itself (sampling.h), flags and JSON names (runtime/, cli/, server/).
+// Leaves to others: the choice itself (sampler.h), flags and JSON names (runtime/, cli/, server/).
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 
 /// Limits of what is multiplied or divided by. Within them nothing that a choice computes from
 /// finite f32 logits leaves the normal range of a double, so no overflow, and no thread that takes
@@ -28,7 +28,7 @@ inline constexpr double kSamplingFactorMax = 1e100;
 /// have no effect at temperature 0; the penalties and logit_bias have, as in Transformers, where
 /// they are also applied without `do_sample`. Fields of generation_config.json of the same name
 /// mean the same, except that Transformers writes "keep all" as top_k = 0 where we leave it out.
-struct SamplingOptions {
+struct Options {
   double temperature = 0;            // 0: greedy, ties to the lowest id; or 1e-100 to 1e100
   std::optional<std::size_t> top_k;  // >= 1; more than the vocabulary keeps all
   std::optional<double> top_p;       // 1e-100 to 1; 1 keeps all
@@ -58,6 +58,6 @@ struct SamplingOptions {
 
 /// Whether every field is within its limits for logits over `vocab_size` ids.
 /// Errors: invalid_argument, with the field, its value and the limit, for the first that is not.
-OLLM_API Result<void> check(const SamplingOptions& options, std::size_t vocab_size);
+OLLM_API Result<void> check(const Options& options, std::size_t vocab_size);
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

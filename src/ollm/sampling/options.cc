@@ -1,13 +1,13 @@
-// The limits of SamplingOptions, and what is said where one is passed.
-// Leaves to others: what the options do (sampling.cc).
-#include "ollm/engine/sampling_options.h"
+// The limits of Options, and what is said where one is passed.
+// Leaves to others: what the options do (sampler.cc).
+#include "ollm/sampling/options.h"
 
 #include <fmt/format.h>
 
 #include <limits>
 #include <string_view>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 // The bounds that OpenAI's API documents for both penalties.
@@ -23,7 +23,7 @@ Error out_of_range(std::string_view field, double value, std::string_view limit)
               fmt::format("{} is {}: it must be {}", field, value, limit));
 }
 
-Result<void> check_bias(const SamplingOptions& options, std::size_t vocab_size) {
+Result<void> check_bias(const Options& options, std::size_t vocab_size) {
   for (const auto& [id, bias] : options.logit_bias) {
     if (id < 0 || static_cast<std::size_t>(id) >= vocab_size) {
       return fail(ErrorKind::invalid_argument,
@@ -41,7 +41,7 @@ Result<void> check_bias(const SamplingOptions& options, std::size_t vocab_size) 
 
 }  // namespace
 
-Result<void> check(const SamplingOptions& options, std::size_t vocab_size) {
+Result<void> check(const Options& options, std::size_t vocab_size) {
   constexpr auto kIdMax = static_cast<std::size_t>(std::numeric_limits<TokenId>::max());
   if (vocab_size == 0 || vocab_size > kIdMax) {
     return fail(ErrorKind::invalid_argument,
@@ -75,4 +75,4 @@ Result<void> check(const SamplingOptions& options, std::size_t vocab_size) {
   return check_bias(options, vocab_size);
 }
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

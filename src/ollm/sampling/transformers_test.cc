@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "ollm/engine/sampling.h"
+#include "ollm/sampling/sampler.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 using Json = nlohmann::json;
@@ -17,8 +17,8 @@ using Json = nlohmann::json;
 // Tests run in the root of the project.
 constexpr const char* kFixture = "tests/fixtures/sampling/transformers.json";
 
-SamplingOptions options_of(const Json& json) {
-  SamplingOptions options;
+Options options_of(const Json& json) {
+  Options options;
   for (const auto& [name, value] : json.items()) {
     if (name == "temperature") {
       options.temperature = value;
@@ -62,7 +62,7 @@ TEST(SamplingTransformers, KeepsTheSameTokensWithTheSameProbabilities) {
   for (const Json& test : fixture["cases"]) {
     SCOPED_TRACE(test["logits"].get<std::string>() + " " + test["options"].dump());
     const std::vector<float> logits = logits_of(fixture["logits"][test["logits"]]);
-    const SamplingOptions options = options_of(test["options"]);
+    const Options options = options_of(test["options"]);
     ASSERT_TRUE(check(options, logits.size()).ok());
     Sampler sampler(options, logits.size());
     for (const Json& id : fixture["prompt"]) sampler.observe(id);
@@ -82,4 +82,4 @@ TEST(SamplingTransformers, KeepsTheSameTokensWithTheSameProbabilities) {
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

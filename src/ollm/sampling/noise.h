@@ -1,12 +1,12 @@
 // Random numbers without a state: each is a function of a seed and of where it is used.
-// Leaves to others: what is drawn with them (sampling.h).
+// Leaves to others: what is drawn with them (sampler.h).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 
 /// Philox4x32-10: ten rounds of multiplication and exchange turn (counter, key) into 128 bits that
 /// pass the batteries of TestU01, for any counters, consecutive ones included.
@@ -50,4 +50,4 @@ constexpr double uniform(std::uint64_t seed, std::size_t position, NoisePurpose 
   return static_cast<double>(word >> 11) * 0x1p-53;
 }
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

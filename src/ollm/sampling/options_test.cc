@@ -1,6 +1,6 @@
-// What SamplingOptions refuse, with which words; by each limit.
+// What Options refuse, with which words; by each limit.
 // Leaves to others: what the options do.
-#include "ollm/engine/sampling_options.h"
+#include "ollm/sampling/options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <limits>
 #include <string>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 using ::testing::HasSubstr;
@@ -18,10 +18,10 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr std::size_t kVocab = 100;
 
-using Change = std::function<void(SamplingOptions&)>;
+using Change = std::function<void(Options&)>;
 
 Result<void> checked(const Change& change) {
-  SamplingOptions options;
+  Options options;
   change(options);
   return check(options, kVocab);
 }
@@ -37,12 +37,12 @@ void expect_refused(const Change& change, const std::string& field, const std::s
   EXPECT_THAT(result.error().message, HasSubstr(limit));
 }
 
-TEST(SamplingOptions, AreGreedyByDefaultAndPass) {
-  EXPECT_TRUE(SamplingOptions{}.greedy());
-  EXPECT_TRUE(check(SamplingOptions{}, kVocab).ok());
+TEST(Options, AreGreedyByDefaultAndPass) {
+  EXPECT_TRUE(Options{}.greedy());
+  EXPECT_TRUE(check(Options{}, kVocab).ok());
 }
 
-TEST(SamplingOptions, PassAtTheirLimits) {
+TEST(Options, PassAtTheirLimits) {
   for (const double x : {0.0, 1e-100, 1.0, 1e100}) {
     EXPECT_TRUE(checked([&](auto& o) { o.temperature = x; }).ok()) << x;
   }
@@ -65,7 +65,7 @@ TEST(SamplingOptions, PassAtTheirLimits) {
               }).ok());
 }
 
-TEST(SamplingOptions, RefuseWhatIsNotANumberOrOutOfRangeByFieldValueAndLimit) {
+TEST(Options, RefuseWhatIsNotANumberOrOutOfRangeByFieldValueAndLimit) {
   for (const auto& [value, text] : {std::pair{kNaN, "nan"}, {kInfinity, "inf"}, {-1.0, "-1"}}) {
     const double x = value;
     expect_refused([&](auto& o) { o.temperature = x; }, "temperature", text, "1e-100 to 1e100");
@@ -91,28 +91,28 @@ TEST(SamplingOptions, RefuseWhatIsNotANumberOrOutOfRangeByFieldValueAndLimit) {
   }
 }
 
-TEST(SamplingOptions, RefuseATopKOfZero) {
+TEST(Options, RefuseATopKOfZero) {
   expect_refused([](auto& o) { o.top_k = 0; }, "top_k", "0", "1 or above");
 }
 
-TEST(SamplingOptions, RefuseBiasesOfIdsOutsideTheVocabulary) {
+TEST(Options, RefuseBiasesOfIdsOutsideTheVocabulary) {
   expect_refused([](auto& o) { o.logit_bias = {{3, 1}, {100, 1}}; }, "logit_bias", "100",
                  "0 to 99");
   expect_refused([](auto& o) { o.logit_bias = {{-1, 1}}; }, "logit_bias", "-1", "0 to 99");
 }
 
-TEST(SamplingOptions, RefuseBiasesThatAreNotNumbersOrPlusInfinity) {
+TEST(Options, RefuseBiasesThatAreNotNumbersOrPlusInfinity) {
   expect_refused([](auto& o) { o.logit_bias = {{7, std::numeric_limits<float>::quiet_NaN()}}; },
                  "logit_bias of token 7", "nan", "finite");
   expect_refused([](auto& o) { o.logit_bias = {{7, std::numeric_limits<float>::infinity()}}; },
                  "logit_bias of token 7", "inf", "finite");
 }
 
-TEST(SamplingOptions, RefuseAVocabularyThatIdsCannotCount) {
+TEST(Options, RefuseAVocabularyThatIdsCannotCount) {
   EXPECT_EQ(check({}, 0).error().kind, ErrorKind::invalid_argument);
   EXPECT_TRUE(check({}, 2147483647).ok());
   EXPECT_THAT(check({}, 2147483648).error().message, HasSubstr("vocab_size is 2147483648"));
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

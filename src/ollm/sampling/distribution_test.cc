@@ -6,10 +6,10 @@
 #include <cmath>
 #include <vector>
 
-#include "ollm/engine/sampling.h"
-#include "ollm/engine/sampling_textbook.h"
+#include "ollm/sampling/sampler.h"
+#include "ollm/sampling/textbook.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 // Each test draws at this many positions with a fixed seed. As the noise is a function of seed and
@@ -46,7 +46,7 @@ struct Fit {
   bool good() const { return forbidden == 0 && chi_square < chi_square_limit(degrees); }
 };
 
-Fit fit_of(const SamplingOptions& drawn, const SamplingOptions& expected) {
+Fit fit_of(const Options& drawn, const Options& expected) {
   Sampler sampler(drawn, logits().size());
   for (const TokenId id : kPrompt) sampler.observe(id);
   for (const TokenId id : kNew) sampler.accept(id);
@@ -62,7 +62,7 @@ Fit fit_of(const SamplingOptions& drawn, const SamplingOptions& expected) {
   }
 
   const std::vector<double> probabilities =
-      engine::testing::textbook_distribution(expected, logits(), kPrompt, kNew);
+      sampling::testing::textbook_distribution(expected, logits(), kPrompt, kNew);
   Fit fit;
   double rest_expected = 0;  // cells of fewer than 5 expected draws count as one
   double rest_found = 0;
@@ -87,14 +87,14 @@ Fit fit_of(const SamplingOptions& drawn, const SamplingOptions& expected) {
   return fit;
 }
 
-SamplingOptions warm(double temperature = 1) {
-  SamplingOptions options;
+Options warm(double temperature = 1) {
+  Options options;
   options.temperature = temperature;
   options.seed = 1;
   return options;
 }
 
-void expect_fit(const SamplingOptions& options, double degrees_min) {
+void expect_fit(const Options& options, double degrees_min) {
   const Fit fit = fit_of(options, options);
   EXPECT_EQ(fit.forbidden, 0U);
   EXPECT_GE(fit.degrees, degrees_min) << "too few tokens are left for a test";
@@ -109,37 +109,37 @@ TEST(SamplingDistribution, FitsTheTemperature) {
 }
 
 TEST(SamplingDistribution, FitsTopK) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.top_k = 8;
   expect_fit(options, 7);
 }
 
 TEST(SamplingDistribution, FitsTopP) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.top_p = 0.9;
   expect_fit(options, 5);
 }
 
 TEST(SamplingDistribution, FitsMinP) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.min_p = 0.1;
   expect_fit(options, 5);
 }
 
 TEST(SamplingDistribution, FitsTypicalP) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.typical_p = 0.7;
   expect_fit(options, 5);
 }
 
 TEST(SamplingDistribution, FitsTheRepetitionPenalty) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.repetition_penalty = 1.4;
   expect_fit(options, 20);
 }
 
 TEST(SamplingDistribution, FitsPresenceAndFrequencyPenalty) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.presence_penalty = 0.7;
   expect_fit(options, 20);
   options.frequency_penalty = -0.4;
@@ -147,13 +147,13 @@ TEST(SamplingDistribution, FitsPresenceAndFrequencyPenalty) {
 }
 
 TEST(SamplingDistribution, FitsTheBias) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.logit_bias = {{2, 3.0F}, {9, -1.5F}};
   expect_fit(options, 20);
 }
 
 TEST(SamplingDistribution, FitsAllTogether) {
-  SamplingOptions options = warm(1.3);
+  Options options = warm(1.3);
   options.top_k = 20;
   options.top_p = 0.95;
   options.min_p = 0.03;
@@ -167,10 +167,10 @@ TEST(SamplingDistribution, FitsAllTogether) {
 
 // Draws over seeds at one position are as good as over positions: requests are independent.
 TEST(SamplingDistribution, FitsOverSeedsAtOnePosition) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.top_k = 2;
   const std::vector<double> probabilities =
-      engine::testing::textbook_distribution(options, logits(), {}, {});
+      sampling::testing::textbook_distribution(options, logits(), {}, {});
   double expected = 0;
   for (const double p : probabilities) expected = std::max(expected, p);
   constexpr int kSeeds = 20000;
@@ -186,18 +186,18 @@ TEST(SamplingDistribution, FitsOverSeedsAtOnePosition) {
 
 // The tests above could not fail if these did not hold.
 TEST(SamplingDistribution, AWrongDistributionIsSeen) {
-  SamplingOptions wrong = warm(1.03);
+  Options wrong = warm(1.03);
   EXPECT_FALSE(fit_of(wrong, warm()).good()) << "temperature off by 3 %";
   wrong = warm();
   wrong.logit_bias = {{0, 0.05F}};
   EXPECT_FALSE(fit_of(wrong, warm()).good()) << "the largest logit off by 0.05";
-  SamplingOptions narrow = warm();
+  Options narrow = warm();
   narrow.top_k = 7;
-  SamplingOptions wide = warm();
+  Options wide = warm();
   wide.top_k = 8;
   EXPECT_FALSE(fit_of(wide, narrow).good()) << "a token that was to be left out";
   EXPECT_FALSE(fit_of(narrow, wide).good()) << "a token that is missing";
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

@@ -1,6 +1,6 @@
 // Weighted radix selection over the bits of non-negative doubles.
-// Leaves to others: filtering by the cut it finds (sampling.cc).
-#include "ollm/engine/sampling_cut.h"
+// Leaves to others: filtering by the cut it finds (sampler.cc).
+#include "ollm/sampling/cut.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,7 +8,7 @@
 
 #include "ollm/base/check.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 // 14 bits from the top, below the sign: the exponent and three bits, so that distances between 4
@@ -123,4 +123,4 @@ Cut CutFinder::find(std::span<const double> positions, double center,
   return walk_sorted(walk, left, chosen.before, target);
 }
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

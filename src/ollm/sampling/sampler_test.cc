@@ -1,6 +1,6 @@
 // What a Sampler promises beside the distribution: repetition, errors, ties, memory.
 // Leaves to others: probabilities (the other sampling tests) and limits of options.
-#include "ollm/engine/sampling.h"
+#include "ollm/sampling/sampler.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 #include "tests/allocation_count.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 using ::testing::HasSubstr;
@@ -27,14 +27,14 @@ std::vector<float> some_logits(std::size_t vocab) {
   return row;
 }
 
-SamplingOptions warm() {
-  SamplingOptions options;
+Options warm() {
+  Options options;
   options.temperature = 1;
   return options;
 }
 
-SamplingOptions everything() {
-  SamplingOptions options = warm();
+Options everything() {
+  Options options = warm();
   options.top_k = 50;
   options.top_p = 0.95;
   options.min_p = 0.01;
@@ -47,7 +47,7 @@ SamplingOptions everything() {
   return options;
 }
 
-std::vector<TokenId> draws(const SamplingOptions& options, std::size_t from, std::size_t count) {
+std::vector<TokenId> draws(const Options& options, std::size_t from, std::size_t count) {
   const std::vector<float> logits = some_logits(500);
   Sampler sampler(options, logits.size());
   std::vector<TokenId> ids;
@@ -64,7 +64,7 @@ TEST(Sampler, GreedyTakesTheLargestAndOfEqualsTheLowestId) {
 
 TEST(Sampler, GreedyTakesPenaltiesAndBiasIntoAccount) {
   const std::vector<float> logits{1, 2, 3};
-  SamplingOptions options;
+  Options options;
   options.logit_bias = {{0, 5.0F}};
   EXPECT_EQ(*Sampler(options, 3).sample(logits, 0), 0);
 
@@ -76,7 +76,7 @@ TEST(Sampler, GreedyTakesPenaltiesAndBiasIntoAccount) {
 }
 
 TEST(Sampler, SampleAcceptsWhatItChooses) {
-  SamplingOptions options;
+  Options options;
   options.presence_penalty = 2;
   Sampler sampler(options, 3);
   const std::vector<float> logits{1, 2, 3};
@@ -86,7 +86,7 @@ TEST(Sampler, SampleAcceptsWhatItChooses) {
 }
 
 TEST(Sampler, ChooseAcceptsNothing) {
-  SamplingOptions options;
+  Options options;
   options.presence_penalty = 2;
   Sampler sampler(options, 3);
   for (std::size_t i = 0; i < 3; ++i)
@@ -94,7 +94,7 @@ TEST(Sampler, ChooseAcceptsNothing) {
 }
 
 TEST(Sampler, OpenAIsPenaltiesDoNotCountThePrompt) {
-  SamplingOptions options;
+  Options options;
   options.presence_penalty = 2;
   options.frequency_penalty = 2;
   Sampler sampler(options, 3);
@@ -103,7 +103,7 @@ TEST(Sampler, OpenAIsPenaltiesDoNotCountThePrompt) {
 }
 
 TEST(Sampler, TheRepetitionPenaltyCountsAnIdOnce) {
-  SamplingOptions options;
+  Options options;
   options.repetition_penalty = 2;
   Sampler sampler(options, 2);
   for (int i = 0; i < 5; ++i) sampler.observe(1);
@@ -112,7 +112,7 @@ TEST(Sampler, TheRepetitionPenaltyCountsAnIdOnce) {
 }
 
 TEST(Sampler, IdsBeyondTheVocabularyArePassedOver) {
-  SamplingOptions options;
+  Options options;
   options.repetition_penalty = 2;
   Sampler sampler(options, 3);
   sampler.observe(3);
@@ -123,20 +123,20 @@ TEST(Sampler, IdsBeyondTheVocabularyArePassedOver) {
 TEST(Sampler, TopKOfOneAndATinyTopPAreGreedy) {
   const std::vector<float> logits = some_logits(997);
   const TokenId best = *Sampler({}, 997).choose(logits, 0);
-  SamplingOptions one = warm();
+  Options one = warm();
   one.top_k = 1;
-  SamplingOptions tiny = warm();
+  Options tiny = warm();
   tiny.top_p = 1e-100;
-  SamplingOptions cold = warm();
+  Options cold = warm();
   cold.temperature = 1e-100;
-  for (const SamplingOptions& options : {one, tiny, cold}) {
+  for (const Options& options : {one, tiny, cold}) {
     Sampler sampler(options, 997);
     for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(*sampler.choose(logits, i), best);
   }
 }
 
 TEST(Sampler, TopPOfEqualsKeepsTheLowestIds) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.top_p = 0.5;
   const std::vector<float> equal(8, 1.25F);
   const auto kept = Sampler(options, 8).distribution(equal, 0);
@@ -150,7 +150,7 @@ TEST(Sampler, TopPOfEqualsKeepsTheLowestIds) {
 // A first token of probability 0.2, a crowd near the entropy that holds 0.8, and one of almost no
 // mass: farther from the entropy than the crowd, but nearer than the first token.
 TEST(Sampler, TypicalPKeepsLightTokensThatAreNearerTheEntropyThanTheFirst) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.typical_p = 0.9;
   std::vector<float> logits(100001, -14.0F);
   std::fill(logits.begin(), logits.begin() + 50000, -9.43F);
@@ -161,13 +161,13 @@ TEST(Sampler, TypicalPKeepsLightTokensThatAreNearerTheEntropyThanTheFirst) {
 }
 
 TEST(Sampler, ABiasGivenTwiceIsAddedTwice) {
-  SamplingOptions options;
+  Options options;
   options.logit_bias = {{0, 1.0F}, {0, 1.5F}};
   EXPECT_EQ(*Sampler(options, 2).choose(std::vector{0.0F, 2.0F}, 0), 0);
 }
 
 TEST(Sampler, ForbiddenTokensAreNeverDrawn) {
-  SamplingOptions options = warm();
+  Options options = warm();
   options.temperature = 1e100;  // all the same otherwise
   options.logit_bias = {{1, -kInfinity}};
   Sampler sampler(options, 4);
@@ -179,7 +179,7 @@ TEST(Sampler, ForbiddenTokensAreNeverDrawn) {
 }
 
 TEST(Sampler, HugeFiniteLogitsAreNoError) {
-  SamplingOptions options = everything();
+  Options options = everything();
   options.logit_bias = {{0, std::numeric_limits<float>::max()}};
   options.repetition_penalty = 1e-100;
   options.temperature = 1e-100;
@@ -190,8 +190,8 @@ TEST(Sampler, HugeFiniteLogitsAreNoError) {
 }
 
 TEST(SamplerRepeats, TheSameSeedAndPositionDrawTheSameWhateverWasDrawnBefore) {
-  const SamplingOptions options = [] {
-    SamplingOptions o = warm();
+  const Options options = [] {
+    Options o = warm();
     o.top_k = 50;
     o.seed = 5;
     return o;
@@ -223,8 +223,8 @@ TEST(SamplerRepeats, ARestartWithTheTokensSoFarGoesOnAsIfThereWasNone) {
 }
 
 TEST(SamplerRepeats, OtherSeedsAndPositionsDrawOtherTokens) {
-  SamplingOptions one = warm();
-  SamplingOptions two = warm();
+  Options one = warm();
+  Options two = warm();
   two.seed = 1;
   const std::vector<TokenId> a = draws(one, 0, 200);
   const std::vector<TokenId> b = draws(two, 0, 200);
@@ -242,8 +242,8 @@ TEST(SamplerRepeats, OtherSeedsAndPositionsDrawOtherTokens) {
 TEST(SamplerRepeats, SequencesThatShareAWorkspaceDrawAsAlone) {
   const std::vector<float> first = some_logits(500);
   std::vector<float> second(first.rbegin(), first.rend());
-  SamplingWorkspace workspace(500);
-  SamplingOptions other = warm();
+  Workspace workspace(500);
+  Options other = warm();
   other.seed = 9;
   Sampler a(everything(), 500, workspace);
   Sampler b(other, 500, workspace);
@@ -256,14 +256,14 @@ TEST(SamplerRepeats, SequencesThatShareAWorkspaceDrawAsAlone) {
 }
 
 // Greedy from bare logits, greedy with a penalty, and drawn: three ways through the code.
-std::vector<SamplingOptions> every_way() {
-  SamplingOptions penalized;
+std::vector<Options> every_way() {
+  Options penalized;
   penalized.presence_penalty = 1;
-  return {SamplingOptions{}, penalized, everything()};
+  return {Options{}, penalized, everything()};
 }
 
 TEST(SamplerErrors, NaNAndInfinityAreCorruptAndNamed) {
-  for (const SamplingOptions& options : every_way()) {
+  for (const Options& options : every_way()) {
     Sampler sampler(options, 40);
     for (const auto& [value, name] : {std::pair{kNaN, "nan"}, {-kNaN, "nan"}, {kInfinity, "inf"}}) {
       for (const std::size_t id : {std::size_t{0}, std::size_t{17}, std::size_t{39}}) {
@@ -282,7 +282,7 @@ TEST(SamplerErrors, NaNAndInfinityAreCorruptAndNamed) {
 }
 
 TEST(SamplerErrors, OnlyMinusInfinityIsCorrupt) {
-  for (const SamplingOptions& options : every_way()) {
+  for (const Options& options : every_way()) {
     const Result<TokenId> result =
         Sampler(options, 40).sample(std::vector<float>(40, -kInfinity), 3);
     ASSERT_FALSE(result.ok());
@@ -293,7 +293,7 @@ TEST(SamplerErrors, OnlyMinusInfinityIsCorrupt) {
 
 TEST(SamplerErrors, ABiasThatForbidsEveryTokenIsInvalid) {
   for (const double temperature : {0.0, 1.0}) {
-    SamplingOptions options;
+    Options options;
     options.temperature = temperature;
     options.logit_bias = {{0, -kInfinity}, {1, -kInfinity}};
     const Result<TokenId> result =
@@ -305,7 +305,7 @@ TEST(SamplerErrors, ABiasThatForbidsEveryTokenIsInvalid) {
 }
 
 TEST(SamplerErrors, AFailedSampleAcceptsNothing) {
-  SamplingOptions options;
+  Options options;
   options.presence_penalty = 2;
   Sampler sampler(options, 2);
   EXPECT_FALSE(sampler.sample(std::vector{1.0F, kNaN}, 0).ok());
@@ -314,7 +314,7 @@ TEST(SamplerErrors, AFailedSampleAcceptsNothing) {
 
 TEST(SamplerMemory, NothingIsAllocatedAfterConstruction) {
   const std::vector<float> logits = some_logits(5000);
-  for (const SamplingOptions& options : every_way()) {
+  for (const Options& options : every_way()) {
     Sampler sampler(options, logits.size());
     const std::size_t before = ollm::testing::allocation_count();
     for (TokenId id = 0; id < 100; ++id) sampler.observe(id);
@@ -339,8 +339,8 @@ TEST(SamplerMemory, IsWhatTheSizesSay) {
   EXPECT_EQ(Sampler::size_bytes(everything(), kVocab), 4 * kVocab + 8);
   // Scores and weights in double, two lists of ids, and the buckets.
   EXPECT_EQ(Sampler::workspace_bytes(everything(), kVocab), 24 * kVocab + 16384 * 8);
-  EXPECT_EQ(SamplingWorkspace::size_bytes(kVocab), Sampler::workspace_bytes(warm(), kVocab));
+  EXPECT_EQ(Workspace::size_bytes(kVocab), Sampler::workspace_bytes(warm(), kVocab));
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

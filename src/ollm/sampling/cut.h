@@ -1,5 +1,5 @@
 // Where candidates, walked in order, have gathered enough mass; found without sorting them.
-// Leaves to others: what the order and the mass mean (top-k, top-p and typical in sampling.cc).
+// Leaves to others: what the order and the mass mean (top-k, top-p and typical in sampler.cc).
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 
 /// The end of a walk: all candidates nearer than `distance` belong to it, and of those at that very
 /// distance the first `ties` (>= 1), in the order they are stored.
@@ -42,4 +42,4 @@ class CutFinder {
   std::vector<std::uint32_t> indices_;  // of the candidates in the bucket stepped into
 };
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

@@ -1,6 +1,6 @@
 // The textbook distribution that sampling is compared with, and the comparison on random logits.
 // Leaves to others: frequencies of draws (sampling_distribution_test.cc), Transformers' results.
-#include "ollm/engine/sampling_textbook.h"
+#include "ollm/sampling/textbook.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -13,9 +13,9 @@
 #include <set>
 #include <utility>
 
-#include "ollm/engine/sampling.h"
+#include "ollm/sampling/sampler.h"
 
-namespace ollm::engine::testing {
+namespace ollm::sampling::testing {
 namespace {
 
 constexpr double kForbidden = -std::numeric_limits<double>::infinity();
@@ -83,8 +83,7 @@ void keep_typical_p(std::vector<double>& scores, double mass) {
 
 }  // namespace
 
-std::vector<double> textbook_distribution(const SamplingOptions& options,
-                                          std::span<const float> logits,
+std::vector<double> textbook_distribution(const Options& options, std::span<const float> logits,
                                           std::span<const TokenId> prompt,
                                           std::span<const TokenId> new_tokens) {
   std::vector<double> scores(logits.begin(), logits.end());
@@ -126,8 +125,8 @@ struct Drawn {
     return row;
   }
 
-  SamplingOptions options(std::size_t vocab) {
-    SamplingOptions options;
+  Options options(std::size_t vocab) {
+    Options options;
     options.temperature = 0.1 + 3 * uniform();
     if (coin()) options.top_k = 1 + random() % (2 * vocab);
     if (coin()) options.top_p = 0.01 + 0.99 * uniform();
@@ -146,7 +145,7 @@ struct Drawn {
 };
 
 void expect_textbook(Drawn& drawn, std::size_t vocab, std::span<const float> logits) {
-  const SamplingOptions options = drawn.options(vocab);
+  const Options options = drawn.options(vocab);
   ASSERT_TRUE(check(options, vocab).ok());
   Sampler sampler(options, vocab);
   std::vector<TokenId> prompt(20);
@@ -197,4 +196,4 @@ TEST(SamplingTextbook, AgreesOnAVocabularyOfAHundredThousand) {
 }
 
 }  // namespace
-}  // namespace ollm::engine::testing
+}  // namespace ollm::sampling::testing

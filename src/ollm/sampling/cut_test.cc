@@ -1,6 +1,6 @@
 // CutFinder against a walk over sorted candidates, at sizes and ties that change its path.
 // Leaves to others: what a cut is used for.
-#include "ollm/engine/sampling_cut.h"
+#include "ollm/sampling/cut.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <random>
 #include <utility>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -109,4 +109,4 @@ TEST(CutFinder, CanBeUsedAgain) {
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

@@ -1,7 +1,7 @@
 // The steps of a choice over arrays of the vocabulary's size; candidates stay in rising order of
 // id. Leaves to others: finding where a filter cuts (sampling_cut.cc), the noise
-// (sampling_noise.h).
-#include "ollm/engine/sampling.h"
+// (noise.h).
+#include "ollm/sampling/sampler.h"
 
 #include <fmt/format.h>
 
@@ -10,11 +10,11 @@
 #include <limits>
 
 #include "ollm/base/check.h"
-#include "ollm/engine/logits_check.h"
-#include "ollm/engine/sampling_exp.h"
-#include "ollm/engine/sampling_noise.h"
+#include "ollm/sampling/exp.h"
+#include "ollm/sampling/logits_check.h"
+#include "ollm/sampling/noise.h"
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -22,13 +22,13 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // In occurred_: the token stands in the prompt. The bits below count new ones.
 constexpr std::uint32_t kInPrompt = std::uint32_t{1} << 31;
 
-bool has_penalty(const SamplingOptions& options) {
+bool has_penalty(const Options& options) {
   return options.repetition_penalty != 1 || options.presence_penalty != 0 ||
          options.frequency_penalty != 0;
 }
 
 // Greedy choices from bare logits are made in place.
-bool needs_workspace(const SamplingOptions& options) {
+bool needs_workspace(const Options& options) {
   return !options.greedy() || has_penalty(options) || !options.logit_bias.empty();
 }
 
@@ -61,39 +61,38 @@ double largest_of(std::span<const double> values) {
 
 }  // namespace
 
-SamplingWorkspace::SamplingWorkspace(std::size_t vocab_size)
+Workspace::Workspace(std::size_t vocab_size)
     : scores_(vocab_size), weights_(vocab_size), ids_(vocab_size), cut_(vocab_size) {}
 
-std::uint64_t SamplingWorkspace::size_bytes(std::size_t vocab_size) {
+std::uint64_t Workspace::size_bytes(std::size_t vocab_size) {
   return std::uint64_t{vocab_size} * (2 * sizeof(double) + sizeof(TokenId)) +
          CutFinder::size_bytes(vocab_size);
 }
 
-Sampler::Sampler(const SamplingOptions& options, std::size_t vocab_size)
+Sampler::Sampler(const Options& options, std::size_t vocab_size)
     : options_(options), vocab_size_(vocab_size) {
   OLLM_CHECK(check(options, vocab_size).ok());
   if (has_penalty(options)) occurred_.resize(vocab_size);
   if (needs_workspace(options)) {
-    own_workspace_ = std::make_unique<SamplingWorkspace>(vocab_size);
+    own_workspace_ = std::make_unique<Workspace>(vocab_size);
     workspace_ = own_workspace_.get();
   }
 }
 
-Sampler::Sampler(const SamplingOptions& options, std::size_t vocab_size,
-                 SamplingWorkspace& workspace)
+Sampler::Sampler(const Options& options, std::size_t vocab_size, Workspace& workspace)
     : options_(options), vocab_size_(vocab_size), workspace_(&workspace) {
   OLLM_CHECK(check(options, vocab_size).ok());
   OLLM_CHECK(workspace.ids_.size() == vocab_size);
   if (has_penalty(options)) occurred_.resize(vocab_size);
 }
 
-std::uint64_t Sampler::size_bytes(const SamplingOptions& options, std::size_t vocab_size) {
+std::uint64_t Sampler::size_bytes(const Options& options, std::size_t vocab_size) {
   const std::uint64_t bias = options.logit_bias.size() * sizeof(options.logit_bias[0]);
   return bias + (has_penalty(options) ? std::uint64_t{vocab_size} * sizeof(std::uint32_t) : 0);
 }
 
-std::uint64_t Sampler::workspace_bytes(const SamplingOptions& options, std::size_t vocab_size) {
-  return needs_workspace(options) ? SamplingWorkspace::size_bytes(vocab_size) : 0;
+std::uint64_t Sampler::workspace_bytes(const Options& options, std::size_t vocab_size) {
+  return needs_workspace(options) ? Workspace::size_bytes(vocab_size) : 0;
 }
 
 void Sampler::observe(TokenId prompt_token) {
@@ -192,7 +191,7 @@ Result<double> Sampler::score(std::span<const float> logits, std::size_t positio
 }
 
 void Sampler::filter(double largest) {
-  SamplingWorkspace& work = *workspace_;
+  Workspace& work = *workspace_;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < vocab_size_; ++i) {
     const double x = work.scores_[i];
@@ -211,7 +210,7 @@ void Sampler::filter(double largest) {
 
 void Sampler::filter_top_k() {
   if (!options_.top_k || *options_.top_k >= candidates_) return;
-  SamplingWorkspace& work = *workspace_;
+  Workspace& work = *workspace_;
   const Cut cut = work.cut_.find(distances(), 0, {}, static_cast<double>(*options_.top_k));
   std::size_t kept = 0;
   for (std::size_t i = 0; i < candidates_; ++i) {
@@ -226,7 +225,7 @@ void Sampler::filter_top_k() {
 // exp((x - largest) / t): the total is between 1 and the vocabulary's size, so weights need no
 // normalization, and the filters compare with shares of their total.
 void Sampler::weigh() {
-  SamplingWorkspace& work = *workspace_;
+  Workspace& work = *workspace_;
   double total = 0;
   for (std::size_t i = 0; i < candidates_; ++i) {
     work.weights_[i] = exp_negative(work.scores_[i]);
@@ -286,7 +285,7 @@ void Sampler::drop_negligible(double share, double distance_kept) {
 
 template <typename Keep>
 void Sampler::keep_if(Keep keep) {
-  SamplingWorkspace& work = *workspace_;
+  Workspace& work = *workspace_;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < candidates_; ++i) {
     const double distance = work.scores_[i];
@@ -309,4 +308,4 @@ std::span<const double> Sampler::weights() const {
   return {workspace_->weights_.data(), candidates_};
 }
 
-}  // namespace ollm::engine
+}  // namespace ollm::sampling

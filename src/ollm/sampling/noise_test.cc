@@ -1,6 +1,6 @@
 // Philox against its authors' known answers; the noise as a function of seed and position.
 // Leaves to others: the distribution of tokens (sampling_distribution_test.cc).
-#include "ollm/engine/sampling_noise.h"
+#include "ollm/sampling/noise.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-namespace ollm::engine {
+namespace ollm::sampling {
 namespace {
 
 using Words = std::array<std::uint32_t, 4>;
@@ -95,4 +95,4 @@ TEST(Noise, HasIndependentNeighbours) {
 }
 
 }  // namespace
-}  // namespace ollm::engine
+}  // namespace ollm::sampling
