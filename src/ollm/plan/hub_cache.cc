@@ -245,38 +245,25 @@ std::optional<std::string> cached_in_other_case(const std::filesystem::path& cac
   return std::nullopt;
 }
 
-Result<std::vector<ModelReference>> list_cached(const std::filesystem::path& cache,
+Result<std::vector<CachedRevision>> list_cached(const std::filesystem::path& cache,
                                                 io::SystemCalls& calls) {
-  std::vector<ModelReference> out;
+  std::vector<CachedRevision> out;
   OLLM_TRY(const auto folders, sorted_names(cache, calls));
   for (const std::string& folder : folders) {
     const std::string id = repository_of_folder(folder);
     if (id.empty()) continue;
-    ModelReference main;
-    main.identifier = main.raw = id;
-    if (id.find('/') == std::string::npos) {
-      main.scheme = "hf";
-      main.raw = fmt::format("hf://{}", id);
-    }
     const auto refs = sorted_names(cache / folder / "refs", calls);
     if (!refs.ok()) {
-      out.push_back(std::move(main));
+      out.push_back({id, std::nullopt});
       continue;
     }
     for (const std::string& ref : *refs) {
       if (!is_revision(ref)) continue;
       const auto snapshot = find_snapshot(cache, id, ref, calls);
       if (snapshot.ok() && !*snapshot) continue;
-      ModelReference found = main;
-      if (ref != "main") {
-        found.raw += "@" + ref;
-        found.revision = ref;
-      }
-      out.push_back(std::move(found));
+      out.push_back({id, ref == "main" ? std::nullopt : std::optional(ref)});
     }
   }
-  std::sort(out.begin(), out.end(),
-            [](const ModelReference& a, const ModelReference& b) { return a.raw < b.raw; });
   return out;
 }
 

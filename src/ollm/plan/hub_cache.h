@@ -10,7 +10,6 @@
 
 #include "ollm/base/result.h"
 #include "ollm/io/environment.h"
-#include "ollm/plan/reference.h"
 
 namespace ollm::plan {
 
@@ -57,13 +56,18 @@ Result<HubSnapshot> snapshot_of_folder(const std::filesystem::path& repository,
 std::optional<std::string> cached_in_other_case(const std::filesystem::path& cache,
                                                 std::string_view repo_id, io::SystemCalls& calls);
 
-/// References of what the cache holds, sorted by `raw`: "org/name" where it has main, "org/name@v1"
-/// for its other branches and tags, "hf://name" where there is no organisation. A ref whose
-/// snapshot is not there is left out; one that is broken is not, nor is a repository that cannot be
-/// read, so that its model can say so. What has not the name of a repository or ref is passed over.
-/// Empty where there is no cache. Errors: io; unsupported above kMaxCachedNames entries of the
-/// cache.
-Result<std::vector<ModelReference>> list_cached(const std::filesystem::path& cache,
+/// A branch or tag that the cache holds.
+struct CachedRevision {
+  std::string repo_id;
+  std::optional<std::string> revision;  // nothing for main
+};
+
+/// What the cache holds: each repository with main, and with its other branches and tags. A ref
+/// whose snapshot is not there is left out; one that is broken is not, nor is a repository that
+/// cannot be read (as main), so that its model can say so. What has not the name of a repository or
+/// ref is passed over. Empty where there is no cache.
+/// Errors: io; unsupported above kMaxCachedNames entries of the cache.
+Result<std::vector<CachedRevision>> list_cached(const std::filesystem::path& cache,
                                                 io::SystemCalls& calls);
 
 inline constexpr std::size_t kMaxCachedNames = 10'000;

@@ -1,5 +1,7 @@
 #include "ollm/plan/model_list.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <tuple>
@@ -20,6 +22,26 @@ PlannedReference refused(Resolution resolution, const settings::RuntimeConfig& c
   out.selection.refusal = std::move(error);
   out.resolution = std::move(resolution);
   out.effective = config;
+  return out;
+}
+
+// References of what the cache holds, by their text: "org/name" for main, before "org/name@v1" for
+// its other branches and tags; "hf://name" where there is no organisation.
+std::vector<ModelReference> references_of(const std::vector<CachedRevision>& cached) {
+  std::vector<ModelReference> out;
+  for (const auto& [repo_id, revision] : cached) {
+    ModelReference reference;
+    reference.identifier = reference.raw = repo_id;
+    if (repo_id.find('/') == std::string::npos) {
+      reference.scheme = "hf";
+      reference.raw = fmt::format("hf://{}", repo_id);
+    }
+    if (revision) reference.raw += "@" + *revision;
+    reference.revision = revision;
+    out.push_back(std::move(reference));
+  }
+  std::sort(out.begin(), out.end(),
+            [](const ModelReference& a, const ModelReference& b) { return a.raw < b.raw; });
   return out;
 }
 
@@ -56,7 +78,8 @@ Result<std::vector<ListedModel>> list_models(const settings::RuntimeConfig& conf
   for (const ModelReference& folder : folders) add(folder, kDiscoveredLocal);
   if (places.hub_cache) {
     OLLM_TRY(const auto cached, list_cached(*places.hub_cache, calls));
-    for (const ModelReference& reference : cached) add(reference, kDiscoveredHubCache);
+    for (const ModelReference& reference : references_of(cached))
+      add(reference, kDiscoveredHubCache);
   }
   std::sort(out.begin(), out.end(), [](const ListedModel& a, const ListedModel& b) {
     const auto key = [](const ListedModel& listed) {
