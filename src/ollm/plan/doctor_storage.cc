@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "ollm/base/text_size.h"
+#include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
 #include "ollm/io/read_probes.h"
 #include "ollm/machine/mounts.h"
 #include "ollm/plan/doctor_sections.h"
-#include "ollm/plan/hub_cache.h"
 
 namespace ollm::plan {
 namespace {
@@ -211,7 +211,7 @@ void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
                   .path = io::absolute_path(settings.runtime.models_dir, inputs.environment),
                   .field = "runtime.models_dir",
                   .given = settings.given("runtime.models_dir")});
-  if (const auto hub = hub_cache_folder(inputs.environment))
+  if (const auto hub = hub::cache_folder(inputs.environment))
     doctor.look_at({.name = "hub-cache", .path = *hub, .field = "HF_HUB_CACHE"});
   if (settings.runtime.use_cache) {
     doctor.look_at({.name = "cache-dir",

@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "ollm/plan/hub_cache.h"
+#include "ollm/hub/cache.h"
 
 namespace ollm::plan {
 namespace {
@@ -27,7 +27,7 @@ PlannedReference refused(Resolution resolution, const settings::RuntimeConfig& c
 
 // References of what the cache holds, by their text: "org/name" for main, before "org/name@v1" for
 // its other branches and tags; "hf://name" where there is no organisation.
-std::vector<ModelReference> references_of(const std::vector<CachedRevision>& cached) {
+std::vector<ModelReference> references_of(const std::vector<hub::CachedRevision>& cached) {
   std::vector<ModelReference> out;
   for (const auto& [repo_id, revision] : cached) {
     ModelReference reference;
@@ -77,7 +77,7 @@ Result<std::vector<ListedModel>> list_models(const settings::RuntimeConfig& conf
   OLLM_TRY(const auto folders, discover_local(places.models_dir, calls));
   for (const ModelReference& folder : folders) add(folder, kDiscoveredLocal);
   if (places.hub_cache) {
-    OLLM_TRY(const auto cached, list_cached(*places.hub_cache, calls));
+    OLLM_TRY(const auto cached, hub::list_cached(*places.hub_cache, calls));
     for (const ModelReference& reference : references_of(cached))
       add(reference, kDiscoveredHubCache);
   }

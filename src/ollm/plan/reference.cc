@@ -6,14 +6,13 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
+#include "ollm/hub/address.h"
 #include "ollm/io/environment.h"
-#include "ollm/plan/hub_address.h"
 
 namespace ollm {
 namespace {
 
 using checkpoint::quote_name;
-using plan::percent_decoded;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -117,14 +116,14 @@ Result<ModelReference> parse_reference(std::string_view text, const io::Environm
     return as_path(std::move(reference), split.rest, environment, calls);
   }
   if (reference.scheme == "file") {
-    const std::string path = percent_decoded(without_this_host(split.rest));
+    const std::string path = hub::percent_decoded(without_this_host(split.rest));
     return as_path(std::move(reference), path, environment, calls);
   }
   if (!reference.scheme &&
       (looks_local(trim) || io::is_directory(io::absolute_path(trim, environment), calls))) {
     return as_path(std::move(reference), trim, environment, calls);
   }
-  OLLM_TRY(auto address, parse_hub_address(trim, environment));
+  OLLM_TRY(auto address, hub::parse_address(trim, environment));
   if (address) {
     reference.raw = std::move(address->shown);
     reference.scheme = "hf";

@@ -9,8 +9,8 @@
 
 #include "ollm/checkpoint/folder_paths.h"
 #include "ollm/checkpoint/json_cursor.h"
+#include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
-#include "ollm/plan/hub_cache.h"
 
 namespace ollm::plan {
 namespace {
@@ -69,8 +69,8 @@ class Lookup {
   // "gpt2", and "models--org--name" as the cache spells it.
   bool find_one_word() {
     ModelReference& reference = out_.model.reference;
-    std::string repository = repository_of_folder(reference.identifier);
-    if (repository.empty() && is_repository_id(reference.identifier))
+    std::string repository = hub::repository_of_folder(reference.identifier);
+    if (repository.empty() && hub::is_repository_id(reference.identifier))
       repository = reference.identifier;
     if (repository.empty() || !find_in_cache(repository)) return false;
     out_.model.source_kind = ModelSourceKind::hugging_face;
@@ -109,7 +109,7 @@ class Lookup {
     if (!look(dir)) {
       if (auto problem = what_stands_there(dir)) return unusable(*std::move(problem));
     } else if (is_repository_folder(dir)) {
-      auto snapshot = snapshot_of_folder(dir, calls_);
+      auto snapshot = hub::snapshot_of_folder(dir, calls_);
       if (!snapshot.ok()) return unusable(with_download(std::move(snapshot).error(), name));
       model.model_path = snapshot->path;
       out_.decisions.push_back({"model.snapshot", snapshot->commit,
@@ -142,7 +142,7 @@ class Lookup {
 
   static Error with_download(Error error, std::string_view folder) {
     if (error.kind != ErrorKind::not_found) return error;
-    if (const std::string id = repository_of_folder(folder); !id.empty())
+    if (const std::string id = hub::repository_of_folder(folder); !id.empty())
       error.message += fmt::format("; fetch it with `hf download {}`", id);
     return error;
   }
@@ -232,14 +232,14 @@ class Lookup {
   bool find_in_cache(const std::string& repo_id) {
     if (!options_.hub_cache) return false;
     out_.looked_in.push_back(*options_.hub_cache);
-    auto snapshot = find_snapshot(*options_.hub_cache, repo_id, out_.model.revision, calls_);
+    auto snapshot = hub::find_snapshot(*options_.hub_cache, repo_id, out_.model.revision, calls_);
     if (!snapshot.ok()) {
       out_.problem = std::move(snapshot).error();
     } else if (*snapshot) {
       out_.model.model_path = (*snapshot)->path;
       out_.materialized = true;
     } else {
-      out_.other_case = cached_in_other_case(*options_.hub_cache, repo_id, calls_);
+      out_.other_case = hub::cached_in_other_case(*options_.hub_cache, repo_id, calls_);
     }
     return out_.materialized;
   }
@@ -272,7 +272,7 @@ class Lookup {
 
 ResolveOptions resolve_options(std::string_view models_dir, const io::Environment& environment) {
   return {.models_dir = io::absolute_path(models_dir, environment),
-          .hub_cache = hub_cache_folder(environment),
+          .hub_cache = hub::cache_folder(environment),
           .working_directory = environment.working_directory};
 }
 
@@ -300,7 +300,7 @@ std::string where_it_was_looked_for(const Resolution& resolution) {
 
 std::string how_to_get(const Resolution& resolution) {
   const ResolvedModel& model = resolution.model;
-  if (model.repo_id && is_repository_id(*model.repo_id)) {
+  if (model.repo_id && hub::is_repository_id(*model.repo_id)) {
     const std::string& revision = model.revision.value_or("");
     const bool plain = std::all_of(revision.begin(), revision.end(), [](char c) {
       return std::string_view("-._/").find(c) != std::string_view::npos || (c >= '0' && c <= '9') ||

@@ -8,9 +8,9 @@
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/checkpoint/safetensors.h"
 #include "ollm/checkpoint/shard_index.h"
+#include "ollm/hub/cache.h"
 #include "ollm/models/model_config.h"
 #include "ollm/ollm.h"
-#include "ollm/plan/hub_cache.h"
 #include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/settings/fields.h"
@@ -40,7 +40,7 @@ constexpr Limit kLimits[] = {
 
     {"reference", "bytes", plan::kMaxReferenceBytes, "of a model reference"},
     {"reference", "models_dir_entries", plan::kMaxModelFolders, "of the models folder"},
-    {"reference", "hub_cache_entries", plan::kMaxCachedNames, "of the hub's cache, listed"},
+    {"reference", "hub_cache_entries", hub::kMaxCachedNames, "of the hub's cache, listed"},
 
     {"folder", "names", checkpoint::kMaxFolderNames, "in a model's folder"},
     {"folder", "tokenizer_bytes", checkpoint::ModelFolderLimits::kTokenizerBytes,

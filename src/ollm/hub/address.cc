@@ -1,4 +1,4 @@
-#include "ollm/plan/hub_address.h"
+#include "ollm/hub/address.h"
 
 #include <fmt/format.h>
 
@@ -10,9 +10,9 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/checkpoint/json_cursor.h"
-#include "ollm/plan/hub_cache.h"
+#include "ollm/hub/cache.h"
 
-namespace ollm::plan {
+namespace ollm::hub {
 namespace {
 
 constexpr std::array<std::string_view, 2> kHosts = {"huggingface.co", "hf.co"};
@@ -103,14 +103,14 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-Result<std::optional<HubAddress>> parse_hub_address(std::string_view text,
-                                                    const io::Environment& environment) {
+Result<std::optional<Address>> parse_address(std::string_view text,
+                                             const io::Environment& environment) {
   const auto address = split(text);
   // Without a scheme a host alone is a name like any other.
   if (!address || !is_hub(address->host, environment) ||
       (address->scheme.empty() && address->behind.empty()))
-    return std::optional<HubAddress>();
-  HubAddress out;
+    return std::optional<Address>();
+  Address out;
   out.shown = fmt::format("{}{}{}", address->scheme, address->host, address->behind);
   const auto no_model = [&](std::string_view why) {
     return fail(
@@ -135,7 +135,7 @@ Result<std::optional<HubAddress>> parse_hub_address(std::string_view text,
   }
   if (!is_repository_id(out.repo_id)) return no_model("names no model");
   if (out.revision && !is_revision(*out.revision)) return no_model("names no revision");
-  return std::optional<HubAddress>(std::move(out));
+  return std::optional<Address>(std::move(out));
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::hub

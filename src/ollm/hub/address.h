@@ -1,5 +1,5 @@
 // Addresses of the Hugging Face hub, as people copy them from a browser, and what they show.
-// Leaves to others: references of any other form (reference.h).
+// Leaves to others: references of any other form (plan/reference.h).
 #pragma once
 
 #include <optional>
@@ -9,9 +9,9 @@
 #include "ollm/base/result.h"
 #include "ollm/io/environment.h"
 
-namespace ollm::plan {
+namespace ollm::hub {
 
-struct HubAddress {
+struct Address {
   std::string shown;                    // the address without a name and password in it
   std::string repo_id;                  // "org/name" or "name"
   std::optional<std::string> revision;  // branch, tag or commit; nothing for main
@@ -22,10 +22,10 @@ struct HubAddress {
 /// below the model's
 /// (`/tree/v1`, `/blob/main/config.json`). Nothing for what is no address of the hub.
 /// Errors: invalid_argument for one that shows no model (datasets, spaces, the front page).
-Result<std::optional<HubAddress>> parse_hub_address(std::string_view text,
-                                                    const io::Environment& environment);
+Result<std::optional<Address>> parse_address(std::string_view text,
+                                             const io::Environment& environment);
 
 /// "%20" and the like as the bytes that they stand for; what is no such sequence stays.
 std::string percent_decoded(std::string_view text);
 
-}  // namespace ollm::plan
+}  // namespace ollm::hub

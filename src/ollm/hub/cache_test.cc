@@ -1,4 +1,4 @@
-#include "ollm/plan/hub_cache.h"
+#include "ollm/hub/cache.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include "ollm/io/system_calls.h"
 #include "ollm/io/temporary_folder.h"
 
-namespace ollm::plan {
+namespace ollm::hub {
 namespace {
 
 namespace fs = std::filesystem;
@@ -27,8 +27,8 @@ class HubCache : public ::testing::Test {
   void snapshot(const std::string& commit) {
     fs::create_directories(repository() / "snapshots" / commit);
   }
-  Result<std::optional<HubSnapshot>> find(std::optional<std::string> revision = std::nullopt,
-                                          std::string_view repo = "org/name") {
+  Result<std::optional<Snapshot>> find(std::optional<std::string> revision = std::nullopt,
+                                       std::string_view repo = "org/name") {
     return find_snapshot(cache_, repo, revision, io::posix());
   }
   void expect_found(std::optional<std::string> revision, const std::string& commit) {
@@ -190,20 +190,20 @@ TEST_F(HubCache, WhatCannotBeARepositoryIsRefused) {
 
 TEST(HubCacheFolder, IsFoundAsHuggingfaceHubFindsIt) {
   io::Environment environment{{}, "/somewhere"};
-  EXPECT_EQ(hub_cache_folder(environment), std::nullopt);
+  EXPECT_EQ(cache_folder(environment), std::nullopt);
   environment.variables["HOME"] = "/home/a";
-  EXPECT_EQ(hub_cache_folder(environment), "/home/a/.cache/huggingface/hub");
+  EXPECT_EQ(cache_folder(environment), "/home/a/.cache/huggingface/hub");
   environment.variables["XDG_CACHE_HOME"] = "/xdg";
-  EXPECT_EQ(hub_cache_folder(environment), "/xdg/huggingface/hub");
+  EXPECT_EQ(cache_folder(environment), "/xdg/huggingface/hub");
   environment.variables["HF_HOME"] = "~/hf";
-  EXPECT_EQ(hub_cache_folder(environment), "/home/a/hf/hub");
+  EXPECT_EQ(cache_folder(environment), "/home/a/hf/hub");
   environment.variables["HUGGINGFACE_HUB_CACHE"] = "/old";
-  EXPECT_EQ(hub_cache_folder(environment), "/old");
+  EXPECT_EQ(cache_folder(environment), "/old");
   environment.variables["HF_HUB_CACHE"] = "/new";
-  EXPECT_EQ(hub_cache_folder(environment), "/new");
+  EXPECT_EQ(cache_folder(environment), "/new");
   environment.variables["HF_HUB_CACHE"] = "";
-  EXPECT_EQ(hub_cache_folder(environment), "/old");
+  EXPECT_EQ(cache_folder(environment), "/old");
 }
 
 }  // namespace
-}  // namespace ollm::plan
+}  // namespace ollm::hub

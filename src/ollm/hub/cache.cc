@@ -1,4 +1,4 @@
-#include "ollm/plan/hub_cache.h"
+#include "ollm/hub/cache.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "ollm/io/file.h"
 #include "ollm/io/system_calls.h"
 
-namespace ollm::plan {
+namespace ollm::hub {
 namespace {
 
 constexpr std::size_t kMaxIdBytes = 96;         // of huggingface_hub's validate_repo_id
@@ -112,29 +112,28 @@ Result<std::vector<std::string>> sorted_names(const std::filesystem::path& dir,
 }
 
 // The snapshot of a revision that is one.
-Result<std::optional<HubSnapshot>> find_in_repository(const std::filesystem::path& repository,
-                                                      const std::filesystem::path& real_repository,
-                                                      std::string_view revision,
-                                                      io::SystemCalls& calls) {
+Result<std::optional<Snapshot>> find_in_repository(const std::filesystem::path& repository,
+                                                   const std::filesystem::path& real_repository,
+                                                   std::string_view revision,
+                                                   io::SystemCalls& calls) {
   std::string commit(revision);
   if (!is_commit(commit)) {
     OLLM_TRY(auto found, read_ref(repository, real_repository, revision, calls));
-    if (!found) return std::optional<HubSnapshot>();
+    if (!found) return std::optional<Snapshot>();
     commit = *std::move(found);
   }
   const std::filesystem::path snapshot = repository / "snapshots" / commit;
   OLLM_TRY(const auto real_snapshot, real_path(snapshot, calls));
-  if (!real_snapshot || !io::is_directory(*real_snapshot, calls))
-    return std::optional<HubSnapshot>();
+  if (!real_snapshot || !io::is_directory(*real_snapshot, calls)) return std::optional<Snapshot>();
   const std::filesystem::path snapshots = real_repository / "snapshots";
   if (*real_snapshot != snapshots / commit)
     return leads_outside(snapshot, *real_snapshot, snapshots);
-  return std::optional<HubSnapshot>(HubSnapshot{snapshot, std::move(commit)});
+  return std::optional<Snapshot>(Snapshot{snapshot, std::move(commit)});
 }
 
 }  // namespace
 
-std::optional<std::filesystem::path> hub_cache_folder(const io::Environment& environment) {
+std::optional<std::filesystem::path> cache_folder(const io::Environment& environment) {
   for (const std::string_view name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
     if (const auto value = environment.find_filled(name))
       return io::absolute_path(*value, environment);
@@ -184,10 +183,10 @@ std::string repository_of_folder(std::string_view folder) {
   return is_repository_id(id) ? id : std::string();
 }
 
-Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& cache,
-                                                 std::string_view repo_id,
-                                                 const std::optional<std::string>& revision,
-                                                 io::SystemCalls& calls) {
+Result<std::optional<Snapshot>> find_snapshot(const std::filesystem::path& cache,
+                                              std::string_view repo_id,
+                                              const std::optional<std::string>& revision,
+                                              io::SystemCalls& calls) {
   if (!is_repository_id(repo_id)) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{} cannot be the id of a repository: expected org/name, of letters, "
@@ -205,12 +204,12 @@ Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& ca
 
   const std::filesystem::path repository = cache / folder;
   OLLM_TRY(const auto real_repository, real_path(repository, calls));
-  if (!real_repository) return std::optional<HubSnapshot>();
+  if (!real_repository) return std::optional<Snapshot>();
   return find_in_repository(repository, *real_repository, wanted, calls);
 }
 
-Result<HubSnapshot> snapshot_of_folder(const std::filesystem::path& repository,
-                                       io::SystemCalls& calls) {
+Result<Snapshot> snapshot_of_folder(const std::filesystem::path& repository,
+                                    io::SystemCalls& calls) {
   const std::string shown = checkpoint::printable(repository.native());
   OLLM_TRY(const auto real, real_path(repository, calls));
   if (!real) return fail(ErrorKind::not_found, fmt::format("{}: there is no such folder", shown));
@@ -267,4 +266,4 @@ Result<std::vector<CachedRevision>> list_cached(const std::filesystem::path& cac
   return out;
 }
 
-}  // namespace ollm::plan
+}  // namespace ollm::hub

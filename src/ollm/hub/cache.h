@@ -1,5 +1,5 @@
 // The Hugging Face cache on this machine, read only: models--ORG--NAME/{refs,snapshots,blobs}.
-// Leaves to others: downloads (hub/), and the files of a snapshot (checkpoint/ModelFolder).
+// Leaves to others: downloads, and the files of a snapshot (checkpoint/ModelFolder).
 #pragma once
 
 #include <filesystem>
@@ -11,12 +11,12 @@
 #include "ollm/base/result.h"
 #include "ollm/io/environment.h"
 
-namespace ollm::plan {
+namespace ollm::hub {
 
 /// Where the cache is, as huggingface_hub finds it: HF_HUB_CACHE, else HUGGINGFACE_HUB_CACHE, else
 /// HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. Need not exist.
 /// Nothing where no variable tells, HOME included.
-std::optional<std::filesystem::path> hub_cache_folder(const io::Environment& environment);
+std::optional<std::filesystem::path> cache_folder(const io::Environment& environment);
 
 /// Whether a text may be the id of a repository, "org/name" or "name": letters, digits, "-", "_",
 /// "." in up to 96 characters, no "--" or "..", neither "-" nor "." at the ends of a part.
@@ -29,7 +29,7 @@ bool is_revision(std::string_view text);
 /// where it is none.
 std::string repository_of_folder(std::string_view folder);
 
-struct HubSnapshot {
+struct Snapshot {
   std::filesystem::path path;  // CACHE/models--ORG--NAME/snapshots/COMMIT
   std::string commit;          // 40 hexadecimal digits
 };
@@ -39,17 +39,17 @@ struct HubSnapshot {
 /// disk): neither a revision, nor the text of a file in refs/, nor a link below it leads outside.
 /// Errors: invalid_argument for a repository id or revision that cannot be one; corrupt for a file
 /// in refs/ that holds no commit, and for a link that leads outside; io.
-Result<std::optional<HubSnapshot>> find_snapshot(const std::filesystem::path& cache,
-                                                 std::string_view repo_id,
-                                                 const std::optional<std::string>& revision,
-                                                 io::SystemCalls& calls);
+Result<std::optional<Snapshot>> find_snapshot(const std::filesystem::path& cache,
+                                              std::string_view repo_id,
+                                              const std::optional<std::string>& revision,
+                                              io::SystemCalls& calls);
 
 /// The snapshot of a repository's folder in a cache (models--ORG--NAME, under any name): that of
 /// refs/main, else the only one.
 /// Errors: not_found where there is none; invalid_argument where several are there, naming some;
 /// corrupt for a refs/main that holds no commit, and for a link that leads outside; io.
-Result<HubSnapshot> snapshot_of_folder(const std::filesystem::path& repository,
-                                       io::SystemCalls& calls);
+Result<Snapshot> snapshot_of_folder(const std::filesystem::path& repository,
+                                    io::SystemCalls& calls);
 
 /// The id of a repository of the cache that differs from this one in upper and lower case alone;
 /// nothing where there is none, or the cache cannot be read.
@@ -72,4 +72,4 @@ Result<std::vector<CachedRevision>> list_cached(const std::filesystem::path& cac
 
 inline constexpr std::size_t kMaxCachedNames = 10'000;
 
-}  // namespace ollm::plan
+}  // namespace ollm::hub
