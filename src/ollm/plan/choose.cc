@@ -13,6 +13,7 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
+#include "ollm/kv/strategies.h"
 #include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
@@ -464,7 +465,7 @@ class Chooser {
   }
 
   Result<void> choose_memory() {
-    plan_.kv.strategy = "resident";
+    plan_.kv.strategy = kv::kResident;
     plan_.kv.layers = models::kv_layouts(composition_, plan_.backend.compute);
     plan_.kv.block_tokens = kBlockTokens;
     plan_.kv.max_blocks =

@@ -8,14 +8,11 @@
 #include <cstdlib>
 #include <utility>
 
+#include "ollm/kv/strategies.h"
+
 namespace ollm::plan {
 namespace {
 
-constexpr std::string_view kResident = "resident";
-constexpr std::string_view kChunked = "chunked";
-constexpr std::string_view kPaged = "paged";
-constexpr std::string_view kSliding = "sliding-window-ring-buffer";
-constexpr std::string_view kQuantized = "quantized-cold-tier";
 constexpr std::string_view kRuntimeScoped = "runtime-scoped";
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
@@ -85,11 +82,12 @@ struct Rule {
   std::string_view reason;
 };
 
-constexpr std::string_view kSlidingChain[] = {kSliding};
-constexpr std::string_view kResidentChain[] = {kResident};
-constexpr std::string_view kQuantizedChain[] = {kQuantized, kPaged, kChunked, kResident};
-constexpr std::string_view kPagedChain[] = {kPaged, kChunked, kResident};
-constexpr std::string_view kResidentFirstChain[] = {kResident, kPaged, kChunked};
+constexpr std::string_view kSlidingChain[] = {kv::kSlidingWindow};
+constexpr std::string_view kResidentChain[] = {kv::kResident};
+constexpr std::string_view kQuantizedChain[] = {kv::kQuantizedColdTier, kv::kPaged, kv::kChunked,
+                                                kv::kResident};
+constexpr std::string_view kPagedChain[] = {kv::kPaged, kv::kChunked, kv::kResident};
+constexpr std::string_view kResidentFirstChain[] = {kv::kResident, kv::kPaged, kv::kChunked};
 
 // spec/kv-cache.md §8.2: the first that holds. explicit-override, above all of them, has the
 // strategy of the settings in place of a list. Policy rows of other systems are left out.
@@ -171,10 +169,10 @@ Error needs_disk_cache(const Question& question, std::string_view rule_id,
 void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
   out.requested_lifecycle = config.kv_cache_lifecycle;
   out.applied_lifecycle =
-      out.applied == kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
+      out.applied == kv::kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
   if (out.applied_lifecycle != out.requested_lifecycle) {
-    out.lifecycle_reason =
-        fmt::format("{} requires {}: it is gone when the process ends", kResident, kRuntimeScoped);
+    out.lifecycle_reason = fmt::format("{} requires {}: it is gone when the process ends",
+                                       kv::kResident, kRuntimeScoped);
   }
 }
 
@@ -230,7 +228,7 @@ Result<KvSelection> select_kv(const RuntimePlan& plan, const settings::RuntimeCo
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
-  if (asked_for && out.selected != kResident && !plan.supports_disk_cache)
+  if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);
   if (out.rule_id == "no-disk-cache-support") {
     const Rule& preferred = rule_with_disk_cache(question);

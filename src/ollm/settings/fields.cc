@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ollm/base/text_form.h"
+#include "ollm/kv/strategies.h"
 #include "ollm/settings/backend_ids.h"
 
 namespace ollm::settings {
@@ -18,14 +19,6 @@ constexpr std::string_view kSections[] = {"runtime", "generation", "server", "be
 
 // What "one of" a choice lists, in the order of spec/config.md.
 constexpr std::string_view kBackends[] = {kOptimizedNative, kNativeGeneric};
-constexpr std::string_view kStrategies[] = {"resident",
-                                            "chunked",
-                                            "paged",
-                                            "streamed-segmented",
-                                            "log-structured-journal",
-                                            "sliding-window-ring-buffer",
-                                            "quantized-cold-tier",
-                                            "tiered-write-back"};
 constexpr std::string_view kProfiles[] = {"balanced", "latency", "capacity", "bounded-window"};
 constexpr std::string_view kLifecycles[] = {"runtime-scoped", "persistent"};
 constexpr std::string_view kAdaptationModes[] = {"disabled", "observe-only", "automatic"};
@@ -36,8 +29,7 @@ constexpr std::string_view kStores[] = {"none", "memory", "plugin"};
 
 // What this build lacks, once for the fields that depend on it.
 constexpr std::string_view kAccelerators[] = {"cuda"};
-constexpr auto kStrategiesOnDisk = std::span(kStrategies).subspan(1);  // all but resident
-constexpr auto kProfilesOnDisk = std::span(kProfiles).subspan(3);      // bounded-window
+constexpr auto kProfilesOnDisk = std::span(kProfiles).subspan(3);  // bounded-window
 constexpr std::string_view kNoAccelerator = "this build computes on the CPU alone";
 constexpr std::string_view kNoStore = "this build keeps keys and values in memory alone";
 constexpr std::string_view kNoAdapters = "this build runs no adapters";
@@ -201,11 +193,11 @@ constexpr std::array kFields{
                             .without_effect = kNoStore}),
     runtime<&R::kv_cache_strategy>({.name = "kv_cache_strategy",
                                     .type = FieldType::choice,
-                                    .choices = kStrategies,
+                                    .choices = kv::kStrategyIds,
                                     .flag = "--kv-cache-strategy",
                                     .summary = "how keys and values are kept",
                                     .example = "paged",
-                                    .not_built = {kStrategiesOnDisk, kNoStore},
+                                    .not_built = {kv::kUnbuiltStrategyIds, kNoStore},
                                     .normalize = lower_case}),
     runtime<&R::strategy_selector_profile>({.name = "strategy_selector_profile",
                                             .type = FieldType::choice,

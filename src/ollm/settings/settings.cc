@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ollm/io/file.h"
+#include "ollm/kv/strategies.h"
 #include "ollm/settings/backend_ids.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/layers.h"
@@ -19,7 +20,6 @@ constexpr std::string_view kDefaultFile = "ollm.toml";
 constexpr std::string_view kFileVariable = "OLLM_CONFIG_FILE";
 constexpr std::size_t kMaxShownProblems = 100;
 constexpr std::int64_t kDefaultWindowTokens = 256;  // spec/kv-cache.md §1
-constexpr std::string_view kSlidingWindow = "sliding-window-ring-buffer";
 
 std::size_t index_of(const SettingsField& field) {
   return static_cast<std::size_t>(&field - settings_fields().data());
@@ -50,16 +50,16 @@ struct Contradiction {
 std::vector<Contradiction> contradictions(const Settings& settings) {
   const RuntimeConfig& runtime = settings.runtime;
   std::vector<Contradiction> out;
-  if (runtime.kv_cache_strategy == "resident" && runtime.kv_cache_lifecycle == "persistent") {
+  if (runtime.kv_cache_strategy == kv::kResident && runtime.kv_cache_lifecycle == "persistent") {
     out.push_back({{"runtime.kv_cache_strategy", "runtime.kv_cache_lifecycle"},
                    "resident keys and values are gone when the process ends, so they cannot be "
                    "persistent"});
   }
   if (runtime.kv_cache_window_tokens && runtime.kv_cache_strategy &&
-      *runtime.kv_cache_strategy != kSlidingWindow) {
+      *runtime.kv_cache_strategy != kv::kSlidingWindow) {
     out.push_back({{"runtime.kv_cache_window_tokens", "runtime.kv_cache_strategy"},
-                   fmt::format("a window is for the strategy {} alone, found {}", kSlidingWindow,
-                               *runtime.kv_cache_strategy)});
+                   fmt::format("a window is for the strategy {} alone, found {}",
+                               kv::kSlidingWindow, *runtime.kv_cache_strategy)});
   }
   if (runtime.verbose && runtime.quiet)
     out.push_back({{"runtime.verbose", "runtime.quiet"}, "verbose and quiet exclude each other"});
@@ -183,7 +183,7 @@ std::string_view RuntimeConfig::device_type() const {
 
 std::optional<std::int64_t> RuntimeConfig::resolved_window_tokens() const {
   const bool sliding =
-      kv_cache_strategy ? *kv_cache_strategy == kSlidingWindow
+      kv_cache_strategy ? *kv_cache_strategy == kv::kSlidingWindow
                         : kv_cache_window_tokens || strategy_selector_profile == "bounded-window";
   if (!sliding) return std::nullopt;
   return kv_cache_window_tokens.value_or(kDefaultWindowTokens);
