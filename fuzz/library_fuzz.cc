@@ -419,7 +419,7 @@ class Program {
   }
 
   void stream() {
-    ollm::Text::Stream stream(*text_, in_.flag());
+    ollm::Text::Detokenizer stream(*text_, in_.flag());
     std::string shown;
     std::vector<TokenId> taken;
     const std::vector<TokenId> ids = ids_of(in_);
@@ -429,7 +429,7 @@ class Program {
       if (in_.pick(8) == 7) shown += stream.finish();
     }
     if (in_.flag()) {
-      ollm::Text::Stream other(std::move(stream));
+      ollm::Text::Detokenizer other(std::move(stream));
       shown += other.finish();
       if (in_.flag()) {  // moved from, it brings out nothing and takes nothing
         OLLM_CHECK(!answered(stream.push(1)));

@@ -136,16 +136,16 @@ class Text {
   OLLM_API Result<std::string> decode_marked(std::span<const TokenId> ids) const;
 
   /// Decodes id by id: what each brings out, and what the end still does.
-  class Stream {
+  class Detokenizer {
    public:
     /// `skip_special`: special tokens bring out nothing.
-    OLLM_API Stream(const Text& text, bool skip_special);
+    OLLM_API Detokenizer(const Text& text, bool skip_special);
     /// Moves, never copies.
     ///@{
-    OLLM_API Stream(Stream&&) noexcept;
-    OLLM_API Stream& operator=(Stream&&) noexcept;
+    OLLM_API Detokenizer(Detokenizer&&) noexcept;
+    OLLM_API Detokenizer& operator=(Detokenizer&&) noexcept;
     ///@}
-    OLLM_API ~Stream();
+    OLLM_API ~Detokenizer();
     /// The text that `id` brings out: whole characters, maybe none yet.
     /// Errors: invalid_argument for an id outside the vocabulary, or where it was moved from.
     OLLM_API Result<std::string> push(TokenId id);

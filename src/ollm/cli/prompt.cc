@@ -176,7 +176,7 @@ class PromptCommand {
 
   // A filter without a temperature asks for sampling as the model is.
   static double temperature(const Settings& settings) {
-    const settings::GenerationConfig& config = settings.generation;
+    const settings::GenerationSettings& config = settings.generation;
     const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
     return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
   }
@@ -217,7 +217,7 @@ class PromptCommand {
   }
 
   Result<GenerateOptions> generate_options(const Settings& settings) const {
-    const settings::GenerationConfig& config = settings.generation;
+    const settings::GenerationSettings& config = settings.generation;
     GenerateOptions options;
     options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
     sampling::Options& sampling = options.sampling;

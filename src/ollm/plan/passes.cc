@@ -119,29 +119,30 @@ constexpr bool kNotBuilt = false;
 
 // A pass is turned on here when its work exists.
 constexpr std::array kPasses{
-    Pass{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
-    Pass{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator", cpu_offload},
-    Pass{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
-    Pass{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
-    Pass{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
-    Pass{
+    PassKind{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
+    PassKind{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator",
+             cpu_offload},
+    PassKind{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
+    PassKind{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
+    PassKind{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
+    PassKind{
         Id::attention_replacement, kNotBuilt, {}, "attention of the family", attention_replacement},
-    Pass{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
-    Pass{Id::gds_export_weights,
-         kNotBuilt,
-         {},
-         "weights from a validated export",
-         gds_export_weights},
-    Pass{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
-    Pass{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
-    Pass{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
-    Pass{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
-    Pass{Id::speculative_decoding,
-         kNotBuilt,
-         {},
-         "draft tokens verified together",
-         speculative_decoding},
-    Pass{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
+    PassKind{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
+    PassKind{Id::gds_export_weights,
+             kNotBuilt,
+             {},
+             "weights from a validated export",
+             gds_export_weights},
+    PassKind{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
+    PassKind{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
+    PassKind{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
+    PassKind{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
+    PassKind{Id::speculative_decoding,
+             kNotBuilt,
+             {},
+             "draft tokens verified together",
+             speculative_decoding},
+    PassKind{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
 };
 
 Error application_error(const RuntimePlan& plan, Id failed, std::span<const Id> applied,
@@ -192,10 +193,10 @@ void set_passes(RuntimePlan& plan, std::vector<Id> ids) {
 
 }  // namespace
 
-std::span<const Pass> passes() { return kPasses; }
+std::span<const PassKind> passes() { return kPasses; }
 
-const Pass& find_pass(SpecializationPassId id) {
-  for (const Pass& pass : kPasses)
+const PassKind& find_pass(SpecializationPassId id) {
+  for (const PassKind& pass : kPasses)
     if (pass.id == id) return pass;
   OLLM_CHECK(false);
   return kPasses.front();
@@ -203,7 +204,7 @@ const Pass& find_pass(SpecializationPassId id) {
 
 std::vector<PlannedPass> plan_passes(const PassSubject& subject, const PassConditions& conditions) {
   std::vector<PlannedPass> out;
-  for (const Pass& pass : kPasses) {
+  for (const PassKind& pass : kPasses) {
     if (!pass.exists) continue;
     if (auto because = pass.condition(subject, conditions))
       out.push_back({pass.id, *std::move(because)});

@@ -52,7 +52,7 @@ struct PassTraits {
 };
 
 /// One pass, with a line in the table of passes.cc.
-struct Pass {
+struct PassKind {
   SpecializationPassId id;
   /// Whether this build has it. A pass that does not exist is never planned.
   bool exists = false;
@@ -63,8 +63,8 @@ struct Pass {
 };
 
 /// All passes, in the order in which they stand in a plan.
-std::span<const Pass> passes();
-const Pass& find_pass(SpecializationPassId id);
+std::span<const PassKind> passes();
+const PassKind& find_pass(SpecializationPassId id);
 
 struct PlannedPass {
   SpecializationPassId id;

@@ -37,7 +37,7 @@ RuntimePlan planned(std::vector<Id> ids) {
 
 TEST(Passes, StandInTheOrderOfTheSeedThenOurs) {
   std::vector<std::string_view> ids;
-  for (const Pass& pass : passes()) {
+  for (const PassKind& pass : passes()) {
     ids.push_back(to_string(pass.id));
     EXPECT_FALSE(pass.summary.empty());
   }
@@ -165,7 +165,7 @@ TEST(Passes, OnlyAPlannedPlanIsRefined) {
 }
 
 TEST(Passes, EveryContractIsHeld) {
-  for (const Pass& pass : passes()) {
+  for (const PassKind& pass : passes()) {
     const RuntimePlan plan = planned({pass.id});
     const auto broken = check_contracts(plan, LoadedArtifacts{});
     ASSERT_FALSE(broken.ok()) << to_string(pass.id);

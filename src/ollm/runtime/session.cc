@@ -328,7 +328,7 @@ class Generator {
   const CancellationToken& cancel_;
 
   std::optional<sampling::Sampler> sampler_;
-  std::optional<Text::Stream> stream_;
+  std::optional<Text::Detokenizer> stream_;
   runtime::StopStrings stops_;
   std::size_t max_new_ = 0;
   Generation out_;

@@ -368,8 +368,8 @@ TEST(Session, CallsNothingThatIsEmpty) {
 
 TEST(Streams, MovedFromAreErrors) {
   const Runtime runtime = load(settings_of(kModel));
-  Text::Stream stream(*runtime.text(), true);
-  Text::Stream taken = std::move(stream);
+  Text::Detokenizer stream(*runtime.text(), true);
+  Text::Detokenizer taken = std::move(stream);
   EXPECT_TRUE(taken.push(4).ok());
   EXPECT_FALSE(stream.push(4).ok());  // NOLINT(bugprone-use-after-move)
   EXPECT_EQ(stream.finish(), "");

@@ -264,23 +264,23 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
   return encoded;
 }
 
-struct Text::Stream::Decoder {
+struct Text::Detokenizer::Decoder {
   std::shared_ptr<const Text::State> text;  // shared: the detokenizer borrows the tokenizer
   text::StreamingDetokenizer detokenizer;
 };
 
-Text::Stream::Stream(const Text& text, bool skip_special)
+Text::Detokenizer::Detokenizer(const Text& text, bool skip_special)
     : decoder_(new Decoder{text.state_,
                            text::StreamingDetokenizer(text.state_->tokenizer, skip_special)}) {}
-Text::Stream::Stream(Stream&&) noexcept = default;
-Text::Stream& Text::Stream::operator=(Stream&&) noexcept = default;
-Text::Stream::~Stream() = default;
+Text::Detokenizer::Detokenizer(Detokenizer&&) noexcept = default;
+Text::Detokenizer& Text::Detokenizer::operator=(Detokenizer&&) noexcept = default;
+Text::Detokenizer::~Detokenizer() = default;
 
-Result<std::string> Text::Stream::push(TokenId id) {
+Result<std::string> Text::Detokenizer::push(TokenId id) {
   if (!decoder_) return fail(ErrorKind::invalid_argument, "the stream was moved from");
   return decoder_->detokenizer.push(id);
 }
-std::string Text::Stream::finish() {
+std::string Text::Detokenizer::finish() {
   return decoder_ ? decoder_->detokenizer.finish() : std::string();
 }
 

@@ -128,7 +128,7 @@ constexpr SettingsField benchmark(SettingsField row) {
 }
 
 using R = RuntimeConfig;
-using G = GenerationConfig;
+using G = GenerationSettings;
 using S = ServerSettings;
 using B = BenchmarkSettings;
 

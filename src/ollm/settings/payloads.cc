@@ -51,7 +51,7 @@ Json runtime_config_payload(const RuntimeConfig& config, const io::Environment& 
   return section_json(settings, "runtime");
 }
 
-Json generation_config_payload(const GenerationConfig& config) {
+Json generation_config_payload(const GenerationSettings& config) {
   Settings settings;
   settings.generation = config;
   return section_json(settings, "generation");

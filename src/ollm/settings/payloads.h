@@ -12,7 +12,7 @@ namespace ollm::settings {
 /// The settings as asked for (docs/formats/runtime_config.schema.json); paths absolute.
 nlohmann::ordered_json runtime_config_payload(const RuntimeConfig& config,
                                               const io::Environment& environment);
-nlohmann::ordered_json generation_config_payload(const GenerationConfig& config);
+nlohmann::ordered_json generation_config_payload(const GenerationSettings& config);
 
 /// `ollm config show --json` (docs/formats/config_show.schema.json).
 nlohmann::ordered_json config_show_payload(const Settings& settings);

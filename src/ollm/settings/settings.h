@@ -62,7 +62,7 @@ struct RuntimeConfig {
 };
 
 /// Section `generation`. Greedy by default; absent filters keep all.
-struct GenerationConfig {
+struct GenerationSettings {
   /// As `ollm config show` lists them.
   ///@{
   std::int64_t max_new_tokens = 500;
@@ -81,7 +81,7 @@ struct GenerationConfig {
   std::vector<std::string> stop;
   ///@}
 
-  friend bool operator==(const GenerationConfig&, const GenerationConfig&) = default;
+  friend bool operator==(const GenerationSettings&, const GenerationSettings&) = default;
 };
 
 /// Section `server`.
@@ -123,7 +123,7 @@ struct Settings {
   /// The sections.
   ///@{
   RuntimeConfig runtime;
-  GenerationConfig generation;
+  GenerationSettings generation;
   ServerSettings server;
   BenchmarkSettings benchmark;
   ///@}

@@ -227,7 +227,7 @@ TEST(Settings, WithoutLayersAreTheDefaults) {
   const Settings settings = Sources().loaded();
   EXPECT_EQ(settings.runtime, RuntimeConfig{});
   EXPECT_EQ(settings.runtime.device, "cpu");
-  EXPECT_EQ(settings.generation, GenerationConfig{});
+  EXPECT_EQ(settings.generation, GenerationSettings{});
   EXPECT_FALSE(settings.config_file.has_value());
   EXPECT_EQ(settings.origin("runtime.device").origin, Origin::defaults);
 }
