@@ -18,7 +18,10 @@
 
 #include "fuzz/bytes.h"
 #include "ollm/base/check.h"
+#include "ollm/bench.h"
+#include "ollm/doctor.h"
 #include "ollm/io/temporary_folder.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 #include "ollm/text/byte_level_sample.h"
 #include "tests/tiny_model.h"

@@ -16,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -30,11 +29,9 @@
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
-#include "ollm/plan/doctor_check.h"
 #include "ollm/plan/runtime_plan.h"
 #include "ollm/plan/workload.h"
 #include "ollm/sampling/options.h"
-#include "ollm/settings/fields.h"
 #include "ollm/settings/settings.h"
 
 namespace ollm {
@@ -46,15 +43,8 @@ namespace runtime {
 struct LoadFaults;
 }
 
-using io::Environment;
-using plan::DoctorCheck;
 using settings::check_settings;
-using settings::load_settings;
 using settings::Settings;
-using settings::settings_fields;
-using settings::SettingsField;
-using settings::SettingsOverride;
-using settings::SettingsSources;
 
 /// `ollm config show`: every field with its value and where it came from, as JSON.
 OLLM_API std::string settings_json(const Settings& settings);
@@ -247,20 +237,6 @@ OLLM_API Result<std::vector<ModelInfo>> list_models(const Settings& settings);
 
 /// {"models": [...]}: each as ModelInfo::json, with its `discovery_source`.
 OLLM_API std::string models_json(const std::vector<ModelInfo>& models);
-
-/// What `ollm doctor` found.
-struct DoctorReport {
-  std::vector<DoctorCheck> checks;  // in the order of their sections
-
-  /// Whether nothing failed.
-  OLLM_API bool ok() const;
-  /// docs/formats/doctor.schema.json, pretty-printed.
-  OLLM_API std::string json() const;
-};
-
-/// Looks at this machine, the folders that the settings name and the models in them. Settings that
-/// could not be read are a finding: the rest looks at the defaults then.
-OLLM_API DoctorReport run_doctor(const Result<Settings>& settings);
 
 /// One limit that is held: what is beyond it is refused with a message that names it.
 struct Limit {
@@ -458,56 +434,5 @@ class Runtime {
   explicit Runtime(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
 };
-
-/// A folder of a real shape with random weights.
-struct RandomModelOptions {
-  std::string shape;       // "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", or a config.json
-  std::uint64_t seed = 0;  // equal seeds give equal bytes
-  std::filesystem::path out;  // the folder; files in it are replaced
-  bool sparse = false;        // no weights, holes of the same size: for tests of memory
-};
-
-/// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
-/// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
-/// from its config alone; invalid_argument where `out` is the folder of another model, or that of
-/// the config itself; io; cancelled.
-OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
-                                        OnProgress on_progress = nullptr,
-                                        const CancellationToken* cancel = nullptr);
-
-/// How the machine is measured.
-struct MeasureOptions {
-  std::size_t threads = 0;               // 0: every core that this process may use
-  std::filesystem::path disk_file;       // read from past the page cache; empty: disks are left out
-  std::filesystem::path scratch_folder;  // where no file is given: one is written here and removed
-};
-
-/// Measures memory, arithmetic, kernels and the disk, and keeps what it found for later plans
-/// (profile.json under the cache folder). The profile as JSON: docs/formats/profile.schema.json.
-/// Errors: io, unsupported where the file system has no direct access; cancelled; out_of_budget
-/// where a gibibyte cannot be had.
-OLLM_API Result<std::string> measure_machine(const MeasureOptions& options,
-                                             OnProgress on_progress = nullptr,
-                                             const CancellationToken* cancel = nullptr);
-
-/// What the machine can do at most, measured now: the limits that speed is a share of.
-struct MachineLimits {
-  double memory_bytes_per_second = 0;  // reads
-  double peak_flops = 0;               // of the table and mode, from registers
-};
-/// `isa` and `compute` as their settings name them. Errors: invalid_argument, unsupported;
-/// out_of_budget.
-OLLM_API Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
-                                              std::size_t threads);
-
-/// What a bare reader of a file gets: direct reads of 4 MiB by two threads, nothing done with them.
-struct DiskLimit {
-  double bytes_per_second = 0;    // that it read
-  double cpu_s_per_gigabyte = 0;  // of the process; a gigabyte is 10^9 bytes
-};
-/// Reads at most `bytes` of the files, one after the other. Errors: not_found, io; unsupported
-/// where the file system has no direct access.
-OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files,
-                                        std::uint64_t bytes);
 
 }  // namespace ollm

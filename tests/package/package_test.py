@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs a build into an empty folder, moves that, and uses it as a stranger would.
 
-Held: nothing but the headers that ollm.h needs is there; the library gives away what they declare
+Held: nothing but ollm.h, what stands beside it, and the headers that they need is there; the library gives away what they declare
 and no more; one version everywhere; the example builds and runs by find_package and by pkg-config.
 
 Usage: package_test.py SOURCE_FOLDER BUILD_FOLDER CXX_COMPILER"""
@@ -42,13 +42,21 @@ def need(*programs):
             sys.exit(SKIPPED)
 
 
+def doors(prefix):
+    """The headers that a program includes: ollm.h and those beside it."""
+    include = prefix / "include"
+    return sorted(str(path.relative_to(include)) for path in (include / "ollm").glob("*.h"))
+
+
 def check_headers(prefix, compiler):
     include = prefix / "include"
     installed = {str(path.relative_to(include)) for path in include.rglob("*") if path.is_file()}
-    rule = run(compiler, "-std=c++20", "-MM", "-I", include, include / "ollm" / "ollm.h")
-    needed = {os.path.relpath(word, include) for word in rule.replace("\\\n", " ").split()[1:]}
-    expect(installed == needed, f"{len(needed)} headers, those that ollm.h needs: "
-                                f"{sorted(installed ^ needed)} are not in both")
+    needed = set()
+    for door in doors(prefix):
+        rule = run(compiler, "-std=c++20", "-MM", "-I", include, include / door)
+        needed |= {os.path.relpath(word, include) for word in rule.replace("\\\n", " ").split()[1:]}
+    expect(installed == needed, f"{len(needed)} headers, those that {', '.join(doors(prefix))} "
+                                f"need: {sorted(installed ^ needed)} are not in both")
 
 
 def exported_symbols(library):
@@ -91,7 +99,7 @@ def check_whole_interface(prefix, symbols, folder):
         print("skipped: no clang++-19, so that nobody reads what the headers declare")
         return
     source = folder / "all.cc"
-    source.write_text('#include "ollm/ollm.h"\n', encoding="utf-8")
+    source.write_text("".join(f'#include "{door}"\n' for door in doors(prefix)), encoding="utf-8")
     text = run("clang++-19", "-std=c++20", "-fsyntax-only", "-I", prefix / "include",
                "-Xclang", "-ast-dump=json", "-Xclang", "-ast-dump-filter=ollm", source)
     functions, at = {}, text.find("{")

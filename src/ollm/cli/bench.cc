@@ -1,4 +1,6 @@
 // ollm bench: make model folders of real shapes, and measure runs beside the machine's own limits.
+#include "ollm/bench.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 

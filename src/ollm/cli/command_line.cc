@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ollm/cli/exit_code.h"
+#include "ollm/load_settings.h"
 
 namespace ollm::cli {
 

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/doctor.h"
 #include "ollm/io/async_reads.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "ollm/doctor.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm {

@@ -19,6 +19,7 @@
 #include "ollm/backend/machine_limits.h"
 #include "ollm/base/clock.h"
 #include "ollm/base/text_size.h"
+#include "ollm/bench.h"
 #include "ollm/io/file.h"
 #include "ollm/io/output_file.h"
 #include "ollm/io/read_probes.h"

@@ -4,6 +4,7 @@
 
 #include "ollm/base/cancel.h"
 #include "ollm/base/result.h"
+#include "ollm/doctor.h"
 #include "ollm/machine/machine.h"
 #include "ollm/machine/profile.h"
 #include "ollm/ollm.h"

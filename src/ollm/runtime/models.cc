@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/io/environment.h"
 #include "ollm/machine/machine.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/model_list.h"

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ollm/base/text_size.h"
+#include "ollm/io/environment.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/runtime/state.h"
 #include "ollm/settings/payloads.h"

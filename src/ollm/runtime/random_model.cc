@@ -11,6 +11,7 @@
 #include <random>
 #include <utility>
 
+#include "ollm/bench.h"
 #include "ollm/checkpoint/json_reader.h"
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/io/atomic_replace.h"

@@ -1,6 +1,6 @@
 // The one table of all settings: name, section, type, default, limits, flag. Parsing, checks, help,
 // completions and `config show` are made from it, and so are the tests that run for every field.
-// Leaves to others: where values come from (settings.h).
+// Leaves to others: where values come from (sources.h).
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/settings/settings.h"
+#include "ollm/settings/sources.h"
 
 namespace ollm::settings {
 

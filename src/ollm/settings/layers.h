@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/io/environment.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/settings.h"
+#include "ollm/settings/sources.h"
 
 namespace ollm::settings {
 

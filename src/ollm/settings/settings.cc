@@ -12,6 +12,7 @@
 #include "ollm/settings/backend_ids.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/layers.h"
+#include "ollm/settings/sources.h"
 
 namespace ollm::settings {
 namespace {

@@ -1,6 +1,5 @@
-// What the user set, from four layers: command line, environment, ollm.toml, defaults; checked as a
-// whole, every problem told at once, each field with its origin.
-// Leaves to others: which fields there are (fields.h), flags of one command (cli/).
+// What the user set, as values, each with its origin; checked as a whole, every problem told at
+// once. Leaves to others: where values come from (sources.h), which fields there are (fields.h).
 #pragma once
 
 #include <cstdint>
@@ -8,12 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
-#include "ollm/io/environment.h"
 
 namespace ollm::settings {
 
@@ -140,40 +137,8 @@ struct Settings {
   OLLM_API const FieldOrigin& origin(std::string_view field) const;
 };
 
-/// A value on its way to a field; null is absent.
-using SettingsValue =
-    std::variant<std::monostate, bool, std::int64_t, double, std::string, std::vector<std::string>>;
-
-/// One value of the highest layer: a flag, or a field of a request's body.
-struct SettingsOverride {
-  std::string field;    // "runtime.models_dir"
-  SettingsValue value;  // text is parsed by the field's type: `--memory 4GiB`
-  std::string place;    // for messages: "--models-dir"
-};
-
-/// The layers above the defaults.
-struct SettingsSources {
-  /// In the order given. Of a list (`stop`) all are taken, of all else the last.
-  std::vector<SettingsOverride> overrides;
-  /// --config; else OLLM_CONFIG_FILE, else ./ollm.toml where it is there.
-  std::optional<std::string> config_file;
-  io::Environment environment;  // OLLM_SECTION__FIELD, OLLM_CONFIG_FILE
-};
-
-/// Merges the layers field by field, then checks the whole. `auto` sets a field that may be absent
-/// back to absent, whatever a lower layer says.
-/// Errors: invalid_argument with every problem, one a line: its place, its field, what was expected
-/// and found, and the nearest name where one is unknown. A file that was asked for and is not there
-/// is one of them.
-OLLM_API Result<Settings> load_settings(const SettingsSources& sources);
-
-/// The same without files, for values that a program sets itself.
-/// Errors: invalid_argument, as above.
+/// Checks the values that a program sets itself.
+/// Errors: invalid_argument with every problem, one a line: its field, what was expected and found.
 OLLM_API Result<void> check_settings(const Settings& settings);
-
-/// Of variables named OLLM_ those that nothing reads, a sentence each: "OLLM_MEMORY: nothing reads
-/// this variable; did you mean OLLM_RUNTIME__MEMORY?". Those that load_settings refuses are not
-/// among them.
-OLLM_API std::vector<std::string> unknown_variables(const io::Environment& environment);
 
 }  // namespace ollm::settings
