@@ -290,7 +290,7 @@ Answer run(ollm::Session& session, const Call& call) {
   OLLM_CHECK(made->ids.size() <= call.options.max_new_tokens);
   OLLM_CHECK(session.tokens() >= made->ids.size());
   for (const TokenId id : made->ids) OLLM_CHECK(id >= 0 && static_cast<std::size_t>(id) < kVocab);
-  (void)made->report.json();
+  (void)made->report.as_dict();
   return {made->text, made->ids, made->finish_reason, std::nullopt};
 }
 
@@ -516,6 +516,36 @@ class Program {
     return workload;
   }
 
+  // Every way to read a value, by names and places that are there and such that are not.
+  void read_value(const ollm::Value& value) {
+    OLLM_CHECK(!value.json(static_cast<int>(in_.one_of(kCounts))).empty());
+    for (std::size_t i = 0; i <= value.size(); ++i) {
+      const ollm::Value part = value.at(i);
+      OLLM_CHECK(i < value.size() || part.kind() == ollm::Value::Kind::null);
+      if (value.kind() == ollm::Value::Kind::dict && i < value.size())
+        OLLM_CHECK(value.has(value.key(i)) && value.find(value.key(i)) == part);
+    }
+    ollm::Value part = value.at(in_.one_of(kCounts)).find(text_of(in_));
+    part = value.find(text_of(in_)).at(in_.byte());
+    (void)part.boolean();
+    (void)part.integer();
+    (void)part.number();
+    (void)part.text();
+  }
+
+  // A plan keeps what it says, whatever becomes of the handle.
+  void read_plan(ollm::RuntimePlan plan) {
+    const ollm::RuntimePlan taken = std::move(plan);
+    OLLM_CHECK(plan == taken && taken.as_dict().size() == 16);
+    OLLM_CHECK(taken.is_executable() == taken.backend_id().has_value());
+    OLLM_CHECK(taken.as_dict().key(0) == "backend_id" && taken.as_dict().key(15) == "details");
+    read_value(taken.resolved_model().as_dict());
+    read_value(taken.resolved_model().capabilities.as_dict());
+    if (const auto planned = taken.planned_specialization()) read_value(planned->as_dict());
+    if (const auto applied = taken.applied_specialization()) read_value(applied->as_dict());
+    if (taken.failure()) read_value(taken.failure()->as_dict());
+  }
+
   void plan() {
     const ollm::Settings settings = any_settings();
     const ollm::Workload workload = any_workload();
@@ -527,12 +557,12 @@ class Program {
       OLLM_CHECK(plan->workload().prompt_tokens == workload.prompt_tokens);
       OLLM_CHECK(plan->workload().max_new_tokens <= workload.max_new_tokens);
     }
-    for (const std::string& text :
-         {plan->json(), plan->runtime_plan_json(), plan->execution_plan_json(), plan->explain()})
-      OLLM_CHECK(!text.empty());
+    for (const std::string& text : {plan->json(), plan->explain()}) OLLM_CHECK(!text.empty());
+    read_plan(plan->runtime_plan());
+    if (plan->execution_plan()) read_value(plan->execution_plan()->as_dict());
+    read_value(plan->as_dict());
     (void)plan->summary();
     (void)plan->workload();
-    (void)plan->runtime_plan();
   }
 
   // Only what is refused or tiny is loaded: not gigabytes of KV that a plan may well allow.
@@ -556,7 +586,7 @@ class Program {
     const std::string field = in_.flag() ? "runtime.memory" : text_of(in_);
     (void)settings.given(field);
     (void)settings.origin(field).place;
-    (void)ollm::settings_json(settings);
+    read_value(ollm::settings_as_dict(settings));
     ollm::SettingsSources sources;
     ollm::SettingsOverride one;
     one.field = field;

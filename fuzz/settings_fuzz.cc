@@ -20,7 +20,7 @@ void hold(const ollm::Result<ollm::settings::Settings>& settings) {
     return;
   }
   OLLM_CHECK(ollm::settings::check_settings(*settings).ok());
-  // As settings_json prints it: a value of the environment may be no UTF-8.
+  // As settings_as_dict has it: a value of the environment may be no UTF-8.
   const auto handler = nlohmann::ordered_json::error_handler_t::replace;
   const std::string shown =
       ollm::settings::config_show_payload(*settings).dump(2, ' ', false, handler);

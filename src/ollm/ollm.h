@@ -29,8 +29,7 @@
 #include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
-#include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/workload.h"
+#include "ollm/plan/plans.h"
 #include "ollm/sampling/options.h"
 #include "ollm/settings/settings.h"
 
@@ -46,8 +45,8 @@ struct LoadFaults;
 using settings::check_settings;
 using settings::Settings;
 
-/// `ollm config show`: every field with its value and where it came from, as JSON.
-OLLM_API std::string settings_json(const Settings& settings);
+/// Every field with its value and where it came from: docs/formats/config_show.schema.json.
+OLLM_API Value settings_as_dict(const Settings& settings);
 
 /// The version of the library, "0.1.0".
 OLLM_API std::string_view version();
@@ -179,6 +178,8 @@ class Plan {
 
   /// Which backend runs it, with which passes, and why.
   OLLM_API const RuntimePlan& runtime_plan() const;
+  /// Where every byte will lie, and what it will cost; nothing where no backend runs the model.
+  OLLM_API const std::optional<ExecutionPlan>& execution_plan() const;
 
   /// Whether it can run: there is a backend, and it fits into the budget.
   /// Errors: the one to give up with: not_found, unsupported, out_of_budget with the smallest
@@ -188,13 +189,11 @@ class Plan {
   /// The workload as planned: new tokens may be fewer than asked for.
   OLLM_API const Workload& workload() const;
 
-  /// {runtime_config, resolved_model, runtime_plan, execution_plan}, pretty-printed.
+  /// {runtime_config, resolved_model, runtime_plan, execution_plan}; the last is null where nothing
+  /// runs. Schema: docs/formats/plan.schema.json.
+  OLLM_API Value as_dict() const;
+  /// The same as JSON, pretty-printed.
   OLLM_API std::string json() const;
-  /// The two plans alone, as JSON.
-  ///@{
-  OLLM_API std::string runtime_plan_json() const;
-  OLLM_API std::string execution_plan_json() const;
-  ///@}
   /// What the run will take, in one line for people: time, speed, memory; empty where nothing runs.
   OLLM_API std::string summary() const;
   /// The plan in sentences, for people.
@@ -223,7 +222,9 @@ struct ModelInfo {
   std::optional<Error> refusal;  // why it cannot run, and where was looked
   std::string discovery_source;  // of a list: how it was found; else empty
 
-  /// docs/formats/model_info.schema.json, pretty-printed.
+  /// docs/formats/model_info.schema.json, without `discovery_source`.
+  OLLM_API Value as_dict() const;
+  /// The same as JSON, pretty-printed.
   OLLM_API std::string json() const;
 };
 
@@ -269,8 +270,8 @@ struct Report {
   double io_wait_s = 0;                  // that its sweeps slept, as the disk was not there yet
   double io_cpu_s = 0;                   // of CPU, for reading
 
-  /// All of them as one JSON object.
-  OLLM_API std::string json() const;
+  /// docs/formats/report.schema.json.
+  OLLM_API Value as_dict() const;
 };
 
 /// What a call is busy with.
@@ -401,18 +402,17 @@ class Runtime {
   /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
   /// folder changed since it was planned); out_of_budget; cancelled.
   /// Where a provider cannot be applied, the generic backend takes over if it can, and the plan
-  /// says so (state fallback).
+  /// says so (state fallback). `failure`, if given, gets why a provider could not be applied,
+  /// whether the generic backend took over or not; it is left alone where none failed.
   OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
                                        OnProgress on_progress = nullptr,
-                                       const CancellationToken* cancel = nullptr);
+                                       const CancellationToken* cancel = nullptr,
+                                       SpecializationFailure* failure = nullptr);
 
   /// The plan as it stands after loading: what was applied.
-  ///@{
   OLLM_API const RuntimePlan& runtime_plan() const;
-  OLLM_API std::string runtime_plan_json() const;
-  ///@}
   /// Of what was loaded: another than was planned after a fallback.
-  OLLM_API std::string execution_plan_json() const;
+  OLLM_API ExecutionPlan execution_plan() const;
 
   /// Nothing where the model has no tokenizer.
   OLLM_API const std::optional<Text>& text() const;
@@ -430,7 +430,8 @@ class Runtime {
   friend class Session;
   friend struct runtime::LoadFaults;
   static Result<Runtime> load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
-                              const CancellationToken& cancel, const runtime::LoadFaults& faults);
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults,
+                              SpecializationFailure* failure);
   explicit Runtime(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
 };

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/value_document.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/exit_code.h"
 #include "ollm/cli/input.h"
@@ -307,10 +308,10 @@ class PromptCommand {
                       {"prompt_tokens", made.report.prompt_tokens},
                       {"cached_tokens", made.report.cached_tokens},
                       {"finish_reason", to_string(made.finish_reason)},
-                      {"runtime_plan", Json::parse(runtime.runtime_plan_json())},
-                      {"execution_plan", Json::parse(runtime.execution_plan_json())},
-                      {"report", Json::parse(made.report.json())}};
-    print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
+                      {"runtime_plan", json_of(runtime.runtime_plan().as_dict())},
+                      {"execution_plan", json_of(runtime.execution_plan().as_dict())},
+                      {"report", json_of(made.report.as_dict())}};
+    print_json(json_dump(out, kJsonIndent));
   }
 
   SettingsFlags settings_flags_;

@@ -91,7 +91,7 @@ class Chooser {
     plan_.workload = workload;
   }
 
-  Result<ExecutionPlan> choose() {
+  Result<LoadPlan> choose() {
     OLLM_TRY_VOID(choose_compute());
     choose_threads();
     OLLM_TRY_VOID(choose_context());
@@ -568,17 +568,17 @@ class Chooser {
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
   std::uint64_t kv_bytes_ = 0;
-  ExecutionPlan plan_;
+  LoadPlan plan_;
 };
 
 }  // namespace
 
 std::uint64_t encoding_bytes(std::uint64_t text_bytes) { return text_bytes * kTextFactor; }
 
-Result<ExecutionPlan> choose(const models::Composition& composition,
-                             const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Storage& storage, const machine::Machine& machine,
-                             const Wishes& wishes, const Workload& workload) {
+Result<LoadPlan> choose(const models::Composition& composition,
+                        const checkpoint::TensorIndex& tensors, const TextFiles& text,
+                        const Storage& storage, const machine::Machine& machine,
+                        const Wishes& wishes, const Workload& workload) {
   return Chooser(composition, tensors, text, storage, machine, wishes, workload).choose();
 }
 

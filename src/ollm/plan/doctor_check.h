@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "ollm/base/api.h"
-#include "ollm/plan/details.h"
+#include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {
 

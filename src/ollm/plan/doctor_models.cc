@@ -98,7 +98,7 @@ DoctorCheck named_model(const DoctorInputs& inputs) {
     check.advice = "mend the settings that the message names";
     return check;
   }
-  const RuntimePlan& plan = planned->selection.plan;
+  const PlanDraft& plan = planned->selection.plan;
   check.message = plan.reason;
   check.details.set("source_kind", std::string(to_string(plan.resolved_model.source_kind)));
   check.details.set("support_level", std::string(to_string(plan.support_level)));

@@ -65,7 +65,7 @@ std::string accelerator_tier(std::string_view kind, const SelectorMachine& machi
 
 // All that a rule may ask.
 struct Question {
-  const RuntimePlan& plan;
+  const PlanDraft& plan;
   const settings::RuntimeConfig& config;
   const SelectorDimensions& dimensions;
 
@@ -132,12 +132,12 @@ const Rule& first_rule(const Question& question) {
 
 // What the rules would say of the same plan if it had a disk cache.
 const Rule& rule_with_disk_cache(const Question& question) {
-  RuntimePlan plan = question.plan;
+  PlanDraft plan = question.plan;
   plan.supports_disk_cache = true;
   return first_rule({plan, question.config, question.dimensions});
 }
 
-std::string why_no_disk_cache(const RuntimePlan& plan) {
+std::string why_no_disk_cache(const PlanDraft& plan) {
   if (plan.backend_id == kNativeGeneric)
     return fmt::format("{} keeps keys and values in memory", kNativeGeneric);
   if (!plan.is_executable()) return "the plan cannot execute";
@@ -178,7 +178,7 @@ void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
 
 }  // namespace
 
-SelectorDimensions selector_dimensions(const RuntimePlan& plan, const SelectorMachine& machine) {
+SelectorDimensions selector_dimensions(const PlanDraft& plan, const SelectorMachine& machine) {
   const ResolvedModel& model = plan.resolved_model;
   const CapabilityProfile& capabilities = model.capabilities;
   SelectorDimensions out;
@@ -208,7 +208,7 @@ std::optional<double> billions_in_name(const ResolvedModel& model) {
   return model.repo_id ? billions_in(*model.repo_id) : std::nullopt;
 }
 
-Result<KvSelection> select_kv(const RuntimePlan& plan, const settings::RuntimeConfig& config,
+Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not) {
   KvSelection out;
   out.dimensions = selector_dimensions(plan, machine);
@@ -244,7 +244,7 @@ Result<KvSelection> select_kv(const RuntimePlan& plan, const settings::RuntimeCo
   return out;
 }
 
-RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection) {
+PlanDraft with_selection(PlanDraft plan, const KvSelection& selection) {
   const auto set = [&](std::string_view name, std::string value) {
     plan.details.set(fmt::format("strategy_selector_{}", name), std::move(value));
   };

@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
 // A plan of llama-native on the CPU that has a disk cache, as once there is a store on disk.
-RuntimePlan disk_plan(std::string_view name = "llama3-8B-chat") {
-  RuntimePlan plan;
+PlanDraft disk_plan(std::string_view name = "llama3-8B-chat") {
+  PlanDraft plan;
   plan.backend_id = kOptimizedNative;
   plan.supports_disk_cache = true;
   plan.specialization_enabled = true;
@@ -68,7 +68,7 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
       {"balanced-paged-default", "balanced", "a-4B", 64, true, paged},
   };
   for (const RuleCase& row : cases) {
-    RuntimePlan plan = disk_plan(row.model);
+    PlanDraft plan = disk_plan(row.model);
     if (row.multimodal) plan.resolved_model.capabilities.modalities.push_back(ModelModality::image);
     settings::RuntimeConfig config;
     config.strategy_selector_profile = row.profile;
@@ -83,7 +83,7 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
 }
 
 TEST(KvSelector, ALargeAcceleratorMakesSmallModelsResident) {
-  RuntimePlan plan = disk_plan("a-4B");
+  PlanDraft plan = disk_plan("a-4B");
   plan.details.set("execution_device_type", "cuda");
   SelectorMachine small_host = machine(8);
   small_host.accelerator_memory_bytes = 24 * kGiB;
@@ -115,7 +115,7 @@ TEST(KvSelector, AWindowMakesItSlide) {
 }
 
 TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
-  RuntimePlan plan = disk_plan();
+  PlanDraft plan = disk_plan();
   plan.supports_disk_cache = false;
   settings::RuntimeConfig config;
   config.strategy_selector_profile = "capacity";
@@ -131,7 +131,7 @@ TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
 }
 
 TEST(KvSelector, WhatWasAskedForAndNeedsADiskCacheIsRefusedWithoutOne) {
-  RuntimePlan plan = disk_plan();
+  PlanDraft plan = disk_plan();
   plan.supports_disk_cache = false;
   settings::RuntimeConfig strategy, profile, window, resident;
   strategy.kv_cache_strategy = "paged";
@@ -190,7 +190,7 @@ TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
 TEST(KvSelector, DetailsHaveTheirKeysInOrder) {
   const auto kv = select_kv(disk_plan(), {}, machine());
   std::vector<std::string> keys;
-  const RuntimePlan plan = with_selection(RuntimePlan{}, *kv);
+  const PlanDraft plan = with_selection(PlanDraft{}, *kv);
   for (const auto& [key, value] : plan.details) keys.push_back(key);
   EXPECT_THAT(
       keys,
@@ -221,7 +221,7 @@ TEST(KvSelector, TiersHaveTheirLimits) {
   EXPECT_EQ(host(64 * kGiB - 1), "medium");
   EXPECT_EQ(host(64 * kGiB), "large");
   const auto accelerator = [](std::string kind, std::optional<std::uint64_t> bytes) {
-    RuntimePlan plan = disk_plan();
+    PlanDraft plan = disk_plan();
     plan.details.set("execution_device_type", std::move(kind));
     SelectorMachine out;
     out.accelerator_memory_bytes = bytes;
@@ -232,7 +232,7 @@ TEST(KvSelector, TiersHaveTheirLimits) {
   EXPECT_EQ(accelerator("cuda", 8 * kGiB - 1), "small");
   EXPECT_EQ(accelerator("cuda", 8 * kGiB), "medium");
   EXPECT_EQ(accelerator("cuda", 24 * kGiB), "large");
-  EXPECT_EQ(selector_dimensions(RuntimePlan{}, {}).accelerator_kind, "unknown");
+  EXPECT_EQ(selector_dimensions(PlanDraft{}, {}).accelerator_kind, "unknown");
 }
 
 TEST(KvSelector, SizesAreReadFromNames) {

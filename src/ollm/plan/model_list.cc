@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ollm/hub/cache.h"
+#include "ollm/plan/catalog.h"
 
 namespace ollm::plan {
 namespace {

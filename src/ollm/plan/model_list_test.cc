@@ -139,9 +139,9 @@ TEST_F(ModelList, WhateverAFolderIsCalledTheListGoesOn) {
                   [&](const auto& dir) { world_.llama(dir); });
   std::size_t runnable = 0;
   for (const ListedModel& model : list()) {
-    const RuntimePlan& plan = model.planned.selection.plan;
+    const PlanDraft& plan = model.planned.selection.plan;
     if (plan.is_executable()) ++runnable;
-    const Json payload = merged_payload(plan, model.planned.resolution.materialized);
+    const Json payload = merged_payload(RuntimePlan(plan), model.planned.resolution.materialized);
     EXPECT_TRUE(Json::accept(payload.dump())) << "JSON that a parser takes";
     EXPECT_EQ(checkpoint::printable(plan.reason), json_text(plan.reason));
   }

@@ -145,17 +145,16 @@ constexpr std::array kPasses{
     PassKind{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
 };
 
-Error application_error(const RuntimePlan& plan, Id failed, std::span<const Id> applied,
-                        std::string_view reason) {
-  return fail(ErrorKind::unsupported,
-              fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: {}",
-                          plan.specialization_provider_id.value_or("no provider"),
-                          to_string(failed), comma_list(plan.specialization_pass_ids), reason,
-                          applied.empty() ? "none" : comma_list(applied)));
+SpecializationFailure failure_of(const PlanDraft& plan, SpecializationErrorType type) {
+  SpecializationFailure out;
+  out.type = type;
+  out.provider_id = plan.specialization_provider_id.value_or("no provider");
+  out.planned_pass_ids = plan.specialization_pass_ids;
+  return out;
 }
 
 // What a pass asks for and did not get; nothing where its contract holds.
-Why broken_contract(Id id, const LoadedArtifacts& artifacts) {
+Why not_kept(Id id, const LoadedArtifacts& artifacts) {
   switch (id) {
     case Id::disk_cache:
       if (artifacts.supports_disk_cache) return std::nullopt;
@@ -183,7 +182,7 @@ void add_load_details(Details& details) {
   details.set("offload_cpu_applied_indices", "");
 }
 
-void set_passes(RuntimePlan& plan, std::vector<Id> ids) {
+void set_passes(PlanDraft& plan, std::vector<Id> ids) {
   const PassTraits traits = traits_of(ids);
   plan.supports_disk_cache = traits.supports_disk_cache;
   plan.supports_cpu_offload = traits.supports_cpu_offload;
@@ -248,8 +247,8 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
   return out;
 }
 
-RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions,
-                          std::vector<Decision>* decisions) {
+PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
+                        std::vector<Decision>* decisions) {
   if (plan.specialization_state != SpecializationState::planned) return plan;
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::vector<PlannedPass> planned =
@@ -285,43 +284,61 @@ RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassCondition
   return plan;
 }
 
-std::string_view to_string(SpecializationErrorType type) {
-  return type == SpecializationErrorType::load_error ? "SpecializationLoadError"
-                                                     : "SpecializationApplicationError";
-}
-
-Result<AppliedSpecialization> check_contracts(const RuntimePlan& plan,
-                                              const LoadedArtifacts& artifacts) {
-  AppliedSpecialization out;
-  out.provider_id = plan.specialization_provider_id.value_or("");
-  out.planned_pass_ids = plan.specialization_pass_ids;
+std::optional<SpecializationFailure> broken_contract(const PlanDraft& plan,
+                                                     const LoadedArtifacts& artifacts) {
+  SpecializationFailure out = failure_of(plan, SpecializationErrorType::application_error);
   for (const Id id : plan.specialization_pass_ids) {
-    if (const Why reason = broken_contract(id, artifacts))
-      return application_error(plan, id, out.applied_pass_ids, *reason);
+    if (Why reason = not_kept(id, artifacts)) {
+      out.failed_pass_id = id;
+      out.reason = *std::move(reason);
+      const std::string before = comma_list(out.applied_pass_ids);
+      out.error =
+          fail(ErrorKind::unsupported,
+               fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: "
+                           "{}",
+                           out.provider_id, to_string(id), comma_list(plan.specialization_pass_ids),
+                           out.reason, before.empty() ? "none" : before));
+      return out;
+    }
     out.applied_pass_ids.push_back(id);
   }
-  out.traits = traits_of(out.applied_pass_ids);
+  return std::nullopt;
+}
+
+SpecializationFailure load_failure(const PlanDraft& plan, Error error) {
+  SpecializationFailure out = failure_of(plan, SpecializationErrorType::load_error);
+  out.reason = error.message;
+  out.error = std::move(error);
   return out;
 }
 
-Result<RuntimePlan> finalize_applied(RuntimePlan plan, const LoadedArtifacts& artifacts) {
+PlanDraft finalize_applied(PlanDraft plan, const LoadedArtifacts& artifacts) {
   if (plan.specialization_state != SpecializationState::planned) {
     plan.details.merge(artifacts.details);
     return plan;
   }
-  OLLM_TRY(AppliedSpecialization applied, check_contracts(plan, artifacts));
+  OLLM_CHECK(!broken_contract(plan, artifacts));
   add_load_details(plan.details);
   plan.details.merge(artifacts.details);
-  plan.details.set("applied_specialization_pass_ids", comma_list(applied.applied_pass_ids));
-  plan.details.set("planned_pass_count", fmt::format("{}", applied.planned_pass_ids.size()));
-  plan.details.set("applied_pass_count", fmt::format("{}", applied.applied_pass_ids.size()));
+  const std::string count = fmt::format("{}", plan.specialization_pass_ids.size());
+  plan.details.set("applied_specialization_pass_ids", comma_list(plan.specialization_pass_ids));
+  plan.details.set("planned_pass_count", count);
+  plan.details.set("applied_pass_count", count);
   plan.specialization_applied = true;
   plan.specialization_state = SpecializationState::applied;
-  plan.applied_specialization_pass_ids = std::move(applied.applied_pass_ids);
+  plan.applied_specialization_pass_ids = plan.specialization_pass_ids;
   return plan;
 }
 
-std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explicit_backend,
+Details pass_details(const PlanDraft& plan) {
+  Details out;
+  for (const char* key :
+       {"provider_id", "pass_count", "mlp_chunking_mode", "mlp_chunking_max_rows"})
+    if (const std::string* value = plan.details.find(key)) out.set(key, *value);
+  return out;
+}
+
+std::optional<std::string> why_no_fallback(const PlanDraft& plan, bool explicit_backend,
                                            std::int64_t offload_cpu_layers,
                                            std::int64_t offload_gpu_layers) {
   if (plan.backend_id != kOptimizedNative) return "only a provider's plan has a fallback";
@@ -332,7 +349,10 @@ std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explici
   return std::nullopt;
 }
 
-RuntimePlan to_fallback(RuntimePlan plan, SpecializationErrorType type, const std::string& error) {
+PlanDraft to_fallback(PlanDraft plan, SpecializationErrorType type, const std::string& error) {
+  plan.failure = failure_of(plan, type);
+  plan.failure->reason = error;
+  plan.failure->error = fail(ErrorKind::unsupported, error);
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::string failed_backend = plan.backend_id.value_or(std::string(kOptimizedNative));
   plan.backend_id = kNativeGeneric;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ollm/base/utf8.h"
+#include "ollm/base/value_document.h"
 
 namespace ollm::plan {
 namespace {
@@ -35,6 +36,58 @@ Json wire(const std::vector<Enum>& values) {
   return out;
 }
 
+Json traits_json(const PassTraits& traits) {
+  return {{"supports_disk_cache", traits.supports_disk_cache},
+          {"supports_cpu_offload", traits.supports_cpu_offload},
+          {"supports_gpu_offload", traits.supports_gpu_offload}};
+}
+
+Json memory_json(const MemoryPlan& memory) {
+  Json ledger = Json::array();
+  for (const LedgerEntry& line : memory.ledger) {
+    ledger.push_back(
+        {{"owner", text(line.owner)}, {"phase", text(line.phase)}, {"bytes", line.bytes}});
+  }
+  return {{"budget_bytes", memory.budget_bytes},
+          {"minimum_bytes", memory.minimum_bytes},
+          {"peak_bytes", memory.peak_bytes},
+          {"ledger", std::move(ledger)}};
+}
+
+Json weights_json(const WeightsPlan& weights) {
+  return {{"bytes", weights.bytes},
+          {"pinned_bytes", weights.pinned_bytes},
+          {"streamed_bytes", weights.streamed_bytes},
+          {"segment_bytes", weights.segment_bytes},
+          {"ring_slots", weights.ring_slots},
+          {"access", text(weights.access)},
+          {"reads", text(weights.reads)}};
+}
+
+Json kv_json(const KvPlan& kv) {
+  return {{"strategy", text(kv.strategy)},
+          {"context_tokens", kv.context_tokens},
+          {"sequences", kv.sequences},
+          {"block_tokens", kv.block_tokens},
+          {"block_bytes", kv.block_bytes},
+          {"blocks", kv.blocks},
+          {"bytes", kv.bytes}};
+}
+
+Json estimate_json(const Estimate& estimate) {
+  return {{"bytes_per_sweep", estimate.bytes_per_sweep},
+          {"memory_bytes_per_sweep", estimate.memory_bytes_per_sweep},
+          {"seconds_per_sweep", estimate.seconds_per_sweep},
+          {"bound_by", estimate.bound_by},
+          {"prefill_tokens_per_second", estimate.prefill_tokens_per_second},
+          {"decode_tokens_per_second", estimate.decode_tokens_per_second},
+          {"time_to_first_token_s", estimate.time_to_first_token_s},
+          {"total_s", estimate.total_s},
+          {"load_s", estimate.load_s},
+          {"flops_per_token", estimate.flops_per_token},
+          {"rows_that_fill_a_sweep", estimate.rows_that_fill}};
+}
+
 }  // namespace
 
 Json details_json(const Details& details) {
@@ -43,7 +96,7 @@ Json details_json(const Details& details) {
   return out;
 }
 
-Json as_dict(const RuntimePlan& plan) {
+Json as_dict(const PlanDraft& plan) {
   Json out = Json::object();
   out["backend_id"] = text(plan.backend_id);
   out["model_path"] = text(plan.model_path);
@@ -87,26 +140,85 @@ Json resolved_model_payload(const ResolvedModel& model) {
 }
 
 Json merged_payload(const RuntimePlan& plan, bool materialized) {
-  Json out = resolved_model_payload(plan.resolved_model);
+  Json out = resolved_model_payload(plan.resolved_model());
   const Json resolved = out;
-  out["support_level"] = wire(plan.support_level);
-  out["supports_disk_cache"] = plan.supports_disk_cache;
-  out["resolution_message"] = text(plan.reason);
+  out["support_level"] = wire(plan.support_level());
+  out["supports_disk_cache"] = plan.supports_disk_cache();
+  out["resolution_message"] = text(plan.reason());
   out["materialized"] = materialized;
   for (const char* key : {"support_level", "modalities", "requires_processor",
                           "supports_disk_cache", "resolution_message"})
     out[fmt::format("resolved_{}", key)] = resolved.at(key);
-  out["runtime_plan"] = as_dict(plan);
+  out["runtime_plan"] = json_of(plan.as_dict());
   return out;
 }
 
-}  // namespace ollm::plan
-
-namespace ollm {
-
-std::string RuntimePlan::as_dict_json() const {
-  return plan::as_dict(*this).dump(-1, ' ', false,
-                                   nlohmann::ordered_json::error_handler_t::replace);
+Json capabilities_json(const CapabilityProfile& capabilities) {
+  return {{"support_level", wire(capabilities.support_level)},
+          {"modalities", wire(capabilities.modalities)},
+          {"requires_processor", capabilities.requires_processor},
+          {"supports_disk_cache", capabilities.supports_disk_cache},
+          {"supports_local_materialization", capabilities.supports_local_materialization},
+          {"supports_specialization", capabilities.supports_specialization},
+          {"details", details_json(capabilities.details)}};
 }
 
-}  // namespace ollm
+Json pass_json(const SpecializationPass& pass) {
+  return {{"pass_id", wire(pass.pass_id)},
+          {"summary", text(pass.summary)},
+          {"traits", traits_json(pass.traits)},
+          {"details", details_json(pass.details)}};
+}
+
+Json planned_json(const PlannedSpecialization& planned) {
+  Json passes = Json::array();
+  for (const SpecializationPass& pass : planned.passes) passes.push_back(pass_json(pass));
+  return {{"provider_id", text(planned.provider_id)},
+          {"pass_ids", wire(planned.pass_ids)},
+          {"passes", std::move(passes)},
+          {"traits", traits_json(planned.traits)},
+          {"details", details_json(planned.details)}};
+}
+
+Json applied_json(const AppliedSpecialization& applied) {
+  return {{"provider_id", text(applied.provider_id)},
+          {"planned_pass_ids", wire(applied.planned_pass_ids)},
+          {"applied_pass_ids", wire(applied.applied_pass_ids)},
+          {"skipped_pass_ids", Json::array()},
+          {"traits", traits_json(applied.traits)},
+          {"details", details_json(applied.details)}};
+}
+
+Json failure_json(const SpecializationFailure& failure) {
+  return {{"error_type", wire(failure.type)},
+          {"provider_id", text(failure.provider_id)},
+          {"planned_pass_ids", wire(failure.planned_pass_ids)},
+          {"applied_pass_ids", wire(failure.applied_pass_ids)},
+          {"failed_pass_id", wire(failure.failed_pass_id)},
+          {"reason", text(failure.reason)},
+          {"error",
+           {{"kind", std::string(to_string(failure.error.kind))},
+            {"message", text(failure.error.message)}}}};
+}
+
+Json execution_plan_json(const ExecutionPlan& plan) {
+  Json decisions = Json::array();
+  for (const Decision& decision : plan.decisions) {
+    decisions.push_back({{"what", text(decision.what)},
+                         {"chosen", text(decision.chosen)},
+                         {"because", text(decision.because)}});
+  }
+  return {{"fits", plan.fits},
+          {"memory", memory_json(plan.memory)},
+          {"weights", weights_json(plan.weights)},
+          {"kv", kv_json(plan.kv)},
+          {"compute", text(plan.compute)},
+          {"isa", text(plan.isa)},
+          {"threads", plan.threads},
+          {"prefill_chunk", plan.prefill_chunk},
+          {"feed_forward_rows", plan.feed_forward_rows},
+          {"estimate", estimate_json(plan.estimate)},
+          {"decisions", std::move(decisions)}};
+}
+
+}  // namespace ollm::plan

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ollm/plan/reference.h"
+
 namespace ollm::plan {
 
 Result<PlannedReference> plan_resolved(Resolution resolution, const settings::RuntimeConfig& config,

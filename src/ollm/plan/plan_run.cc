@@ -72,7 +72,7 @@ TextFiles text_files(const checkpoint::ModelFolder& folder, io::SystemCalls& cal
   return files;
 }
 
-Result<ExecutionPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
+Result<LoadPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
   const ExecutionInputs& inputs = plan.inputs;
   return choose(composition, plan.folder()->tensors(), inputs.text, inputs.storage, inputs.machine,
                 inputs.wishes, inputs.workload);
@@ -85,14 +85,14 @@ SelectorMachine selector_machine(const machine::Machine& machine) {
 }
 
 // The selection's choices come first: they were made first.
-void put_first(ExecutionPlan& execution, const Selection& selection, const KvSelection& kv) {
+void put_first(LoadPlan& execution, const Selection& selection, const KvSelection& kv) {
   std::vector<Decision> decisions = selection.decisions;
   for (const Decision& decision : kv.decisions) decisions.push_back(decision);
   for (Decision& decision : execution.decisions) decisions.push_back(std::move(decision));
   execution.decisions = std::move(decisions);
 }
 
-Result<void> check_fits(const ExecutionPlan& execution) {
+Result<void> check_fits(const LoadPlan& execution) {
   if (execution.fits) return {};
   std::string message = fmt::format(
       "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
@@ -110,7 +110,7 @@ Result<void> check_fits(const ExecutionPlan& execution) {
 
 }  // namespace
 
-Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
+Result<LoadPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
   PlannedRun other = run;
   other.inputs.wishes.memory_bytes = memory_bytes;
   return choose_for(other, *other.composition());
@@ -141,7 +141,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
 
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
-  OLLM_TRY(ExecutionPlan execution, choose_for(plan, *plan.composition()));
+  OLLM_TRY(LoadPlan execution, choose_for(plan, *plan.composition()));
   put_first(execution, plan.reference.selection, plan.reference.kv);
 
   PassConditions conditions;
@@ -159,13 +159,13 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   return plan;
 }
 
-Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
-                                  const Error& error) {
+Result<FallbackRun> plan_fallback(const PlannedRun& failed, const SpecializationFailure& failure) {
   SelectOptions options;
   options.allow_config_keys = failed.allow_config_keys;
   FallbackRun out;
   OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
-                                    options, type, error));
+                                    options, failure.type, failure.error));
+  out.selection.plan.failure = failure;
   // Disk KV is gone with the provider, so the strategy is chosen again.
   OLLM_TRY(const KvSelection kv,
            select_kv(out.selection.plan, failed.config, selector_machine(failed.inputs.machine)));
@@ -191,7 +191,8 @@ nlohmann::ordered_json plan_payload(const PlannedRun& plan) {
   payload["runtime_config"] = settings::runtime_config_payload(plan.config, plan.environment);
   payload["resolved_model"] = resolved_model_payload(plan.runtime().resolved_model);
   payload["runtime_plan"] = as_dict(plan.runtime());
-  payload["execution_plan"] = plan.execution ? to_json(*plan.execution) : nullptr;
+  payload["execution_plan"] =
+      plan.execution ? execution_plan_json(execution_plan(*plan.execution)) : nullptr;
   return payload;
 }
 

@@ -11,6 +11,7 @@
 #include "ollm/checkpoint/json_cursor.h"
 #include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
+#include "ollm/plan/catalog.h"
 
 namespace ollm::plan {
 namespace {

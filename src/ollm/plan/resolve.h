@@ -10,8 +10,8 @@
 #include "ollm/base/result.h"
 #include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/decision.h"
 #include "ollm/plan/inspect.h"
+#include "ollm/plan/plans.h"
 #include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {

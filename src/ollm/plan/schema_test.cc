@@ -38,9 +38,10 @@ TEST(Schema, HoldsForModels) {
   for (const char* reference : {"mine", "llama3-1B-chat", "org/name", "nothing"}) {
     const auto planned = world.plan(reference);
     ASSERT_TRUE(planned.ok());
-    expect_valid("model_info",
-                 merged_payload(planned->selection.plan, planned->resolution.materialized),
-                 reference);
+    expect_valid(
+        "model_info",
+        merged_payload(RuntimePlan(planned->selection.plan), planned->resolution.materialized),
+        reference);
   }
 }
 

@@ -53,7 +53,7 @@ class Selector {
            const SelectOptions& options)
       : resolution_(resolution), config_(config), options_(options), passes_(options.passes) {
     passes_.accelerator = config.device_type() != "cpu";
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.resolved_model = resolution.model;
     if (resolution.materialized) plan.model_path = resolution.model.model_path;
     plan.generic_model_kind = resolution.model.generic_model_kind;
@@ -75,7 +75,7 @@ class Selector {
     return generic();
   }
 
-  Result<Selection> fall_back(const RuntimePlan& failed, SpecializationErrorType type,
+  Result<Selection> fall_back(const PlanDraft& failed, SpecializationErrorType type,
                               const Error& error) {
     if (const auto why = why_no_fallback(failed, config_.backend.has_value(),
                                          config_.offload_cpu_layers, config_.offload_gpu_layers)) {
@@ -134,7 +134,7 @@ class Selector {
 
   // A plan that cannot execute, with its reason.
   Selection refuse(const Provider* provider, Error error) {
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     error.message = printable(error.message);  // some name what stands in files
     if (provider != nullptr) plan.specialization_provider_id = provider->id;
     plan.support_level = SupportLevel::unsupported;
@@ -206,14 +206,14 @@ class Selector {
 
   // The provider's inventory does not match: the generic backend where it may and can.
   Selection after_mismatch(const Provider& provider, const Error& mismatch) {
-    const RuntimePlan planned = out_.plan;
+    const PlanDraft planned = out_.plan;
     auto taken = fall_back(planned, SpecializationErrorType::load_error, mismatch);
     if (taken.ok()) {
       Selection selection = *std::move(taken);
       decide_first(selection, "backend", kNativeGeneric, selection.plan.reason);
       return selection;
     }
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.backend_id.reset();
     plan.specialization_enabled = false;
     plan.specialization_state = SpecializationState::not_planned;
@@ -235,7 +235,7 @@ class Selector {
       return refused(fail(ErrorKind::unsupported, "adapters are not built yet"));
     auto composed = compose_generic();
     if (!composed.ok()) return refused(composition_refusal(std::move(composed).error()));
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.backend_id = kNativeGeneric;
     plan.support_level = SupportLevel::generic;
     plan.details.set("generic_model_kind", std::string(to_string(*plan.generic_model_kind)));
@@ -259,7 +259,7 @@ class Selector {
   }
 
   void plan_specialization(const Provider& provider) {
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     const ResolvedModel& model = resolution_.model;
     const std::vector<PlannedPass> planned =
         plan_passes({provider.id, &model, config_.multimodal}, passes_);
@@ -375,7 +375,7 @@ Result<Selection> select_backend(const Resolution& resolution,
   return Selector(resolution, config, options).select();
 }
 
-Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
+Result<Selection> fall_back(const PlanDraft& failed, const Resolution& resolution,
                             const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error) {
   return Selector(resolution, config, options).fall_back(failed, type, error);

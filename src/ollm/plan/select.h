@@ -12,10 +12,10 @@
 #include "ollm/base/result.h"
 #include "ollm/models/composition.h"
 #include "ollm/models/model_config.h"
-#include "ollm/plan/decision.h"
 #include "ollm/plan/passes.h"
+#include "ollm/plan/plan_draft.h"
+#include "ollm/plan/plans.h"
 #include "ollm/plan/resolve.h"
-#include "ollm/plan/runtime_plan.h"
 #include "ollm/settings/settings.h"
 
 namespace ollm::plan {
@@ -39,7 +39,7 @@ struct SelectOptions {
 };
 
 struct Selection {
-  RuntimePlan plan;
+  PlanDraft plan;
   std::vector<Decision> decisions;
   /// Why the plan cannot execute, its kind picking the exit code; nothing where it can.
   std::optional<Error> refusal;
@@ -57,7 +57,7 @@ Result<Selection> select_backend(const Resolution& resolution,
 
 /// After a failure at apply time: composes the model for the generic backend.
 /// Errors: why the generic backend cannot take over, with the first error in it.
-Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
+Result<Selection> fall_back(const PlanDraft& failed, const Resolution& resolution,
                             const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error);
 

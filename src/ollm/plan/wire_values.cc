@@ -1,9 +1,8 @@
-#include "ollm/plan/wire_values.h"
-
 #include <array>
 #include <cstddef>
 
 #include "ollm/base/check.h"
+#include "ollm/plan/plans.h"
 
 namespace ollm {
 namespace {
@@ -108,5 +107,10 @@ OLLM_WIRE_VALUES(ModelModality, kModelModalities)
 OLLM_WIRE_VALUES(SpecializationPassId, kSpecializationPassIds)
 
 #undef OLLM_WIRE_VALUES
+
+std::string_view to_string(SpecializationErrorType type) {
+  return type == SpecializationErrorType::load_error ? "SpecializationLoadError"
+                                                     : "SpecializationApplicationError";
+}
 
 }  // namespace ollm

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/value_document.h"
 #include "ollm/doctor.h"
 #include "ollm/io/async_reads.h"
 #include "ollm/load_settings.h"
@@ -14,9 +15,7 @@ namespace ollm {
 bool DoctorReport::ok() const { return plan::all_ok(checks); }
 
 std::string DoctorReport::json() const {
-  constexpr int kIndent = 2;
-  return plan::doctor_payload(checks).dump(kIndent, ' ', false,
-                                           nlohmann::ordered_json::error_handler_t::replace);
+  return json_dump(plan::doctor_payload(checks), kJsonIndent);
 }
 
 DoctorReport run_doctor(const Result<Settings>& settings) {

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/value_document.h"
 #include "ollm/io/environment.h"
 #include "ollm/machine/machine.h"
 #include "ollm/ollm.h"
@@ -13,8 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kIndent = 2;
-
 plan::SelectorMachine selector_machine() {
   plan::SelectorMachine machine;
   machine.host_memory_bytes = machine::Machine::detect().total_bytes;
@@ -23,7 +22,7 @@ plan::SelectorMachine selector_machine() {
 
 ModelInfo info_of(plan::PlannedReference planned, std::string discovery_source) {
   ModelInfo info;
-  info.runtime_plan = std::move(planned.selection.plan);
+  info.runtime_plan = RuntimePlan(std::move(planned.selection.plan));
   info.materialized = planned.resolution.materialized;
   info.refusal = std::move(planned.selection.refusal);
   info.discovery_source = std::move(discovery_source);
@@ -36,9 +35,9 @@ Json payload(const ModelInfo& info) {
 
 }  // namespace
 
-std::string ModelInfo::json() const {
-  return payload(*this).dump(kIndent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
+Value ModelInfo::as_dict() const { return make_value(payload(*this)); }
+
+std::string ModelInfo::json() const { return as_dict().json(kJsonIndent); }
 
 Result<ModelInfo> model_info(const Settings& settings) {
   OLLM_TRY(
@@ -65,7 +64,7 @@ std::string models_json(const std::vector<ModelInfo>& models) {
   }
   Json out = Json::object();
   out["models"] = std::move(list);
-  return out.dump(kIndent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json_dump(out, kJsonIndent);
 }
 
 }  // namespace ollm

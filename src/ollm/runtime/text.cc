@@ -11,6 +11,7 @@
 #include "ollm/checkpoint/json_reader.h"
 #include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/runtime/state.h"
 #include "ollm/text/template/template_source.h"

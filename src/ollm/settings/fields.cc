@@ -5,7 +5,7 @@
 
 #include "ollm/base/text_form.h"
 #include "ollm/kv/strategies.h"
-#include "ollm/settings/backend_ids.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::settings {
 namespace {

@@ -9,7 +9,6 @@
 
 #include "ollm/io/file.h"
 #include "ollm/kv/strategies.h"
-#include "ollm/settings/backend_ids.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/layers.h"
 #include "ollm/settings/sources.h"

@@ -12,7 +12,13 @@
 #include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
-namespace ollm::settings {
+namespace ollm {
+
+/// Backend ids. On input "transformers-generic" is another name of the second.
+inline constexpr std::string_view kOptimizedNative = "optimized-native";
+inline constexpr std::string_view kNativeGeneric = "native-generic";
+
+namespace settings {
 
 /// Section `runtime`. Paths as they were written: absolute_path() makes them absolute at use.
 /// Limits, wire values and a summary of each field: settings_fields().
@@ -141,4 +147,5 @@ struct Settings {
 /// Errors: invalid_argument with every problem, one a line: its field, what was expected and found.
 OLLM_API Result<void> check_settings(const Settings& settings);
 
-}  // namespace ollm::settings
+}  // namespace settings
+}  // namespace ollm

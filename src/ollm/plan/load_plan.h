@@ -1,11 +1,10 @@
-// Where every byte will live and what it will cost: all that the loader needs, and nothing left for
-// it to decide. Leaves to others: which backend and why (runtime_plan.h), how it is chosen
-// (choose.h), what then happened (runtime/).
+// All that the loader needs, and nothing left for it to decide: the options of every component.
+// Leaves to others: which backend and why (plan_draft.h), how it is chosen (choose.h), what people
+// are told of it (ExecutionPlan), what then happened (runtime/).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -13,14 +12,13 @@
 #include "ollm/engine/engine.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/ledger.h"
-#include "ollm/plan/decision.h"
 #include "ollm/plan/estimate.h"
-#include "ollm/plan/workload.h"
+#include "ollm/plan/plans.h"
 #include "ollm/weights/tape.h"
 
 namespace ollm::plan {
 
-struct ExecutionPlan {
+struct LoadPlan {
   bool fits = false;
   std::uint64_t budget_bytes = 0;
   std::uint64_t minimum_bytes = 0;  // the smallest budget that runs as asked, whole MiB
@@ -40,7 +38,7 @@ struct ExecutionPlan {
   std::vector<Decision> decisions;  // in the order they were made
 };
 
-/// The keys of contracts.md, in its order.
-nlohmann::ordered_json to_json(const ExecutionPlan& plan);
+/// What people and programs are told of it.
+ExecutionPlan execution_plan(const LoadPlan& plan);
 
 }  // namespace ollm::plan
