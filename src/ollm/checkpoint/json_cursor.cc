@@ -45,13 +45,7 @@ std::size_t write_utf8(char* out, std::uint32_t code) {
 
 Result<void> check_utf8(std::string_view text) {
   if (simdjson::validate_utf8(text.data(), text.size())) return {};
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t length = utf8_sequence(text, at);
-    if (length == 0) break;
-    at += length;
-  }
-  return fail(ErrorKind::corrupt, fmt::format("byte {}: is not UTF-8", at));
+  return fail(ErrorKind::corrupt, fmt::format("byte {}: is not UTF-8", utf8_prefix(text)));
 }
 
 void blank_byte_order_mark(std::string& text) {

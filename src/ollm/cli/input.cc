@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "ollm/base/text_size.h"
+#include "ollm/base/utf8.h"
 #include "ollm/cli/json_line.h"
 #include "ollm/cli/printed.h"
 
