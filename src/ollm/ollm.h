@@ -24,9 +24,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/api.h"
-#include "ollm/base/cancel.h"
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 #include "ollm/plan/plans.h"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds every #include of src/ollm to the floors of docs/architecture.md: a folder includes itself
-and lower floors, never its own floor, never above. Usage: floors.py SOURCE_ROOT"""
+and lower floors, never its own floor, never above; and counts what ollm.h brings.
+Usage: floors.py SOURCE_ROOT"""
 import pathlib
 import re
 import sys
@@ -20,6 +21,7 @@ FLOORS = [
 ]
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
 OUTSIDE = FLOOR_OF["openai"]  # from here on the library is what ollm.h gives away
+BROUGHT_MAX = 8  # headers of ours that a program gets with ollm.h: what it compiles, and has to read
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 
@@ -45,9 +47,25 @@ def problem(path, folder, included):
     return None
 
 
+def brought(root, header):
+    """The headers of ours that one brings, to the last."""
+    found, queue = set(), [header]
+    while queue:
+        for line in (root.parent / queue.pop()).read_text(encoding="utf-8").splitlines():
+            match = INCLUDE.match(line)
+            if match and match.group(1) not in found:
+                found.add(match.group(1))
+                queue.append(match.group(1))
+    return found
+
+
 def main():
     root = pathlib.Path(sys.argv[1]) / "src" / "ollm"
     wrong, seen = [], 0
+    behind_door = brought(root, "ollm/ollm.h")
+    if len(behind_door) > BROUGHT_MAX:
+        wrong.append(f"ollm.h brings {len(behind_door)} headers, at most {BROUGHT_MAX}: "
+                     + ", ".join(sorted(behind_door)))
     for path in sorted(root.rglob("*")):
         if path.suffix not in {".cc", ".h", ".inc", ".cu"}:
             continue

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "ollm/base/api.h"
+#include "ollm/base/result.h"
 
 namespace ollm {
 

@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 
-#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
 namespace ollm::io {

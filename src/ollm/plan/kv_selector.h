@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/plan/plan_draft.h"
 #include "ollm/plan/plans.h"

@@ -14,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/base/value.h"
 #include "ollm/plan/resolved_model.h"

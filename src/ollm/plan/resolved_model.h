@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "ollm/base/api.h"
+#include "ollm/base/result.h"
 #include "ollm/base/value.h"
 
 namespace ollm {

@@ -2,7 +2,7 @@
 // Leaves to others: keeping the profile (ollm.h: measure_machine).
 #pragma once
 
-#include "ollm/base/cancel.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/doctor.h"
 #include "ollm/machine/machine.h"

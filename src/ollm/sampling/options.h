@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 #include "ollm/settings/settings.h"
 #include "ollm/settings/sources.h"

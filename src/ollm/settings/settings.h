@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/api.h"
 #include "ollm/base/result.h"
 
 namespace ollm {

@@ -1,18 +1,22 @@
-// A reference to something callable: what std::function is, without owning and without allocating,
-// for callbacks that are called before the call returns.
+// What a caller gives a long call: a function that is told how far it is, and a wish to stop, asked
+// between layers and in every loop. Leaves to others: what is told.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <type_traits>
 #include <utility>
+
+#include "ollm/base/result.h"
 
 namespace ollm {
 
 template <typename Signature>
 class FunctionRef;
 
-/// Borrows a callable; valid as long as that lives. Empty when made from nullptr, or from something
-/// that is itself empty: a null pointer to a function, a std::function without one.
+/// Borrows a callable, without owning or allocating as std::function does: for callbacks that are
+/// called before the call returns. Valid as long as that lives. Empty when made from nullptr, or
+/// from something that is itself empty: a null pointer to a function, a std::function without one.
 template <typename R, typename... Args>
 class FunctionRef<R(Args...)> {
  public:
@@ -47,6 +51,27 @@ class FunctionRef<R(Args...)> {
 
   void* object_ = nullptr;
   R (*call_)(void*, Args...) = nullptr;
+};
+
+/// One wish to stop, shared by who asks for it and who obeys. Setting it is safe in a signal
+/// handler; it is never unset by who obeys.
+class CancellationToken {
+ public:
+  /// Wishes. From any thread, and from a signal handler.
+  void cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  /// Takes the wish back, before the next run. Only by who made it.
+  void reset() { cancelled_.store(false, std::memory_order_relaxed); }
+  /// Whether it was wished.
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+  /// Errors: cancelled, once cancel() was called.
+  Result<void> check() const {
+    if (cancelled()) return fail(ErrorKind::cancelled, "stopped by the caller");
+    return {};
+  }
+
+ private:
+  std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace ollm
