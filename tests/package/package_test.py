@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Installs a build into an empty folder, moves that, and uses it as a stranger would.
 
-Held: nothing but ollm.h, what stands beside it, and the headers that they need is there; the library gives away what they declare
-and no more; one version everywhere; the example builds and runs by find_package and by pkg-config.
+Held: nothing but ollm.h, what stands beside it, and the headers that they need is there; the
+library gives away what they declare and no more; one version everywhere; the examples build and run
+by find_package, one of them by pkg-config too.
 
 Usage: package_test.py SOURCE_FOLDER BUILD_FOLDER CXX_COMPILER"""
 
@@ -129,7 +130,7 @@ def check_versions(source, build, prefix, environment):
     return version
 
 
-def check_stories(source, prefix, version, compiler, environment, folder):
+def check_examples(source, prefix, version, compiler, environment, folder):
     story = source / "examples" / "cpp" / "story.cc"
     arguments = [source / "examples" / "models" / "clerk", "Notes from the"]
     expected = run(prefix / "bin" / "ollm", "prompt", "--quiet", "--raw", "--max-new-tokens", 200,
@@ -143,10 +144,24 @@ def check_stories(source, prefix, version, compiler, environment, folder):
 
     run("cmake", "-S", source / "tests" / "package" / "consumer", "-B", folder / "consumer",
         "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_PREFIX_PATH={prefix}",
-        f"-DSTORY_SOURCE={story}", f"-DOLLM_VERSION={version}")
+        f"-DEXAMPLES={story.parent}", f"-DOLLM_VERSION={version}")
     run("cmake", "--build", folder / "consumer")
     expect(run(folder / "consumer" / "story", *arguments) == expected,
            "story.cc by find_package says what ollm says")
+    check_plan_example(source, prefix, folder)
+
+
+def check_plan_example(source, prefix, folder):
+    model = source / "examples" / "models" / "clerk"
+    said = run(folder / "consumer" / "plan", model, 2048)
+    printed = json.loads(run(prefix / "bin" / "ollm", "plan", "--json", model, "--memory", "2048MiB",
+                             "--context", 512))
+    dict_of_example = json.loads(said[said.index("\n{\n"):])
+    expect(list(dict_of_example.items()) == list(printed["runtime_plan"].items()),
+           "plan.cc prints the runtime plan of `ollm plan --json`, key by key in order")
+    expect(all(f"{decision['what']} = {decision['chosen']}: {decision['because']}\n" in said
+               for decision in printed["execution_plan"]["decisions"]),
+           "plan.cc prints every decision of `ollm plan --json`")
 
 
 def library_folder(prefix):
@@ -156,7 +171,7 @@ def library_folder(prefix):
 def check_documents(prefix):
     documents = prefix / "share" / "doc" / "ollm"
     for name in ("LICENSE", "README.md", "CHANGELOG.md", "tour.md", "architecture.md",
-                 "decisions/same-bits.md", "formats/runtime_plan.schema.json"):
+                 "runtime-plan.md", "decisions/same-bits.md", "formats/runtime_plan.schema.json"):
         expect((documents / name).is_file(), f"{name} is installed")
     share = prefix / "share"
     for name in ("man/man1/ollm.1", "man/man1/ollm-prompt.1", "zsh/site-functions/_ollm",
@@ -187,7 +202,7 @@ def main():
         check_whole_interface(prefix, symbols, folder)
         check_documents(prefix)
         version = check_versions(source, build, prefix, environment)
-        check_stories(source, prefix, version, compiler, environment, folder)
+        check_examples(source, prefix, version, compiler, environment, folder)
     sys.exit(1 if FAILED else 0)
 
 

@@ -80,8 +80,15 @@ TEST(FallbackAtLoad, RunsTheGenericBackendWithTheSameAnswer) {
        "a block that is not there",
        {.withheld = {}, .building = fail(ErrorKind::unsupported, "a block that is not there")}}};
   for (const Case& one : cases) {
-    const auto runtime = one.faults.load(plan);
+    SpecializationFailure told;
+    const auto runtime = one.faults.load(plan, &told);
     ASSERT_TRUE(runtime.ok()) << runtime.error().message;
+    EXPECT_EQ(runtime->runtime_plan().failure(), told);
+    EXPECT_EQ(to_string(told.type), one.type);
+    EXPECT_EQ(told.planned_pass_ids, plan.runtime_plan().specialization_pass_ids());
+    EXPECT_EQ(told.failed_pass_id, one.faults.withheld.empty()
+                                       ? std::nullopt
+                                       : std::optional(SpecializationPassId::weight_pinning));
     const RuntimePlan& fallback = runtime->runtime_plan();
     EXPECT_EQ(fallback.specialization_state(), SpecializationState::fallback);
     EXPECT_EQ(fallback.backend_id(), "native-generic");
@@ -110,9 +117,12 @@ TEST(FallbackAtLoad, IsNotForABackendThatWasAskedFor) {
   settings.runtime.backend = "optimized-native";
   LoadFaults faults;
   faults.withheld = {SpecializationPassId::weight_pinning};
-  const auto runtime = faults.load(plan_of(settings));
+  SpecializationFailure told;
+  const auto runtime = faults.load(plan_of(settings), &told);
   ASSERT_FALSE(runtime.ok());
   EXPECT_EQ(runtime.error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(told.failed_pass_id, SpecializationPassId::weight_pinning);
+  EXPECT_EQ(told.reason, "what was loaded does not provide it");
   EXPECT_THAT(runtime.error().message, HasSubstr("weight-pinning"));
   EXPECT_THAT(runtime.error().message, HasSubstr("no fallback: the settings name the backend"));
 }
