@@ -516,25 +516,57 @@ class Program {
     return workload;
   }
 
-  // Every way to read a value, by names and places that are there and such that are not.
-  void read_value(const ollm::Value& value) {
-    OLLM_CHECK(!value.json(static_cast<int>(in_.one_of(kCounts))).empty());
+  // Every way to read a value, by names and places that are there and such that are not. Takes no
+  // choices, so that what is read after it stays what it was.
+  static void read_value(const ollm::Value& value) {
+    for (const int indent : {-1, 0, 2, 1 << 30}) OLLM_CHECK(!value.json(indent).empty());
     for (std::size_t i = 0; i <= value.size(); ++i) {
       const ollm::Value part = value.at(i);
       OLLM_CHECK(i < value.size() || part.kind() == ollm::Value::Kind::null);
       if (value.kind() == ollm::Value::Kind::dict && i < value.size())
         OLLM_CHECK(value.has(value.key(i)) && value.find(value.key(i)) == part);
     }
-    ollm::Value part = value.at(in_.one_of(kCounts)).find(text_of(in_));
-    part = value.find(text_of(in_)).at(in_.byte());
-    (void)part.boolean();
-    (void)part.integer();
-    (void)part.number();
-    (void)part.text();
+    for (const ollm::Value& part : {value, value.at(SIZE_MAX), value.find(value.key(0)),
+                                    value.find("details").at(0), value.at(1).find("").at(2)}) {
+      (void)part.boolean();
+      (void)part.integer();
+      (void)part.number();
+      (void)part.text();
+    }
+  }
+
+  // Structs that anybody may fill, with anything.
+  void read_made_up() {
+    ollm::ExecutionPlan execution;
+    execution.isa = text_of(in_);
+    execution.estimate.total_s = in_.one_of(kNumbers);
+    execution.memory.ledger.push_back({text_of(in_), text_of(in_), in_.byte()});
+    execution.decisions.push_back({text_of(in_), text_of(in_), text_of(in_)});
+    read_value(execution.as_dict());
+    ollm::SpecializationFailure failure;
+    failure.type = static_cast<ollm::SpecializationErrorType>(in_.byte());
+    failure.failed_pass_id = static_cast<ollm::SpecializationPassId>(in_.byte());
+    failure.planned_pass_ids = {*failure.failed_pass_id};
+    failure.reason = text_of(in_);
+    read_value(failure.as_dict());
+    ollm::SpecializationPass pass;
+    pass.pass_id = *failure.failed_pass_id;
+    pass.details.set(text_of(in_), text_of(in_));
+    ollm::PlannedSpecialization planned;
+    planned.passes.push_back(pass);
+    read_value(planned.as_dict());
+    ollm::AppliedSpecialization applied;
+    applied.applied_pass_ids = failure.planned_pass_ids;
+    read_value(applied.as_dict());
+    ollm::ModelInfo info;
+    info.discovery_source = text_of(in_);
+    read_value(info.as_dict());
+    read_value(ollm::Report().as_dict());
+    read_plan({});
   }
 
   // A plan keeps what it says, whatever becomes of the handle.
-  void read_plan(ollm::RuntimePlan plan) {
+  static void read_plan(ollm::RuntimePlan plan) {
     const ollm::RuntimePlan taken = std::move(plan);
     OLLM_CHECK(plan == taken && taken.as_dict().size() == 16);
     OLLM_CHECK(taken.is_executable() == taken.backend_id().has_value());
@@ -574,8 +606,12 @@ class Program {
     ollm::CancellationToken cancel;
     if (in_.flag()) cancel.cancel();
     if (plan->check().ok() && !loads) return;
-    const auto runtime = ollm::Runtime::load(*plan, std::nullopt, nullptr, &cancel);
+    ollm::SpecializationFailure failure;
+    const auto runtime = ollm::Runtime::load(*plan, std::nullopt, nullptr, &cancel, &failure);
+    read_value(failure.as_dict());
     if (!answered(runtime)) return;
+    read_plan(runtime->runtime_plan());
+    read_value(runtime->execution_plan().as_dict());
     auto session = runtime->new_session();
     if (answered(session)) (void)::run(*session, call_of(in_));
   }
@@ -624,7 +660,7 @@ class Program {
   }
 
   void lists() {
-    if (in_.pick(8) != 7) return;  // they look at the whole machine
+    if (in_.pick(8) != 7) return read_made_up();  // lists look at the whole machine
     const auto models = ollm::list_models(any_settings());
     if (answered(models)) OLLM_CHECK(!ollm::models_json(*models).empty());
     const ollm::DoctorReport report = ollm::run_doctor(any_settings());

@@ -235,6 +235,11 @@ void expect_round_trip() {
   EXPECT_EQ(from_wire<Enum>("nothing of the kind"), std::nullopt);
 }
 
+TEST(WireValues, OfANumberOutsideIsUnknown) {
+  EXPECT_EQ(to_string(static_cast<SupportLevel>(99)), "unknown");
+  EXPECT_EQ(to_string(static_cast<SpecializationPassId>(-1)), "unknown");
+}
+
 TEST(WireValues, GoBothWays) {
   expect_round_trip<SupportLevel>();
   expect_round_trip<SpecializationState>();
