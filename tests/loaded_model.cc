@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "nlohmann/json.hpp"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
 #include "ollm/models/inventory.h"
@@ -15,10 +15,10 @@ namespace {
 
 Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder,
                                            const LoadOptions& options) {
-  checkpoint::Json document = folder.config();
+  Json document = folder.config();
   if (!options.config_file.empty()) {
     OLLM_TRY(const std::string text, folder.read_text(options.config_file));
-    OLLM_TRY(document, checkpoint::parse_json(text, options.config_file));
+    OLLM_TRY(document, parse_json(text, options.config_file));
   }
   OLLM_TRY(const models::ModelConfig config, models::parse_model_config(document));
   OLLM_TRY_VOID(models::check_unknown_keys(config, {}));

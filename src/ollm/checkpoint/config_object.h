@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/json_reader.h"
 
 namespace ollm::checkpoint {
 

@@ -4,8 +4,8 @@
 
 #include <string>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_form.h"
-#include "ollm/checkpoint/json_cursor.h"
 
 namespace ollm::checkpoint {
 namespace {

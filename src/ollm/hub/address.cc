@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_form.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/hub/cache.h"
 
 namespace ollm::hub {
@@ -116,7 +116,7 @@ Result<std::optional<Address>> parse_address(std::string_view text,
     return fail(
         ErrorKind::invalid_argument,
         fmt::format("{} {}; a model's is https://huggingface.co/ORG/NAME, or ORG/NAME alone",
-                    checkpoint::quote_name(out.shown), why));
+                    quote_name(out.shown), why));
   };
   std::vector<std::string> parts = path_parts(address->behind);
   if (parts.size() >= 2 && parts[0] == "api" && parts[1] == "models")

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_form.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/file.h"
 #include "ollm/io/system_calls.h"
 
@@ -48,9 +48,8 @@ Result<std::optional<std::filesystem::path>> real_path(const std::filesystem::pa
     return std::optional<std::filesystem::path>(std::move(real));
   const int error = errno;
   if (is_missing(error)) return std::optional<std::filesystem::path>();
-  return fail(
-      error == ELOOP ? ErrorKind::corrupt : ErrorKind::io,
-      fmt::format("{}: {}", checkpoint::printable(path.native()), io::describe_errno(error)));
+  return fail(error == ELOOP ? ErrorKind::corrupt : ErrorKind::io,
+              fmt::format("{}: {}", printable(path.native()), io::describe_errno(error)));
 }
 
 bool is_below(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -63,9 +62,8 @@ Error leads_outside(const std::filesystem::path& path, const std::filesystem::pa
                     const std::filesystem::path& folder) {
   return fail(ErrorKind::corrupt, fmt::format("{}: leads to {}, outside of {}; links of a model "
                                               "cache may not leave it",
-                                              checkpoint::printable(path.native()),
-                                              checkpoint::quote_name(real.native()),
-                                              checkpoint::printable(folder.native())));
+                                              printable(path.native()), quote_name(real.native()),
+                                              printable(folder.native())));
 }
 
 // The commit that a file in refs/ holds; nothing where there is no such file.
@@ -87,7 +85,7 @@ Result<std::optional<std::string>> read_ref(const std::filesystem::path& reposit
     return fail(ErrorKind::corrupt,
                 fmt::format("{}: expected a commit of {} hexadecimal digits, found {} bytes that "
                             "are none",
-                            checkpoint::printable(file.native()), kCommitDigits, text.size()));
+                            printable(file.native()), kCommitDigits, text.size()));
   }
   return std::optional<std::string>(std::move(text));
 }
@@ -100,12 +98,11 @@ Result<std::vector<std::string>> sorted_names(const std::filesystem::path& dir,
     const int error = errno;
     if (is_missing(error)) return std::vector<std::string>();
     if (error == EOVERFLOW) {
-      return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries", checkpoint::printable(dir.native()),
-                              kMaxCachedNames));
+      return fail(ErrorKind::unsupported, fmt::format("{}: more than {} entries",
+                                                      printable(dir.native()), kMaxCachedNames));
     }
-    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(dir.native()),
-                                           io::describe_errno(error)));
+    return fail(ErrorKind::io,
+                fmt::format("{}: {}", printable(dir.native()), io::describe_errno(error)));
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -191,13 +188,13 @@ Result<std::optional<Snapshot>> find_snapshot(const std::filesystem::path& cache
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{} cannot be the id of a repository: expected org/name, of letters, "
                             "digits, '-', '_' and '.'",
-                            checkpoint::quote_name(repo_id)));
+                            quote_name(repo_id)));
   }
   const std::string_view wanted = revision ? std::string_view(*revision) : "main";
   if (!is_revision(wanted)) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{} cannot be a revision: expected a commit, branch or tag",
-                            checkpoint::quote_name(wanted)));
+                            quote_name(wanted)));
   }
   std::string folder = "models--";
   for (const char c : repo_id) folder += c == '/' ? std::string("--") : std::string(1, c);
@@ -210,7 +207,7 @@ Result<std::optional<Snapshot>> find_snapshot(const std::filesystem::path& cache
 
 Result<Snapshot> snapshot_of_folder(const std::filesystem::path& repository,
                                     io::SystemCalls& calls) {
-  const std::string shown = checkpoint::printable(repository.native());
+  const std::string shown = printable(repository.native());
   OLLM_TRY(const auto real, real_path(repository, calls));
   if (!real) return fail(ErrorKind::not_found, fmt::format("{}: there is no such folder", shown));
   OLLM_TRY(auto main, find_in_repository(repository, *real, "main", calls));

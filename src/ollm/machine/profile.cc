@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "ollm/backend/backend.h"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/io/atomic_replace.h"
 #include "ollm/io/file.h"
 
@@ -54,7 +54,7 @@ std::optional<backend::Isa> isa(std::string_view text) {
 // A profile is our own file, but a person may have edited it: every key is looked at.
 class Reader {
  public:
-  explicit Reader(const checkpoint::Json& json) : json_(json) {}
+  explicit Reader(const Json& json) : json_(json) {}
 
   Result<double> positive(const char* key) const {
     const auto found = json_.find(key);
@@ -76,7 +76,7 @@ class Reader {
       return fail(ErrorKind::corrupt, fmt::format("profile: {}: a string is expected", key));
     return found->get<std::string>();
   }
-  Result<const checkpoint::Json*> list(const char* key) const {
+  Result<const Json*> list(const char* key) const {
     const auto found = json_.find(key);
     if (found == json_.end() || !found->is_array())
       return fail(ErrorKind::corrupt, fmt::format("profile: {}: a list is expected", key));
@@ -87,7 +87,7 @@ class Reader {
   }
 
  private:
-  const checkpoint::Json& json_;
+  const Json& json_;
 };
 
 }  // namespace
@@ -138,7 +138,7 @@ std::string profile_json(const Profile& profile) {
 }
 
 Result<Profile> parse_profile(std::string_view text) {
-  OLLM_TRY(const checkpoint::Json json, checkpoint::parse_json(text, "profile.json"));
+  OLLM_TRY(const Json json, parse_json(text, "profile.json"));
   if (!json.is_object()) return fail(ErrorKind::corrupt, "profile: an object is expected");
   const Reader top(json);
   OLLM_TRY(const std::uint64_t version, top.count("version"));
@@ -152,7 +152,7 @@ Result<Profile> parse_profile(std::string_view text) {
   OLLM_TRY(profile.threads, top.count("threads"));
   if (profile.threads == 0) return fail(ErrorKind::corrupt, "profile: threads: 0");
   OLLM_TRY(profile.memory_bytes_per_second, top.positive("memory_bytes_per_second"));
-  OLLM_TRY(const checkpoint::Json* tables, top.list("tables"));
+  OLLM_TRY(const Json* tables, top.list("tables"));
   for (const auto& entry : *tables) {
     const Reader reader(entry);
     OLLM_TRY(const std::string isa_text, reader.text("isa"));
@@ -164,7 +164,7 @@ Result<Profile> parse_profile(std::string_view text) {
                   fmt::format("profile: tables: no table {} {}", isa_text, mode_text));
     TableRates rates{*table, *mode};
     OLLM_TRY(rates.peak_flops, reader.positive("peak_flops"));
-    OLLM_TRY(const checkpoint::Json* matmul, reader.list("matmul"));
+    OLLM_TRY(const Json* matmul, reader.list("matmul"));
     for (const auto& point : *matmul) {
       const Reader of_point(point);
       RowsRate rate;
@@ -179,7 +179,7 @@ Result<Profile> parse_profile(std::string_view text) {
     OLLM_TRY(rates.attention_flops, reader.positive("attention_flops"));
     profile.tables.push_back(rates);
   }
-  OLLM_TRY(const checkpoint::Json* disks, top.list("disks"));
+  OLLM_TRY(const Json* disks, top.list("disks"));
   for (const auto& entry : *disks) {
     const Reader reader(entry);
     DiskRate disk;

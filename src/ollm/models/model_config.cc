@@ -15,7 +15,6 @@ namespace {
 
 using checkpoint::ConfigObject;
 using checkpoint::IntegerRange;
-using checkpoint::Json;
 using checkpoint::NumberRange;
 
 constexpr std::int64_t kMaxDimension = ModelConfigLimits::kDimension;

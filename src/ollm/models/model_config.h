@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "ollm/backend/backend.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/json_reader.h"
 
 namespace ollm::models {
 
@@ -87,7 +87,7 @@ struct ModelConfig {
 /// Errors: corrupt for a field of the wrong type or out of its range, or dimensions that do not
 /// divide; not_found for a required field; unsupported for an unknown activation or rotary type,
 /// for quantized weights and for `auto_map` (remote code), each by name.
-Result<ModelConfig> parse_model_config(const checkpoint::Json& config);
+Result<ModelConfig> parse_model_config(const Json& config);
 
 /// Errors: unsupported, naming every unknown key that `allowed` does not hold.
 Result<void> check_unknown_keys(const ModelConfig& config, const std::vector<std::string>& allowed);

@@ -11,7 +11,7 @@
 #include <random>
 #include <string>
 
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/models/families.h"
 #include "ollm/models/model_config.h"
 
@@ -33,15 +33,15 @@ constexpr Shape k70B{8192, 28672, 80, 64, 8, 128, 128256, false};
 
 struct Model {
   explicit Model(const Shape& shape) {
-    const auto json = checkpoint::parse_json(
-        fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
+    const auto json =
+        parse_json(fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
         "hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},"num_attention_heads":{},
         "num_key_value_heads":{},"head_dim":{},"vocab_size":{},"tie_word_embeddings":{},
         "hidden_act":"silu","max_position_embeddings":131072,"rms_norm_eps":1e-5,
         "rope_theta":10000.0}})",
-                    shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
-                    shape.head_dim, shape.vocab, shape.tied),
-        "config.json");
+                               shape.hidden, shape.intermediate, shape.layers, shape.heads,
+                               shape.kv_heads, shape.head_dim, shape.vocab, shape.tied),
+                   "config.json");
     const models::ModelConfig config = *models::parse_model_config(*json);
     composition = models::compose(config, *models::kLlama.blueprint(config));
     std::map<std::string, ollm::Shape> by_name;

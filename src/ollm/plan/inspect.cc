@@ -8,15 +8,13 @@
 #include <utility>
 #include <vector>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/io/environment.h"
 
 namespace ollm::plan {
 namespace {
 
-using checkpoint::Json;
 using checkpoint::ModelFolder;
-using checkpoint::printable;
 
 struct ArchitectureFamily {
   std::string_view architecture;

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/utf8.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_world.h"
@@ -143,7 +143,7 @@ TEST_F(ModelList, WhateverAFolderIsCalledTheListGoesOn) {
     if (plan.is_executable()) ++runnable;
     const Json payload = merged_payload(RuntimePlan(plan), model.planned.resolution.materialized);
     EXPECT_TRUE(Json::accept(payload.dump())) << "JSON that a parser takes";
-    EXPECT_EQ(checkpoint::printable(plan.reason), json_text(plan.reason));
+    EXPECT_EQ(printable(plan.reason), json_text(plan.reason));
   }
   EXPECT_EQ(runnable, names.size() - 1 + 2);
 }

@@ -4,15 +4,13 @@
 
 #include <algorithm>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_form.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/hub/address.h"
 #include "ollm/io/environment.h"
 
 namespace ollm {
 namespace {
-
-using checkpoint::quote_name;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 

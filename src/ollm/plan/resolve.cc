@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/folder_paths.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
 #include "ollm/plan/catalog.h"
@@ -113,9 +113,9 @@ class Lookup {
       auto snapshot = hub::snapshot_of_folder(dir, calls_);
       if (!snapshot.ok()) return unusable(with_download(std::move(snapshot).error(), name));
       model.model_path = snapshot->path;
-      out_.decisions.push_back({"model.snapshot", snapshot->commit,
-                                fmt::format("{} is a model of the Hugging Face cache",
-                                            checkpoint::quote_name(dir.native()))});
+      out_.decisions.push_back(
+          {"model.snapshot", snapshot->commit,
+           fmt::format("{} is a model of the Hugging Face cache", quote_name(dir.native()))});
     }
     inspect();
     return std::move(out_);
@@ -130,8 +130,8 @@ class Lookup {
     }
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return std::nullopt;
-    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(path.native()),
-                                           io::describe_errno(error)));
+    return fail(ErrorKind::io,
+                fmt::format("{}: {}", printable(path.native()), io::describe_errno(error)));
   }
 
   // models--ORG--NAME of the hub's cache, with snapshots/ and no model of its own.
@@ -194,7 +194,7 @@ class Lookup {
       if (const auto file = file_of_that_name()) return by_found_path(*file);
     model.normalized_name = model.reference.identifier;
     model.resolution_message = fmt::format("Hugging Face repository '{}' is not on this machine",
-                                           checkpoint::printable(model.reference.identifier));
+                                           printable(model.reference.identifier));
     model.capabilities = CapabilityProfile::unsupported(
         "the repository is not on this machine, so what it holds is not known", true);
     model.capabilities.details.set("source", "hugging-face");
@@ -209,7 +209,7 @@ class Lookup {
     model.normalized_name = model.reference.identifier;
     model.resolution_message =
         fmt::format("'{}' could not be resolved to a backend or a model folder",
-                    checkpoint::printable(model.reference.raw));
+                    printable(model.reference.raw));
     model.capabilities = CapabilityProfile::unsupported(model.resolution_message, false);
     return std::move(out_);
   }
@@ -293,7 +293,7 @@ std::string where_it_was_looked_for(const Resolution& resolution) {
   std::string_view before = "; looked in ";
   for (const auto& place : resolution.looked_in) {
     out += before;
-    out += checkpoint::printable(place.native());
+    out += printable(place.native());
     before = ", ";
   }
   return out;
@@ -326,11 +326,11 @@ Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& 
     if (error == ENOENT || error == ENOTDIR) return std::vector<ModelReference>();
     if (error == EOVERFLOW) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries",
-                              checkpoint::printable(models_dir.native()), kMaxModelFolders));
+                  fmt::format("{}: more than {} entries", printable(models_dir.native()),
+                              kMaxModelFolders));
     }
-    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(models_dir.native()),
-                                           io::describe_errno(error)));
+    return fail(ErrorKind::io,
+                fmt::format("{}: {}", printable(models_dir.native()), io::describe_errno(error)));
   }
   std::sort(names.begin(), names.end());
   std::vector<ModelReference> out;

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/plan/catalog.h"
 #include "ollm/plan/payloads.h"
@@ -225,8 +225,8 @@ TEST(Select, WhatAConfigSaysReachesNoMessageAsItIs) {
   world.model("work/tiny", config, tiny_tensors());
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
-  EXPECT_EQ(checkpoint::printable(planned->selection.plan.reason), planned->selection.plan.reason);
-  EXPECT_EQ(checkpoint::printable(planned->resolution.model.resolution_message),
+  EXPECT_EQ(printable(planned->selection.plan.reason), planned->selection.plan.reason);
+  EXPECT_EQ(printable(planned->resolution.model.resolution_message),
             planned->resolution.model.resolution_message);
   config = tiny_config("llama", "LlamaForCausalLM");
   config["\x1b[31mkey"] = 1;

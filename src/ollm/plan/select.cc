@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/models/blueprint.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
@@ -16,8 +16,6 @@
 
 namespace ollm::plan {
 namespace {
-
-using checkpoint::printable;
 
 constexpr std::string_view kLlama[] = {"LlamaForCausalLM"};
 constexpr std::string_view kGemma3[] = {"Gemma3ForConditionalGeneration", "Gemma3ForCausalLM"};

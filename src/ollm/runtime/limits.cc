@@ -2,9 +2,9 @@
 // code checks against: a limit without a line here is none of those that people meet.
 #include "ollm/text/template/limits.h"
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/token_id.h"
 #include "ollm/checkpoint/folder_paths.h"
-#include "ollm/checkpoint/json_reader.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/checkpoint/safetensors.h"
 #include "ollm/checkpoint/shard_index.h"
@@ -26,7 +26,7 @@
 namespace ollm {
 namespace {
 
-constexpr checkpoint::JsonLimits kJson;
+constexpr JsonLimits kJson;
 constexpr text::CompileLimits kCompile;
 constexpr text::RenderLimits kRender;
 

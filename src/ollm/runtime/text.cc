@@ -7,8 +7,8 @@
 #include <utility>
 #include <variant>
 
-#include "ollm/checkpoint/json_cursor.h"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
 #include "ollm/plan/reference.h"
@@ -34,7 +34,7 @@ Result<text::RenderClock> render_clock() {
 // What is nested deeper is not built at all: copying and printing a value take a step of the stack
 // for each level.
 Result<Json> parse_object(std::string_view source, std::string_view what) {
-  constexpr int kDepthMax = static_cast<int>(checkpoint::JsonLimits().depth);
+  constexpr int kDepthMax = static_cast<int>(JsonLimits().depth);
   bool too_deep = false;
   const auto within_depth = [&](int depth, Json::parse_event_t, const Json&) {
     too_deep = too_deep || depth > kDepthMax;
@@ -173,8 +173,7 @@ Result<Text> Text::open(const Settings& settings) {
     // What a path names tells itself what it is.
     if (resolution.problem && reference.local_path)
       return fail(resolution.problem->kind, resolution.problem->message);
-    std::string message =
-        fmt::format("model '{}' is not there", checkpoint::printable(reference.raw));
+    std::string message = fmt::format("model '{}' is not there", printable(reference.raw));
     if (resolution.problem) message += ": " + resolution.problem->message;
     message += plan::where_it_was_looked_for(resolution);
     if (!resolution.problem) message += plan::how_to_get(resolution);
@@ -236,7 +235,7 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
   if (!has_chat_template() && options.source.empty()) {
     if (!options.name.empty()) {
       return fail(ErrorKind::not_found, fmt::format("chat template {}: the model's folder has none",
-                                                    checkpoint::quote_name(options.name)));
+                                                    quote_name(options.name)));
     }
     if (!options.variables.empty())
       return fail(ErrorKind::invalid_argument,

@@ -7,14 +7,12 @@
 #include <optional>
 #include <utility>
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/text_form.h"
-#include "ollm/checkpoint/json_reader.h"
 #include "ollm/settings/layers.h"
 
 namespace ollm::settings {
 namespace {
-
-using checkpoint::Json;
 
 constexpr std::string_view kPrefix = "ollm_";
 
@@ -38,7 +36,7 @@ std::optional<SettingsValue> value_of(const Json& json) {
 // OLLM_RUNTIME='{"device": "cpu"}'
 void read_section(Layer& layer, std::string_view section, const std::string& variable,
                   std::string_view text) {
-  auto parsed = checkpoint::parse_json(text, variable);
+  auto parsed = parse_json(text, variable);
   if (!parsed.ok()) {
     layer.problems.push_back({variable, parsed.error().message});
     return;
@@ -51,8 +49,8 @@ void read_section(Layer& layer, std::string_view section, const std::string& var
     if (auto value = value_of(json)) {
       add_named(layer, section, name, *std::move(value), variable);
     } else {
-      layer.problems.push_back({variable, fmt::format("{}.{}: a setting cannot be {}", section,
-                                                      name, checkpoint::describe(json))});
+      layer.problems.push_back(
+          {variable, fmt::format("{}.{}: a setting cannot be {}", section, name, describe(json))});
     }
   }
 }
@@ -60,7 +58,7 @@ void read_section(Layer& layer, std::string_view section, const std::string& var
 // A list may be written as JSON, as its texts may hold anything; else it is one text.
 SettingsValue variable_value(const SettingsField* field, std::string_view text) {
   if (field != nullptr && field->type == FieldType::texts && text.starts_with('[')) {
-    const auto parsed = checkpoint::parse_json(text, "list");
+    const auto parsed = parse_json(text, "list");
     if (parsed.ok())
       if (auto value = value_of(*parsed)) return *std::move(value);
   }

@@ -1,4 +1,4 @@
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-namespace ollm::checkpoint {
+namespace ollm {
 namespace {
 
 using ::testing::HasSubstr;
@@ -142,4 +142,4 @@ TEST(Printable, WhatSteersATerminalIsReplaced) {
 }
 
 }  // namespace
-}  // namespace ollm::checkpoint
+}  // namespace ollm

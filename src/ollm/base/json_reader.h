@@ -11,7 +11,7 @@
 
 #include "ollm/base/result.h"
 
-namespace ollm::checkpoint {
+namespace ollm {
 
 /// A document that keeps the order of its keys.
 using Json = nlohmann::ordered_json;
@@ -36,4 +36,4 @@ Result<Json> parse_json(std::string_view text, std::string_view file_name,
 /// A value in short, for messages: `the text 'yarn'`, `-1`, `a list of 3`, `an object`, `null`.
 std::string describe(const Json& value);
 
-}  // namespace ollm::checkpoint
+}  // namespace ollm

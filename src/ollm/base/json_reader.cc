@@ -1,4 +1,4 @@
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 
 #include <fmt/format.h>
 
@@ -10,10 +10,10 @@
 #include <unordered_set>
 #include <utility>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_size.h"
-#include "ollm/checkpoint/json_cursor.h"
 
-namespace ollm::checkpoint {
+namespace ollm {
 namespace {
 
 // Builds values from the pieces of a JsonCursor. Recursive, but never deeper than limits.depth.
@@ -174,4 +174,4 @@ std::string describe(const Json& value) {
   return "no value";
 }
 
-}  // namespace ollm::checkpoint
+}  // namespace ollm

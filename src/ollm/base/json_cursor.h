@@ -10,7 +10,7 @@
 
 #include "ollm/base/result.h"
 
-namespace ollm::checkpoint {
+namespace ollm {
 
 /// Walks over a JSON text once, from front to back.
 ///
@@ -95,4 +95,4 @@ std::string printable(std::string_view text);
 /// A name from outside for a message: in single quotes, printable, at most 120 bytes of it.
 std::string quote_name(std::string_view name);
 
-}  // namespace ollm::checkpoint
+}  // namespace ollm

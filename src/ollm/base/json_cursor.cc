@@ -1,4 +1,4 @@
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 
 #include <fmt/format.h>
 #include <simdjson.h>
@@ -8,7 +8,7 @@
 
 #include "ollm/base/utf8.h"
 
-namespace ollm::checkpoint {
+namespace ollm {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -296,4 +296,4 @@ Result<void> JsonCursor::skip_value(std::size_t depth) {
   return expected("a value");
 }
 
-}  // namespace ollm::checkpoint
+}  // namespace ollm

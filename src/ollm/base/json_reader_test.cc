@@ -1,4 +1,4 @@
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 #include "tests/test_data.h"
 
-namespace ollm::checkpoint {
+namespace ollm {
 namespace {
 
 using ::testing::AllOf;
@@ -132,4 +132,4 @@ TEST(Describe, IsShort) {
 }
 
 }  // namespace
-}  // namespace ollm::checkpoint
+}  // namespace ollm
