@@ -85,5 +85,5 @@ function(ollm_install)
   install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING
           PATTERN *.md PATTERN *.schema.json)
-  install(FILES examples/cpp/story.cc DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+  install(FILES examples/cpp/story.cc examples/cpp/plan.cc DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 endfunction()

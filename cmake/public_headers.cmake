@@ -1,9 +1,10 @@
-# The headers that a program using the library sees: ollm.h and what it includes of ours, to the last.
+# The headers that a program using the library sees: those beside ollm.h and what they include of ours,
+# to the last.
 # Found by reading, so that no list of them has to be kept. `cmake -P` of this file prints them.
 
 cmake_minimum_required(VERSION 3.25)  # run alone there is no project that said it
 function(ollm_public_headers source_folder result)
-  set(queue "ollm/ollm.h")
+  file(GLOB queue RELATIVE "${source_folder}" "${source_folder}/ollm/*.h")
   set(found "")
   while(queue)
     list(POP_FRONT queue header)

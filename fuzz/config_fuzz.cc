@@ -8,15 +8,15 @@
 #include <string_view>
 
 #include "ollm/base/check.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/checkpoint/config_object.h"
 #include "ollm/checkpoint/generation_config.h"
-#include "ollm/checkpoint/json_reader.h"
 
 namespace {
 
+using ollm::Json;
 using ollm::checkpoint::ConfigObject;
 using ollm::checkpoint::IntegerRange;
-using ollm::checkpoint::Json;
 using ollm::checkpoint::NumberRange;
 
 // Reads every field as every type; what comes back lies in its range.
@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   OLLM_CHECK(generation.unreadable_ids <= generation.unreadable.size());
   OLLM_CHECK(generation.check_sampling().ok() ==
              (generation.unreadable_ids == generation.unreadable.size()));
-  const auto document = ollm::checkpoint::parse_json(text, "config.json");
+  const auto document = ollm::parse_json(text, "config.json");
   if (!document.ok()) return 0;
   // The other parser has no NaN and Infinity.
   if (Json::accept(text)) OLLM_CHECK(*document == Json::parse(text));

@@ -18,7 +18,10 @@
 
 #include "fuzz/bytes.h"
 #include "ollm/base/check.h"
+#include "ollm/bench.h"
+#include "ollm/doctor.h"
 #include "ollm/io/temporary_folder.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 #include "ollm/text/byte_level_sample.h"
 #include "tests/tiny_model.h"
@@ -213,8 +216,8 @@ ollm::Prompt prompt_of(Bytes& in) {
   return prompt;
 }
 
-ollm::engine::SamplingOptions sampling_of(Bytes& in) {
-  ollm::engine::SamplingOptions sampling;
+ollm::sampling::Options sampling_of(Bytes& in) {
+  ollm::sampling::Options sampling;
   if (in.flag()) return sampling;
   sampling.temperature = in.one_of(kNumbers);
   if (in.flag()) sampling.top_k = in.one_of(kCounts);
@@ -287,7 +290,7 @@ Answer run(ollm::Session& session, const Call& call) {
   OLLM_CHECK(made->ids.size() <= call.options.max_new_tokens);
   OLLM_CHECK(session.tokens() >= made->ids.size());
   for (const TokenId id : made->ids) OLLM_CHECK(id >= 0 && static_cast<std::size_t>(id) < kVocab);
-  (void)made->report.json();
+  (void)made->report.as_dict();
   return {made->text, made->ids, made->finish_reason, std::nullopt};
 }
 
@@ -419,7 +422,7 @@ class Program {
   }
 
   void stream() {
-    ollm::Text::Stream stream(*text_, in_.flag());
+    ollm::Text::Detokenizer stream(*text_, in_.flag());
     std::string shown;
     std::vector<TokenId> taken;
     const std::vector<TokenId> ids = ids_of(in_);
@@ -429,7 +432,7 @@ class Program {
       if (in_.pick(8) == 7) shown += stream.finish();
     }
     if (in_.flag()) {
-      ollm::Text::Stream other(std::move(stream));
+      ollm::Text::Detokenizer other(std::move(stream));
       shown += other.finish();
       if (in_.flag()) {  // moved from, it brings out nothing and takes nothing
         OLLM_CHECK(!answered(stream.push(1)));
@@ -452,7 +455,7 @@ class Program {
 
   ollm::Settings any_settings() {
     ollm::Settings settings = good_settings();
-    ollm::plan::RuntimeConfig& runtime = settings.runtime;
+    ollm::settings::RuntimeConfig& runtime = settings.runtime;
     for (std::size_t edits = in_.pick(4); edits > 0; --edits) {
       switch (in_.pick(14)) {
         case 0:
@@ -513,6 +516,68 @@ class Program {
     return workload;
   }
 
+  // Every way to read a value, by names and places that are there and such that are not. Takes no
+  // choices, so that what is read after it stays what it was.
+  static void read_value(const ollm::Value& value) {
+    for (const int indent : {-1, 0, 2, 1 << 30}) OLLM_CHECK(!value.json(indent).empty());
+    for (std::size_t i = 0; i <= value.size(); ++i) {
+      const ollm::Value part = value.at(i);
+      OLLM_CHECK(i < value.size() || part.kind() == ollm::Value::Kind::null);
+      if (value.kind() == ollm::Value::Kind::dict && i < value.size())
+        OLLM_CHECK(value.has(value.key(i)) && value.find(value.key(i)) == part);
+    }
+    for (const ollm::Value& part : {value, value.at(SIZE_MAX), value.find(value.key(0)),
+                                    value.find("details").at(0), value.at(1).find("").at(2)}) {
+      (void)part.boolean();
+      (void)part.integer();
+      (void)part.number();
+      (void)part.text();
+    }
+  }
+
+  // Structs that anybody may fill, with anything.
+  void read_made_up() {
+    ollm::ExecutionPlan execution;
+    execution.isa = text_of(in_);
+    execution.estimate.total_s = in_.one_of(kNumbers);
+    execution.memory.ledger.push_back({text_of(in_), text_of(in_), in_.byte()});
+    execution.decisions.push_back({text_of(in_), text_of(in_), text_of(in_)});
+    read_value(execution.as_dict());
+    ollm::SpecializationFailure failure;
+    failure.type = static_cast<ollm::SpecializationErrorType>(in_.byte());
+    failure.failed_pass_id = static_cast<ollm::SpecializationPassId>(in_.byte());
+    failure.planned_pass_ids = {*failure.failed_pass_id};
+    failure.reason = text_of(in_);
+    read_value(failure.as_dict());
+    ollm::SpecializationPass pass;
+    pass.pass_id = *failure.failed_pass_id;
+    pass.details.set(text_of(in_), text_of(in_));
+    ollm::PlannedSpecialization planned;
+    planned.passes.push_back(pass);
+    read_value(planned.as_dict());
+    ollm::AppliedSpecialization applied;
+    applied.applied_pass_ids = failure.planned_pass_ids;
+    read_value(applied.as_dict());
+    ollm::ModelInfo info;
+    info.discovery_source = text_of(in_);
+    read_value(info.as_dict());
+    read_value(ollm::Report().as_dict());
+    read_plan({});
+  }
+
+  // A plan keeps what it says, whatever becomes of the handle.
+  static void read_plan(ollm::RuntimePlan plan) {
+    const ollm::RuntimePlan taken = std::move(plan);
+    OLLM_CHECK(plan == taken && taken.as_dict().size() == 16);
+    OLLM_CHECK(taken.is_executable() == taken.backend_id().has_value());
+    OLLM_CHECK(taken.as_dict().key(0) == "backend_id" && taken.as_dict().key(15) == "details");
+    read_value(taken.resolved_model().as_dict());
+    read_value(taken.resolved_model().capabilities.as_dict());
+    if (const auto planned = taken.planned_specialization()) read_value(planned->as_dict());
+    if (const auto applied = taken.applied_specialization()) read_value(applied->as_dict());
+    if (taken.failure()) read_value(taken.failure()->as_dict());
+  }
+
   void plan() {
     const ollm::Settings settings = any_settings();
     const ollm::Workload workload = any_workload();
@@ -524,12 +589,12 @@ class Program {
       OLLM_CHECK(plan->workload().prompt_tokens == workload.prompt_tokens);
       OLLM_CHECK(plan->workload().max_new_tokens <= workload.max_new_tokens);
     }
-    for (const std::string& text :
-         {plan->json(), plan->runtime_plan_json(), plan->execution_plan_json(), plan->explain()})
-      OLLM_CHECK(!text.empty());
+    for (const std::string& text : {plan->json(), plan->explain()}) OLLM_CHECK(!text.empty());
+    read_plan(plan->runtime_plan());
+    if (plan->execution_plan()) read_value(plan->execution_plan()->as_dict());
+    read_value(plan->as_dict());
     (void)plan->summary();
     (void)plan->workload();
-    (void)plan->runtime_plan();
   }
 
   // Only what is refused or tiny is loaded: not gigabytes of KV that a plan may well allow.
@@ -541,8 +606,12 @@ class Program {
     ollm::CancellationToken cancel;
     if (in_.flag()) cancel.cancel();
     if (plan->check().ok() && !loads) return;
-    const auto runtime = ollm::Runtime::load(*plan, std::nullopt, nullptr, &cancel);
+    ollm::SpecializationFailure failure;
+    const auto runtime = ollm::Runtime::load(*plan, std::nullopt, nullptr, &cancel, &failure);
+    read_value(failure.as_dict());
     if (!answered(runtime)) return;
+    read_plan(runtime->runtime_plan());
+    read_value(runtime->execution_plan().as_dict());
     auto session = runtime->new_session();
     if (answered(session)) (void)::run(*session, call_of(in_));
   }
@@ -553,7 +622,7 @@ class Program {
     const std::string field = in_.flag() ? "runtime.memory" : text_of(in_);
     (void)settings.given(field);
     (void)settings.origin(field).place;
-    (void)ollm::settings_json(settings);
+    read_value(ollm::settings_as_dict(settings));
     ollm::SettingsSources sources;
     ollm::SettingsOverride one;
     one.field = field;
@@ -591,7 +660,7 @@ class Program {
   }
 
   void lists() {
-    if (in_.pick(8) != 7) return;  // they look at the whole machine
+    if (in_.pick(8) != 7) return read_made_up();  // lists look at the whole machine
     const auto models = ollm::list_models(any_settings());
     if (answered(models)) OLLM_CHECK(!ollm::models_json(*models).empty());
     const ollm::DoctorReport report = ollm::run_doctor(any_settings());

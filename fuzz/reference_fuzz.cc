@@ -10,9 +10,9 @@
 #include <string_view>
 
 #include "ollm/base/check.h"
+#include "ollm/hub/cache.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/environment.h"
-#include "ollm/plan/hub_cache.h"
 #include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
 
@@ -111,7 +111,7 @@ class NoFolder final : public ollm::io::SystemCalls {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const ollm::plan::Environment environment{{{"HOME", "/home"}}, "/somewhere"};
+  const ollm::io::Environment environment{{{"HOME", "/home"}}, "/somewhere"};
   NoFolder none;
   const auto reference = ollm::plan::parse_reference(text, environment, none);
   if (!reference.ok()) {
@@ -128,7 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       *reference, {.models_dir = "/models", .hub_cache = "/cache", .working_directory = {}}, every);
   OLLM_CHECK(!found.model.normalized_name.empty());
   if (!reference->local_path) {
-    ollm::plan::find_snapshot("/cache", reference->identifier, reference->revision, every).ok();
+    ollm::hub::find_snapshot("/cache", reference->identifier, reference->revision, every).ok();
   }
   return 0;
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "nlohmann/json.hpp"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/models/config_keys.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
@@ -13,8 +13,7 @@
 namespace ollm::testing {
 namespace {
 
-Result<models::FamilyModel> made_of(const checkpoint::Json& document,
-                                    const checkpoint::ConfigObject& config,
+Result<models::FamilyModel> made_of(const Json& document, const checkpoint::ConfigObject& config,
                                     const models::TensorNames& names) {
   const models::Family* family = models::find_family_of_config(document);
   if (family == nullptr) return models::compose_generic(config, names);
@@ -23,10 +22,10 @@ Result<models::FamilyModel> made_of(const checkpoint::Json& document,
 
 Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder,
                                            const LoadOptions& options) {
-  checkpoint::Json document = folder.config();
+  Json document = folder.config();
   if (!options.config_file.empty()) {
     OLLM_TRY(const std::string text, folder.read_text(options.config_file));
-    OLLM_TRY(document, checkpoint::parse_json(text, options.config_file));
+    OLLM_TRY(document, parse_json(text, options.config_file));
   }
   OLLM_TRY(const auto config, checkpoint::ConfigObject::make(document, "config.json"));
   OLLM_TRY(const auto names, models::TensorNames::make(folder.tensors()));

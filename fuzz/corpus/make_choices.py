@@ -118,6 +118,7 @@ LIBRARY = {
     "runtime-dropped": [13, 3, 1] + generate(prompt_of_ids(1))[2:],
     "random-model": [11, 1, 7, 1, 1, 0, 11, 1, 7, 0, 1, 3, 11, 1, 7, 0, 0, 0],
     "lists-and-doctor": [15, 7, 0, 0],
+    "plans-made-up": [15, 0, 2, 255, 200, 12, 1, 34, 3, 9, 1, 104, 0, 255, 255, 2, 0, 1],
     "decode-any-ids": [5, 0, 1, 1, 0, 4, 3, 8, 10, 11, 0, 1],
 }
 

@@ -16,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,17 +24,12 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/api.h"
-#include "ollm/base/cancel.h"
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
-#include "ollm/engine/sampling_options.h"
-#include "ollm/plan/doctor_check.h"
-#include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
-#include "ollm/plan/settings_fields.h"
-#include "ollm/plan/workload.h"
+#include "ollm/plan/plans.h"
+#include "ollm/sampling/options.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm {
 
@@ -46,18 +40,11 @@ namespace runtime {
 struct LoadFaults;
 }
 
-using plan::check_settings;
-using plan::DoctorCheck;
-using plan::Environment;
-using plan::load_settings;
-using plan::Settings;
-using plan::settings_fields;
-using plan::SettingsField;
-using plan::SettingsOverride;
-using plan::SettingsSources;
+using settings::check_settings;
+using settings::Settings;
 
-/// `ollm config show`: every field with its value and where it came from, as JSON.
-OLLM_API std::string settings_json(const Settings& settings);
+/// Every field with its value and where it came from: docs/formats/config_show.schema.json.
+OLLM_API Value settings_as_dict(const Settings& settings);
 
 /// The version of the library, "0.1.0".
 OLLM_API std::string_view version();
@@ -136,16 +123,16 @@ class Text {
   OLLM_API Result<std::string> decode_marked(std::span<const TokenId> ids) const;
 
   /// Decodes id by id: what each brings out, and what the end still does.
-  class Stream {
+  class Detokenizer {
    public:
     /// `skip_special`: special tokens bring out nothing.
-    OLLM_API Stream(const Text& text, bool skip_special);
+    OLLM_API Detokenizer(const Text& text, bool skip_special);
     /// Moves, never copies.
     ///@{
-    OLLM_API Stream(Stream&&) noexcept;
-    OLLM_API Stream& operator=(Stream&&) noexcept;
+    OLLM_API Detokenizer(Detokenizer&&) noexcept;
+    OLLM_API Detokenizer& operator=(Detokenizer&&) noexcept;
     ///@}
-    OLLM_API ~Stream();
+    OLLM_API ~Detokenizer();
     /// The text that `id` brings out: whole characters, maybe none yet.
     /// Errors: invalid_argument for an id outside the vocabulary, or where it was moved from.
     OLLM_API Result<std::string> push(TokenId id);
@@ -189,6 +176,8 @@ class Plan {
 
   /// Which backend runs it, with which passes, and why.
   OLLM_API const RuntimePlan& runtime_plan() const;
+  /// Where every byte will lie, and what it will cost; nothing where no backend runs the model.
+  OLLM_API const std::optional<ExecutionPlan>& execution_plan() const;
 
   /// Whether it can run: there is a backend, and it fits into the budget.
   /// Errors: the one to give up with: not_found, unsupported, out_of_budget with the smallest
@@ -198,13 +187,11 @@ class Plan {
   /// The workload as planned: new tokens may be fewer than asked for.
   OLLM_API const Workload& workload() const;
 
-  /// {runtime_config, resolved_model, runtime_plan, execution_plan}, pretty-printed.
+  /// {runtime_config, resolved_model, runtime_plan, execution_plan}; the last is null where nothing
+  /// runs. Schema: docs/formats/plan.schema.json.
+  OLLM_API Value as_dict() const;
+  /// The same as JSON, pretty-printed.
   OLLM_API std::string json() const;
-  /// The two plans alone, as JSON.
-  ///@{
-  OLLM_API std::string runtime_plan_json() const;
-  OLLM_API std::string execution_plan_json() const;
-  ///@}
   /// What the run will take, in one line for people: time, speed, memory; empty where nothing runs.
   OLLM_API std::string summary() const;
   /// The plan in sentences, for people.
@@ -233,7 +220,9 @@ struct ModelInfo {
   std::optional<Error> refusal;  // why it cannot run, and where was looked
   std::string discovery_source;  // of a list: how it was found; else empty
 
-  /// docs/formats/model_info.schema.json, pretty-printed.
+  /// docs/formats/model_info.schema.json, without `discovery_source`.
+  OLLM_API Value as_dict() const;
+  /// The same as JSON, pretty-printed.
   OLLM_API std::string json() const;
 };
 
@@ -247,20 +236,6 @@ OLLM_API Result<std::vector<ModelInfo>> list_models(const Settings& settings);
 
 /// {"models": [...]}: each as ModelInfo::json, with its `discovery_source`.
 OLLM_API std::string models_json(const std::vector<ModelInfo>& models);
-
-/// What `ollm doctor` found.
-struct DoctorReport {
-  std::vector<DoctorCheck> checks;  // in the order of their sections
-
-  /// Whether nothing failed.
-  OLLM_API bool ok() const;
-  /// docs/formats/doctor.schema.json, pretty-printed.
-  OLLM_API std::string json() const;
-};
-
-/// Looks at this machine, the folders that the settings name and the models in them. Settings that
-/// could not be read are a finding: the rest looks at the defaults then.
-OLLM_API DoctorReport run_doctor(const Result<Settings>& settings);
 
 /// One limit that is held: what is beyond it is refused with a message that names it.
 struct Limit {
@@ -293,8 +268,8 @@ struct Report {
   double io_wait_s = 0;                  // that its sweeps slept, as the disk was not there yet
   double io_cpu_s = 0;                   // of CPU, for reading
 
-  /// All of them as one JSON object.
-  OLLM_API std::string json() const;
+  /// docs/formats/report.schema.json.
+  OLLM_API Value as_dict() const;
 };
 
 /// What a call is busy with.
@@ -312,12 +287,12 @@ using OnProgress = FunctionRef<void(const Progress&)>;
 
 /// How to go on from a prompt, and until when.
 struct GenerateOptions {
-  std::size_t max_new_tokens = 500;       // at most
-  engine::SamplingOptions sampling = {};  // how each is chosen; greedy by default
-  bool model_defaults = false;            // sampling as generation_config.json has it
-  std::vector<std::string> stop = {};     // texts to end before
-  bool ignore_eos = false;                // go on past end tokens
-  TemplateOptions chat_template = {};     // of messages
+  std::size_t max_new_tokens = 500;    // at most
+  sampling::Options sampling = {};     // how each is chosen; greedy by default
+  bool model_defaults = false;         // sampling as generation_config.json has it
+  std::vector<std::string> stop = {};  // texts to end before
+  bool ignore_eos = false;             // go on past end tokens
+  TemplateOptions chat_template = {};  // of messages
 };
 
 /// Why no more tokens came.
@@ -425,18 +400,17 @@ class Runtime {
   /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
   /// folder changed since it was planned); out_of_budget; cancelled.
   /// Where a provider cannot be applied, the generic backend takes over if it can, and the plan
-  /// says so (state fallback).
+  /// says so (state fallback). `failure`, if given, gets why a provider could not be applied,
+  /// whether the generic backend took over or not; it is left alone where none failed.
   OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
                                        OnProgress on_progress = nullptr,
-                                       const CancellationToken* cancel = nullptr);
+                                       const CancellationToken* cancel = nullptr,
+                                       SpecializationFailure* failure = nullptr);
 
   /// The plan as it stands after loading: what was applied.
-  ///@{
   OLLM_API const RuntimePlan& runtime_plan() const;
-  OLLM_API std::string runtime_plan_json() const;
-  ///@}
   /// Of what was loaded: another than was planned after a fallback.
-  OLLM_API std::string execution_plan_json() const;
+  OLLM_API ExecutionPlan execution_plan() const;
 
   /// Nothing where the model has no tokenizer.
   OLLM_API const std::optional<Text>& text() const;
@@ -454,60 +428,10 @@ class Runtime {
   friend class Session;
   friend struct runtime::LoadFaults;
   static Result<Runtime> load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
-                              const CancellationToken& cancel, const runtime::LoadFaults& faults);
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults,
+                              SpecializationFailure* failure);
   explicit Runtime(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
 };
-
-/// A folder of a real shape with random weights.
-struct RandomModelOptions {
-  std::string shape;       // "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", or a config.json
-  std::uint64_t seed = 0;  // equal seeds give equal bytes
-  std::filesystem::path out;  // the folder; files in it are replaced
-  bool sparse = false;        // no weights, holes of the same size: for tests of memory
-};
-
-/// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
-/// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
-/// from its config alone; invalid_argument where `out` is the folder of another model, or that of
-/// the config itself; io; cancelled.
-OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
-                                        OnProgress on_progress = nullptr,
-                                        const CancellationToken* cancel = nullptr);
-
-/// How the machine is measured.
-struct MeasureOptions {
-  std::size_t threads = 0;               // 0: every core that this process may use
-  std::filesystem::path disk_file;       // read from past the page cache; empty: disks are left out
-  std::filesystem::path scratch_folder;  // where no file is given: one is written here and removed
-};
-
-/// Measures memory, arithmetic, kernels and the disk, and keeps what it found for later plans
-/// (profile.json under the cache folder). The profile as JSON: docs/formats/profile.schema.json.
-/// Errors: io, unsupported where the file system has no direct access; cancelled; out_of_budget
-/// where a gibibyte cannot be had.
-OLLM_API Result<std::string> measure_machine(const MeasureOptions& options,
-                                             OnProgress on_progress = nullptr,
-                                             const CancellationToken* cancel = nullptr);
-
-/// What the machine can do at most, measured now: the limits that speed is a share of.
-struct MachineLimits {
-  double memory_bytes_per_second = 0;  // reads
-  double peak_flops = 0;               // of the table and mode, from registers
-};
-/// `isa` and `compute` as their settings name them. Errors: invalid_argument, unsupported;
-/// out_of_budget.
-OLLM_API Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
-                                              std::size_t threads);
-
-/// What a bare reader of a file gets: direct reads of 4 MiB by two threads, nothing done with them.
-struct DiskLimit {
-  double bytes_per_second = 0;    // that it read
-  double cpu_s_per_gigabyte = 0;  // of the process; a gigabyte is 10^9 bytes
-};
-/// Reads at most `bytes` of the files, one after the other. Errors: not_found, io; unsupported
-/// where the file system has no direct access.
-OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files,
-                                        std::uint64_t bytes);
 
 }  // namespace ollm

@@ -9,15 +9,15 @@
 #include <vector>
 
 #include "ollm/io/temporary_folder.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 #include "tests/end_to_end/run_command.h"
 
 namespace ollm::testing {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using plan::FieldType;
-using plan::SettingsField;
+using settings::FieldType;
+using settings::SettingsField;
 
 std::string in_shell(std::string_view text) { return fmt::format("'{}'", text); }
 
@@ -92,7 +92,7 @@ TEST_P(EveryFieldByCommand, ComesFromItsLayer) {
 
 std::vector<const SettingsField*> all_fields() {
   std::vector<const SettingsField*> out;
-  for (const SettingsField& field : plan::settings_fields()) out.push_back(&field);
+  for (const SettingsField& field : settings::settings_fields()) out.push_back(&field);
   return out;
 }
 
@@ -129,11 +129,11 @@ TEST(SettingsByCommand, WhatIsMarkedAsNotBuiltIsWhatPlansRefuse) {
     return run_ollm(fmt::format("prompt --ids 1,4,51 --max-new-tokens 1 --model {} {}={}",
                                 kShippedModel, field.flag, in_shell(value)));
   };
-  for (const SettingsField& field : plan::settings_fields()) {
+  for (const SettingsField& field : settings::settings_fields()) {
     if (field.section != "runtime" || field.flag == "--model" || field.flag == "--models-dir" ||
         field.flag == "--isa")  // which tables run is the machine's word
       continue;
-    const plan::NotBuilt& refused = field.not_built;
+    const settings::NotBuilt& refused = field.not_built;
     std::vector<std::string_view> values(field.choices.begin(), field.choices.end());
     if (values.empty()) values.push_back(field.example);
     for (const std::string_view value : values) {

@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/models/model_config.h"
 
 namespace ollm::testing {
@@ -25,11 +25,11 @@ constexpr double kUnequal = 0.04;
 TEST(Rotary, FrequenciesAreThoseOfTransformersToTheLastPlace) {
   std::ifstream in("tests/fixtures/rotary/frequencies.json");  // tests run in the project's root
   const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const auto cases = checkpoint::parse_json(text, "frequencies.json");
+  const auto cases = parse_json(text, "frequencies.json");
   ASSERT_TRUE(cases.ok()) << cases.error().message;
   std::size_t unequal = 0;
   std::size_t all = 0;
-  for (const checkpoint::Json& one : *cases) {
+  for (const Json& one : *cases) {
     SCOPED_TRACE(one["config"].dump());
     const auto config = checkpoint::ConfigObject::make(one["config"], "config.json");
     ASSERT_TRUE(config.ok()) << config.error().message;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Installs a build into an empty folder, moves that, and uses it as a stranger would.
 
-Held: nothing but the headers that ollm.h needs is there; the library gives away what they declare
-and no more; one version everywhere; the example builds and runs by find_package and by pkg-config.
+Held: nothing but ollm.h, what stands beside it, and the headers that they need is there; the
+library gives away what they declare and no more; one version everywhere; the examples build and run
+by find_package, one of them by pkg-config too.
 
 Usage: package_test.py SOURCE_FOLDER BUILD_FOLDER CXX_COMPILER"""
 
@@ -17,7 +18,7 @@ import tempfile
 
 SKIPPED = 77
 # Types whose headers are not installed: who needs one of them is inside the library.
-INTERNAL_TYPES = ("SystemCalls", "ModelFolder")
+INTERNAL_TYPES = ("SystemCalls", "ModelFolder", "PlanDraft")
 FAILED = []
 
 
@@ -42,13 +43,21 @@ def need(*programs):
             sys.exit(SKIPPED)
 
 
+def doors(prefix):
+    """The headers that a program includes: ollm.h and those beside it."""
+    include = prefix / "include"
+    return sorted(str(path.relative_to(include)) for path in (include / "ollm").glob("*.h"))
+
+
 def check_headers(prefix, compiler):
     include = prefix / "include"
     installed = {str(path.relative_to(include)) for path in include.rglob("*") if path.is_file()}
-    rule = run(compiler, "-std=c++20", "-MM", "-I", include, include / "ollm" / "ollm.h")
-    needed = {os.path.relpath(word, include) for word in rule.replace("\\\n", " ").split()[1:]}
-    expect(installed == needed, f"{len(needed)} headers, those that ollm.h needs: "
-                                f"{sorted(installed ^ needed)} are not in both")
+    needed = set()
+    for door in doors(prefix):
+        rule = run(compiler, "-std=c++20", "-MM", "-I", include, include / door)
+        needed |= {os.path.relpath(word, include) for word in rule.replace("\\\n", " ").split()[1:]}
+    expect(installed == needed, f"{len(needed)} headers, those that {', '.join(doors(prefix))} "
+                                f"need: {sorted(installed ^ needed)} are not in both")
 
 
 def exported_symbols(library):
@@ -58,7 +67,8 @@ def exported_symbols(library):
 
 def check_only_the_interface(symbols):
     names = run("c++filt", input="\n".join(sorted(symbols))).splitlines()
-    folders = re.compile(r"\bollm::(?:kv|weights|models|backend|text|memory|tensor|cli|runtime)::")
+    folders = re.compile(r"\bollm::(?:kv|weights|models|backend|text|memory|tensor|engine|hub|"
+                         r"machine|cli|runtime)::")
     strangers = [name for name in names
                  if "ollm::" not in name or folders.search(name.split("(")[0])]
     expect(len(names) > 50 and not strangers,
@@ -91,7 +101,7 @@ def check_whole_interface(prefix, symbols, folder):
         print("skipped: no clang++-19, so that nobody reads what the headers declare")
         return
     source = folder / "all.cc"
-    source.write_text('#include "ollm/ollm.h"\n', encoding="utf-8")
+    source.write_text("".join(f'#include "{door}"\n' for door in doors(prefix)), encoding="utf-8")
     text = run("clang++-19", "-std=c++20", "-fsyntax-only", "-I", prefix / "include",
                "-Xclang", "-ast-dump=json", "-Xclang", "-ast-dump-filter=ollm", source)
     functions, at = {}, text.find("{")
@@ -121,7 +131,7 @@ def check_versions(source, build, prefix, environment):
     return version
 
 
-def check_stories(source, prefix, version, compiler, environment, folder):
+def check_examples(source, prefix, version, compiler, environment, folder):
     story = source / "examples" / "cpp" / "story.cc"
     arguments = [source / "examples" / "models" / "clerk", "Notes from the"]
     expected = run(prefix / "bin" / "ollm", "prompt", "--quiet", "--raw", "--max-new-tokens", 200,
@@ -135,10 +145,24 @@ def check_stories(source, prefix, version, compiler, environment, folder):
 
     run("cmake", "-S", source / "tests" / "package" / "consumer", "-B", folder / "consumer",
         "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_PREFIX_PATH={prefix}",
-        f"-DSTORY_SOURCE={story}", f"-DOLLM_VERSION={version}")
+        f"-DEXAMPLES={story.parent}", f"-DOLLM_VERSION={version}")
     run("cmake", "--build", folder / "consumer")
     expect(run(folder / "consumer" / "story", *arguments) == expected,
            "story.cc by find_package says what ollm says")
+    check_plan_example(source, prefix, folder)
+
+
+def check_plan_example(source, prefix, folder):
+    model = source / "examples" / "models" / "clerk"
+    said = run(folder / "consumer" / "plan", model, 2048)
+    printed = json.loads(run(prefix / "bin" / "ollm", "plan", "--json", model, "--memory", "2048MiB",
+                             "--context", 512))
+    dict_of_example = json.loads(said[said.index("\n{\n"):])
+    expect(list(dict_of_example.items()) == list(printed["runtime_plan"].items()),
+           "plan.cc prints the runtime plan of `ollm plan --json`, key by key in order")
+    expect(all(f"{decision['what']} = {decision['chosen']}: {decision['because']}\n" in said
+               for decision in printed["execution_plan"]["decisions"]),
+           "plan.cc prints every decision of `ollm plan --json`")
 
 
 def library_folder(prefix):
@@ -148,7 +172,7 @@ def library_folder(prefix):
 def check_documents(prefix):
     documents = prefix / "share" / "doc" / "ollm"
     for name in ("LICENSE", "README.md", "CHANGELOG.md", "tour.md", "architecture.md",
-                 "decisions/same-bits.md", "formats/runtime_plan.schema.json"):
+                 "runtime-plan.md", "decisions/same-bits.md", "formats/runtime_plan.schema.json"):
         expect((documents / name).is_file(), f"{name} is installed")
     share = prefix / "share"
     for name in ("man/man1/ollm.1", "man/man1/ollm-prompt.1", "zsh/site-functions/_ollm",
@@ -179,7 +203,7 @@ def main():
         check_whole_interface(prefix, symbols, folder)
         check_documents(prefix)
         version = check_versions(source, build, prefix, environment)
-        check_stories(source, prefix, version, compiler, environment, folder)
+        check_examples(source, prefix, version, compiler, environment, folder)
     sys.exit(1 if FAILED else 0)
 
 

@@ -1,5 +1,5 @@
 // Which device computes, with which instructions and which rounding: what the plan chooses.
-// Leaves to others: how it is chosen (plan/machine.h) and what is computed (backend.h).
+// Leaves to others: how it is chosen (plan/choose_table.h) and what is computed (backend.h).
 #pragma once
 
 #include <cstddef>

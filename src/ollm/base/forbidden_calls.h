@@ -16,7 +16,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 
 namespace ollm {
 

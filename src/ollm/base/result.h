@@ -1,5 +1,6 @@
-// What can go wrong, as a value: ErrorKind, Error, Result<T> and OLLM_TRY.
-// Leaves to others: exit codes (cli/) and HTTP statuses, which are made from the kind.
+// What can go wrong, as a value: ErrorKind, Error, Result<T> and OLLM_TRY; and OLLM_API, the mark
+// of what the library gives away, which all that includes this one may need. Leaves to others: exit
+// codes (cli/) and HTTP statuses, which are made from the kind.
 #pragma once
 
 #include <optional>
@@ -8,7 +9,10 @@
 #include <utility>
 #include <variant>
 
-#include "ollm/base/api.h"
+// Which symbols the shared library gives away: what OLLM_API marks, and nothing else, as all is
+// compiled with -fvisibility=hidden. Marked are the functions of installed headers that need no
+// type which is not installed; the test `package` holds both directions.
+#define OLLM_API __attribute__((visibility("default")))
 
 namespace ollm {
 

@@ -7,17 +7,12 @@
 #include <cmath>
 #include <span>
 
+#include "ollm/base/text_form.h"
+
 namespace ollm {
 namespace {
 
 constexpr double kLargest = 9.2e18;  // stays below 2^63
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 struct Unit {
   std::string_view name;

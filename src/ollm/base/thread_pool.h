@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 
 namespace ollm {
 

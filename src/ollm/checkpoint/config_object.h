@@ -14,9 +14,9 @@
 #include <utility>
 #include <vector>
 
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
-#include "ollm/checkpoint/json_reader.h"
 
 namespace ollm::checkpoint {
 

@@ -7,8 +7,8 @@
 #include <span>
 #include <utility>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/foreign_file.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/checkpoint/safetensors.h"
 #include "ollm/checkpoint/shard_index.h"
 #include "ollm/io/file.h"

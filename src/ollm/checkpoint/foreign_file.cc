@@ -4,7 +4,8 @@
 
 #include <string>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/base/text_form.h"
 
 namespace ollm::checkpoint {
 namespace {
@@ -14,13 +15,6 @@ constexpr std::string_view kConvert =
     "model.save_pretrained(folder, safe_serialization=True))";
 constexpr std::string_view kWhyNoPickle =
     "a pickle is a program, and loading it runs whatever its author put in, so pickles are refused";
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 }  // namespace
 

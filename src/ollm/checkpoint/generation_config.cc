@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/json_reader.h"
 #include "ollm/checkpoint/config_object.h"
-#include "ollm/checkpoint/json_reader.h"
 
 namespace ollm::checkpoint {
 namespace {

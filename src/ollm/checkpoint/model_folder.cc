@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "ollm/base/check.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/folder_paths.h"
 #include "ollm/checkpoint/foreign_file.h"
-#include "ollm/checkpoint/json_cursor.h"
 #include "ollm/checkpoint/safetensors.h"
 #include "ollm/checkpoint/shard_index.h"
 

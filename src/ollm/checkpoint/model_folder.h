@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/generation_config.h"
-#include "ollm/checkpoint/json_reader.h"
 #include "ollm/checkpoint/tensor_index.h"
 #include "ollm/io/file.h"
 #include "ollm/io/system_calls.h"

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/temporary_folder.h"

@@ -11,8 +11,8 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/foreign_file.h"
-#include "ollm/checkpoint/json_cursor.h"
 
 namespace ollm::checkpoint {
 

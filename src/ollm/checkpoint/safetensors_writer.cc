@@ -8,7 +8,7 @@
 #include <unordered_set>
 
 #include "ollm/base/checked_math.h"
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/safetensors.h"
 
 namespace ollm::checkpoint {

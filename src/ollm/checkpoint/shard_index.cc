@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/foreign_file.h"
-#include "ollm/checkpoint/json_cursor.h"
 
 namespace ollm::checkpoint {
 namespace {

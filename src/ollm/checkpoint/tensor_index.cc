@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "ollm/base/checked_math.h"
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 
 namespace ollm::checkpoint {
 namespace {

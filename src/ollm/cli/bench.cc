@@ -1,4 +1,6 @@
 // ollm bench: make model folders of real shapes, and measure runs beside the machine's own limits.
+#include "ollm/bench.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "ollm/base/text_size.h"
+#include "ollm/base/value_document.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/command_line.h"
 #include "ollm/cli/interrupt.h"
@@ -93,10 +96,9 @@ class CaseRun {
     workload.all_logits = false;
     OLLM_TRY(const Plan plan, make_plan(settings_, workload));
     OLLM_TRY_VOID(plan.check());
-    plan_ = Json::parse(plan.execution_plan_json());
-    const Json whole = Json::parse(plan.json());
-    folder_ = whole.at("runtime_plan").at("model_path").get<std::string>();
-    streamed_ = plan_.at("weights").at("streamed_bytes").get<std::uint64_t>() != 0;
+    plan_ = plan.execution_plan().value_or(ExecutionPlan());
+    folder_ = plan.runtime_plan().model_path().value_or(std::filesystem::path());
+    streamed_ = plan_.weights.streamed_bytes != 0;
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::nullopt, nullptr, &cancel_));
     for (std::size_t round = 0; round < rounds_; ++round) {
       OLLM_TRY_VOID(cancel_.check());
@@ -111,7 +113,6 @@ class CaseRun {
     const auto line = [&](std::string_view name, const std::string& text) {
       out += fmt::format("  {:<34} {}\n", name, text);
     };
-    const Json& estimate = plan_.at("estimate");
     if (!decode_.empty()) {
       line("decode tok/s", decode_.text(3));
       line("  planned / measured", fmt::format("{:.2f}", planned_decode() / decode_.median()));
@@ -119,8 +120,7 @@ class CaseRun {
     line("prefill tok/s", prefill_.text(1));
     line("time to first token s", first_.text(3));
     line("  planned / measured",
-         fmt::format("{:.2f}",
-                     estimate.at("time_to_first_token_s").get<double>() / first_.median()));
+         fmt::format("{:.2f}", plan_.estimate.time_to_first_token_s / first_.median()));
     if (streamed_) {
       line("disk GB/s while running", disk_rate_.text(2));
       line("bare reader GB/s", reader_rate_.text(2));
@@ -142,9 +142,7 @@ class CaseRun {
   }
 
  private:
-  double planned_decode() const {
-    return plan_.at("estimate").at("decode_tokens_per_second").get<double>();
-  }
+  double planned_decode() const { return plan_.estimate.decode_tokens_per_second; }
 
   Result<void> measure_limit() {
     if (streamed_) {
@@ -157,9 +155,7 @@ class CaseRun {
       reader_cpu_.add(limit.cpu_s_per_gigabyte);
       return {};
     }
-    OLLM_TRY(const MachineLimits limits, measure_limits(plan_.at("isa").get<std::string>(),
-                                                        plan_.at("compute").get<std::string>(),
-                                                        plan_.at("threads").get<std::size_t>()));
+    OLLM_TRY(const MachineLimits limits, measure_limits(plan_.isa, plan_.compute, plan_.threads));
     memory_rate_.add(limits.memory_bytes_per_second / 1e9);
     peak_.add(limits.peak_flops / 1e9);
     return {};
@@ -181,11 +177,11 @@ class CaseRun {
       disk_share_.add(disk_rate_.values.back() / reader_rate_.values.back());
       io_cpu_.add(report.io_cpu_s / gigabytes);
     } else if (what_.new_tokens > 1) {
-      const double bytes = plan_.at("estimate").at("memory_bytes_per_sweep").get<double>() / 1e9;
+      const double bytes = static_cast<double>(plan_.estimate.memory_bytes_per_sweep) / 1e9;
       memory_share_.add(bytes * report.decode_tokens_per_second / memory_rate_.values.back());
     }
     if (!streamed_ && what_.new_tokens <= 1) {
-      const double flops = plan_.at("estimate").at("flops_per_token").get<double>() / 1e9;
+      const double flops = plan_.estimate.flops_per_token / 1e9;
       peak_share_.add(flops * report.prefill_tokens_per_second / peak_.values.back());
     }
     peak_bytes_ = report.peak_bytes;
@@ -223,7 +219,7 @@ class CaseRun {
     Json out = {{"case", what_.name},
                 {"streamed", streamed_},
                 {"rounds", rounds_},
-                {"plan", plan_},
+                {"plan", json_of(plan_.as_dict())},
                 {"measured", Json::object()}};
     const auto add = [&](const char* name, const Spread& spread) {
       if (!spread.empty()) out["measured"][name] = spread.json();
@@ -250,7 +246,7 @@ class CaseRun {
   const std::size_t rounds_;
   const CancellationToken& cancel_;
 
-  Json plan_;
+  ExecutionPlan plan_;
   std::filesystem::path folder_;
   bool streamed_ = false;
   Spread decode_, prefill_, first_, disk_rate_, reader_rate_, disk_share_, io_cpu_, reader_cpu_,

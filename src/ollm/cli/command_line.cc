@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
@@ -43,8 +44,8 @@ CLI::Option* find_option(CLI::App& app, const std::string& name, bool is_long) {
 
 // --flag=value; true and false as settings take them.
 Result<bool> flag_value(const std::string& text) {
-  const SettingsField boolean{.type = plan::FieldType::boolean};
-  OLLM_TRY(const plan::SettingsValue value, plan::parse_value(boolean, text, true));
+  const SettingsField boolean{.type = settings::FieldType::boolean};
+  OLLM_TRY(const settings::SettingsValue value, settings::parse_value(boolean, text, true));
   return std::get<bool>(value);
 }
 
@@ -222,7 +223,7 @@ class Reader {
       std::string text = fmt::format("unknown {} '{}'",
                                      option ? "option" : (command ? "command" : "argument"), word);
       const std::string_view nearest =
-          option || command ? plan::nearest_name(name, views) : std::string_view();
+          option || command ? settings::nearest_name(name, views) : std::string_view();
       if (!nearest.empty()) {
         text += fmt::format(" (did you mean {}?)", nearest);
       } else if (option && !slots_.empty()) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
@@ -29,7 +30,7 @@ std::vector<std::string> choices_of(const SettingsField& field) {
 
 std::string not_built(const SettingsField& field) {
   if (!field.without_effect.empty()) return fmt::format("no effect: {}", field.without_effect);
-  const plan::NotBuilt& refused = field.not_built;
+  const settings::NotBuilt& refused = field.not_built;
   if (refused.why.empty()) return "";
   return fmt::format("refused{}{}: {}", refused.values.empty() ? "" : " for ",
                      fmt::join(refused.values, ", "), refused.why);

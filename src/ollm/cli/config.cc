@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ollm/base/value_document.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/json_line.h"
@@ -42,17 +43,17 @@ class ConfigCommand {
  private:
   Outcome show() {
     OLLM_TRY(const Settings settings, flags_->load());
-    const std::string text = settings_json(settings);
+    const Value all = settings_as_dict(settings);
     if (json_) {
-      print_json(text);
+      print_json(all.json(kJsonIndent));
       return 0;
     }
-    const Json all = Json::parse(text);
-    for (const auto& [section, fields] : all.items()) {
-      print_words(stdout, fmt::format("[{}]\n", section));
-      for (const auto& [name, field] : fields.items()) {
-        std::string line = fmt::format("{} = {}", name, field.at("value").dump());
-        if (origin_) line += "  # " + origin_of(settings, section + "." + name);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Value fields = all.at(i);
+      print_words(stdout, fmt::format("[{}]\n", all.key(i)));
+      for (std::size_t j = 0; j < fields.size(); ++j) {
+        std::string line = fmt::format("{} = {}", fields.key(j), fields.at(j).find("value").json());
+        if (origin_) line += "  # " + origin_of(settings, all.key(i) + "." + fields.key(j));
         print_words(stdout, line + "\n");
       }
     }
@@ -82,7 +83,7 @@ class ConfigCommand {
   }
 
   static std::string origin_of(const Settings& settings, const std::string& field) {
-    const plan::FieldOrigin& origin = settings.origin(field);
+    const settings::FieldOrigin& origin = settings.origin(field);
     std::string text(to_string(origin.origin));
     if (!origin.place.empty()) text += " (" + origin.place + ")";
     return text;

@@ -33,7 +33,7 @@ Json answer(const Text& text, const Json& line) {
     if (!decoded.ok()) return refused(decoded.error());
     return {{"text", *decoded}};
   }
-  Text::Stream decoder(text, skip_special);
+  Text::Detokenizer decoder(text, skip_special);
   std::string whole;
   Json pieces = Json::array();
   for (const TokenId id : ids) {

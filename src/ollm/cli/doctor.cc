@@ -1,4 +1,6 @@
 // ollm doctor: whether machine, settings and folders are fit, and what to do where they are not.
+#include "ollm/doctor.h"
+
 #include <fmt/format.h>
 
 #include <cstdint>

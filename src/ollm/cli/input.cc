@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "ollm/base/text_size.h"
+#include "ollm/base/utf8.h"
 #include "ollm/cli/json_line.h"
 #include "ollm/cli/printed.h"
 
@@ -44,13 +45,13 @@ Result<std::string> read_stream(std::FILE* stream, const std::string& name,
 struct CloseFile {
   void operator()(std::FILE* stream) const { std::fclose(stream); }
 };
-using Stream = std::unique_ptr<std::FILE, CloseFile>;
+using OpenFile = std::unique_ptr<std::FILE, CloseFile>;
 
-Result<Stream> open_file(const std::filesystem::path& path) {
+Result<OpenFile> open_file(const std::filesystem::path& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error))
     return fail(ErrorKind::invalid_argument, fmt::format("{}: is a folder", path.string()));
-  Stream stream(std::fopen(path.c_str(), "rb"));
+  OpenFile stream(std::fopen(path.c_str(), "rb"));
   if (!stream) {
     return fail(errno == ENOENT ? ErrorKind::not_found : ErrorKind::io,
                 fmt::format("{}: {}", path.string(), std::strerror(errno)));
@@ -141,7 +142,7 @@ std::size_t known_bytes(const std::filesystem::path& path) {
 
 Result<std::string> read_text_file(const std::filesystem::path& path, std::size_t limit_bytes) {
   if (known_bytes(path) > limit_bytes) return too_long(path.string(), limit_bytes);
-  OLLM_TRY(const Stream stream, open_file(path));
+  OLLM_TRY(const OpenFile stream, open_file(path));
   OLLM_TRY(std::string text, read_stream(stream.get(), path.string(), limit_bytes));
   return as_utf8(std::move(text), path.string());
 }
@@ -178,7 +179,7 @@ Result<std::vector<ScoreRow>> read_id_rows(std::FILE* stream, std::size_t limit_
 
 Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
                                            std::size_t limit_bytes, std::size_t row_bytes) {
-  OLLM_TRY(const Stream stream, open_file(path));
+  OLLM_TRY(const OpenFile stream, open_file(path));
   Result<std::vector<ScoreRow>> rows = read_id_rows(stream.get(), limit_bytes, row_bytes);
   if (!rows.ok()) return std::move(rows).error().within(path.string());
   return rows;

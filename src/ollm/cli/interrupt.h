@@ -1,7 +1,7 @@
 // Ctrl-C as a wish to stop: the first asks, the second ends the process at once.
 #pragma once
 
-#include "ollm/base/cancel.h"
+#include "ollm/base/callback.h"
 
 namespace ollm::cli {
 

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
@@ -115,7 +116,7 @@ std::string environment() {
     out += fmt::format(".TP\n.B {}\n{}\nTakes {}.\n", roff(field.environment_name()),
                        sentence(std::string(field.summary)), roff(field.expects()));
   }
-  for (const plan::EnvironmentAlias& alias : plan::environment_aliases()) {
+  for (const settings::EnvironmentAlias& alias : settings::environment_aliases()) {
     out += fmt::format(".TP\n.B {}\nAnother name of the setting {}.\n", roff(alias.variable),
                        roff(alias.field));
   }

@@ -76,8 +76,8 @@ class ModelsCommand {
     for (const ModelInfo& info : models) {
       const RuntimePlan& plan = info.runtime_plan;
       const std::string line =
-          fmt::format("{} [{}] - {} - {}", plan.resolved_model.reference.raw, info.discovery_source,
-                      to_string(plan.support_level), plan.reason);
+          fmt::format("{} [{}] - {} - {}", plan.resolved_model().reference.raw,
+                      info.discovery_source, to_string(plan.support_level()), plan.reason());
       print_words(stdout, line + "\n");
     }
     return 0;
@@ -106,7 +106,7 @@ class ModelsCommand {
 
   static void print(const ModelInfo& info) {
     const RuntimePlan& plan = info.runtime_plan;
-    const ResolvedModel& model = plan.resolved_model;
+    const ResolvedModel& model = plan.resolved_model();
     const auto line = [](std::string_view name, const std::optional<std::string>& value) {
       if (value) print_words(stdout, fmt::format("{}: {}\n", name, *value));
     };
@@ -115,7 +115,7 @@ class ModelsCommand {
     line("normalized", model.normalized_name);
     line("source", std::string(to_string(model.source_kind)));
     line("materialized", yes_or_no(info.materialized));
-    line("support", std::string(to_string(plan.support_level)));
+    line("support", std::string(to_string(plan.support_level())));
     line("specialization", yes_or_no(model.capabilities.supports_specialization));
     if (model.generic_model_kind)
       line("generic-kind", std::string(to_string(*model.generic_model_kind)));
@@ -124,22 +124,22 @@ class ModelsCommand {
     line("repo", model.repo_id);
     line("revision", model.revision);
     if (model.model_path) line("path", model.model_path->string());
-    line("backend", plan.backend_id.value_or("none"));
-    line("specialization-state", std::string(to_string(plan.specialization_state)));
-    line("planned-passes", comma_separated(plan.specialization_pass_ids));
+    line("backend", plan.backend_id().value_or("none"));
+    line("specialization-state", std::string(to_string(plan.specialization_state())));
+    line("planned-passes", comma_separated(plan.specialization_pass_ids()));
     line("modalities", comma_separated(model.capabilities.modalities));
-    print_words(stdout, plan.reason + "\n");
+    print_words(stdout, plan.reason() + "\n");
     if (info.refusal) print_words(stdout, "It cannot run: " + info.refusal->message + "\n");
   }
 
   Outcome path() {
     OLLM_TRY(const Settings settings, path_flags_->load());
     OLLM_TRY(const ModelInfo info, model_info(settings));
-    const ResolvedModel& model = info.runtime_plan.resolved_model;
+    const ResolvedModel& model = info.runtime_plan.resolved_model();
     // Where nothing lies and nothing would be downloaded to, there is no path to tell.
     if (!info.materialized && !model.is_downloadable()) {
       if (info.refusal) return *info.refusal;
-      return fail(ErrorKind::not_found, info.runtime_plan.reason);
+      return fail(ErrorKind::not_found, info.runtime_plan.reason());
     }
     if (json_) {
       const Json out = {{"model_reference", model.reference.raw},

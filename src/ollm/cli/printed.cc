@@ -26,16 +26,6 @@ bool is_c0_or_delete(char c) { return static_cast<unsigned char>(c) < 0x20 || c 
 
 }  // namespace
 
-std::size_t utf8_prefix(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t size = utf8_sequence(text, at);
-    if (size == 0) break;
-    at += size;
-  }
-  return at;
-}
-
 std::string printable(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -12,9 +12,6 @@ namespace ollm::cli {
 /// bytes that are no UTF-8, stand as "\x1b". A carriage return before a line end goes.
 std::string printable(std::string_view text);
 
-/// How many bytes of a text are whole characters of UTF-8, from its begin.
-std::size_t utf8_prefix(std::string_view text);
-
 /// Words for people, on any stream: always printable, as what is piped may be shown later.
 void print_words(std::FILE* stream, std::string_view text);
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/base/value_document.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/exit_code.h"
 #include "ollm/cli/input.h"
@@ -19,6 +20,7 @@
 #include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/cli/terminal.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {
@@ -142,8 +144,8 @@ class PromptCommand {
       // The command line is above all layers, so of two wishes on it none is the higher.
       for (const char* name :
            {"temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty"}) {
-        const plan::FieldOrigin& origin = settings.origin(fmt::format("generation.{}", name));
-        if (origin.origin == plan::Origin::cli) {
+        const settings::FieldOrigin& origin = settings.origin(fmt::format("generation.{}", name));
+        if (origin.origin == settings::Origin::cli) {
           return usage(fmt::format(
               "--model-defaults takes {} from generation_config.json, {} from here: give either",
               name, origin.place));
@@ -167,7 +169,7 @@ class PromptCommand {
                                            std::initializer_list<const char*> names) {
     std::vector<std::string> given;
     for (const char* name : names) {
-      const SettingsField* field = plan::find_field(fmt::format("generation.{}", name));
+      const SettingsField* field = settings::find_field(fmt::format("generation.{}", name));
       if (field != nullptr && !std::holds_alternative<std::monostate>(field->get(settings)))
         given.emplace_back(name);
     }
@@ -176,7 +178,7 @@ class PromptCommand {
 
   // A filter without a temperature asks for sampling as the model is.
   static double temperature(const Settings& settings) {
-    const plan::GenerationConfig& config = settings.generation;
+    const settings::GenerationSettings& config = settings.generation;
     const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
     return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
   }
@@ -217,10 +219,10 @@ class PromptCommand {
   }
 
   Result<GenerateOptions> generate_options(const Settings& settings) const {
-    const plan::GenerationConfig& config = settings.generation;
+    const settings::GenerationSettings& config = settings.generation;
     GenerateOptions options;
     options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
-    engine::SamplingOptions& sampling = options.sampling;
+    sampling::Options& sampling = options.sampling;
     sampling.temperature = temperature(settings);
     if (config.top_k) sampling.top_k = static_cast<std::size_t>(*config.top_k);
     sampling.top_p = config.top_p;
@@ -306,10 +308,10 @@ class PromptCommand {
                       {"prompt_tokens", made.report.prompt_tokens},
                       {"cached_tokens", made.report.cached_tokens},
                       {"finish_reason", to_string(made.finish_reason)},
-                      {"runtime_plan", Json::parse(runtime.runtime_plan_json())},
-                      {"execution_plan", Json::parse(runtime.execution_plan_json())},
-                      {"report", Json::parse(made.report.json())}};
-    print_json(out.dump(2, ' ', false, Json::error_handler_t::replace));
+                      {"runtime_plan", json_of(runtime.runtime_plan().as_dict())},
+                      {"execution_plan", json_of(runtime.execution_plan().as_dict())},
+                      {"report", json_of(made.report.as_dict())}};
+    print_json(json_dump(out, kJsonIndent));
   }
 
   SettingsFlags settings_flags_;

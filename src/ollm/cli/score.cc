@@ -154,7 +154,7 @@ class ScoreCommand {
       print_json(one.dump(-1, ' ', false, Json::error_handler_t::replace) +
                  (&row == &result.rows.back() ? "" : ","));
     }
-    print_json("], \"report\": " + result.report.json() + "}");
+    print_json("], \"report\": " + result.report.as_dict().json() + "}");
   }
 
   SettingsFlags settings_flags_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ollm/cli/exit_code.h"
+#include "ollm/load_settings.h"
 
 namespace ollm::cli {
 
@@ -17,11 +18,11 @@ SettingsFlags::SettingsFlags(CLI::App& app, std::initializer_list<std::string_vi
     auto flag = std::make_unique<Flag>();
     flag->field = &field;
     const std::string summary(field.summary);
-    if (field.type == plan::FieldType::boolean) {
+    if (field.type == settings::FieldType::boolean) {
       std::string names(field.flag);
       if (!field.off_flag.empty()) names += ",!" + std::string(field.off_flag);
       flag->option = app.add_flag(names, flag->on, summary);
-    } else if (field.type == plan::FieldType::texts) {
+    } else if (field.type == settings::FieldType::texts) {
       flag->option = app.add_option(std::string(field.flag), flag->texts, summary)
                          ->type_name(std::string(to_string(field.type)))
                          ->take_all();
@@ -49,9 +50,9 @@ Result<Settings> SettingsFlags::load() const {
     SettingsOverride value;
     value.field = flag->field->qualified_name();
     value.place = flag->field->flag;
-    if (flag->field->type == plan::FieldType::boolean) {
+    if (flag->field->type == settings::FieldType::boolean) {
       value.value = flag->on;
-    } else if (flag->field->type == plan::FieldType::texts) {
+    } else if (flag->field->type == settings::FieldType::texts) {
       value.value = flag->texts;
     } else {
       value.value = flag->text;
@@ -60,7 +61,7 @@ Result<Settings> SettingsFlags::load() const {
   }
   Result<Settings> settings = load_settings(sources);
   if (!settings.ok() || !settings->runtime.quiet)
-    for (const std::string& warning : plan::unknown_variables(sources.environment))
+    for (const std::string& warning : settings::unknown_variables(sources.environment))
       print_warning(warning);
   return settings;
 }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm::cli {

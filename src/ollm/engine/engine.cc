@@ -7,10 +7,10 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
-#include "ollm/engine/logits_check.h"
 #include "ollm/models/blocks/attention.h"
 #include "ollm/models/blocks/feed_forward.h"
 #include "ollm/models/blocks/linear.h"
+#include "ollm/sampling/logits_check.h"
 
 namespace ollm::engine {
 
@@ -184,7 +184,7 @@ Result<void> Engine::check(std::span<const Work> work) const {
   const float* row = logits_.as<float>();
   for (const Work& item : work)
     for (std::size_t token = item.first_logit; token < item.tokens.size(); ++token, row += vocab)
-      OLLM_TRY_VOID(check_logits({row, vocab}, item.kv->tokens() + token));
+      OLLM_TRY_VOID(sampling::check_logits({row, vocab}, item.kv->tokens() + token));
   return {};
 }
 

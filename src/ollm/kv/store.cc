@@ -9,6 +9,7 @@
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/base/text_size.h"
+#include "ollm/kv/strategies.h"
 
 namespace ollm::kv {
 
@@ -60,7 +61,8 @@ Store::Store(Options options) : options_(std::move(options)) {
 }
 
 Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget) {
-  if (options.strategy != "resident") {
+  const Strategy* strategy = find_strategy(options.strategy);
+  if (strategy == nullptr || !strategy->built) {
     return fail(ErrorKind::unsupported,
                 fmt::format("KV strategy '{}' is not built; 'resident' is", options.strategy));
   }

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "ollm/backend/kv_layout.h"
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"

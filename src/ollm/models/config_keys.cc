@@ -10,7 +10,6 @@ namespace ollm::models {
 namespace {
 
 using checkpoint::ConfigObject;
-using checkpoint::Json;
 
 constexpr std::string_view kTransformersKeys[] = {
 #include "ollm/models/transformers_keys.inc"

@@ -11,8 +11,6 @@
 namespace ollm::models {
 namespace {
 
-using checkpoint::Json;
-
 constexpr std::array<const Family*, 9> kFamilies{&kLlama, &kGranite, &kMistral, &kOlmo2,     &kPhi3,
                                                  &kQwen2, &kQwen3,   &kSmolLm3, &kStarcoder2};
 

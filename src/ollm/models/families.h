@@ -39,7 +39,7 @@ const Family* find_family(std::string_view model_type);
 const Family* find_family_of_architecture(std::string_view architecture);
 /// The family that config.json says: by its type, and where it names none that anybody knows, by
 /// its architecture.
-const Family* find_family_of_config(const checkpoint::Json& config);
+const Family* find_family_of_config(const Json& config);
 
 /// family.compose, with the keys that it did not read sorted into the config: those without effect,
 /// and those that nobody knows.

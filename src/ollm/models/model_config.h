@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ollm/backend/backend.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/config_object.h"
 #include "ollm/models/composition.h"

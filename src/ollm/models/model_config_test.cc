@@ -10,8 +10,6 @@
 namespace ollm::models {
 namespace {
 
-using checkpoint::Json;
-
 Json config() {
   return Json::parse(R"({"architectures":["GraniteForCausalLM"],"model_type":"granite",
       "hidden_size":16,"intermediate_size":24,"num_hidden_layers":1,"num_attention_heads":2,

@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 namespace ollm::plan {
 namespace {
@@ -75,7 +75,7 @@ const CatalogEntry* find_repository(std::string_view repo_id) {
 std::string_view nearest_alias(std::string_view name) {
   std::vector<std::string_view> names;
   for (const CatalogEntry& entry : kCatalog) names.push_back(entry.model_id);
-  return nearest_name(name, names);
+  return settings::nearest_name(name, names);
 }
 
 Result<const CatalogEntry*> require_alias(std::string_view alias) {

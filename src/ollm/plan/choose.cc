@@ -13,11 +13,12 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
-#include "ollm/engine/sampling.h"
+#include "ollm/kv/strategies.h"
+#include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
-#include "ollm/plan/profile.h"
+#include "ollm/sampling/sampler.h"
 #include "ollm/text/tokenizer.h"
 
 namespace ollm::plan {
@@ -79,7 +80,7 @@ constexpr std::size_t kFeedForwardRows = 96;
 class Chooser {
  public:
   Chooser(const models::Composition& composition, const checkpoint::TensorIndex& tensors,
-          const TextFiles& text, const Storage& storage, const Machine& machine,
+          const TextFiles& text, const Storage& storage, const machine::Machine& machine,
           const Wishes& wishes, const Workload& workload)
       : composition_(composition),
         tensors_(tensors),
@@ -90,12 +91,12 @@ class Chooser {
     plan_.workload = workload;
   }
 
-  Result<ExecutionPlan> choose() {
+  Result<LoadPlan> choose() {
     OLLM_TRY_VOID(choose_compute());
     choose_threads();
     OLLM_TRY_VOID(choose_context());
     choose_budget();
-    rates_ = rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.device);
+    rates_ = machine::rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.device);
     decide("machine.profile", rates_.measured ? "measured" : "assumed", rates_.because);
     OLLM_TRY_VOID(choose_memory());
     return std::move(plan_);
@@ -291,7 +292,7 @@ class Chooser {
         scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
     ledger.add("sampler", Phase::run,
-               engine::SamplingWorkspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
+               sampling::Workspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
                Charged::on_load);
     ledger.add("token ids", Phase::run, token_id_bytes(options), Charged::on_load);
     if (work.caller_bytes != 0)
@@ -464,7 +465,7 @@ class Chooser {
   }
 
   Result<void> choose_memory() {
-    plan_.kv.strategy = "resident";
+    plan_.kv.strategy = kv::kResident;
     plan_.kv.layers = models::kv_layouts(composition_, plan_.backend.compute);
     plan_.kv.block_tokens = kBlockTokens;
     plan_.kv.max_blocks =
@@ -561,23 +562,23 @@ class Chooser {
   const checkpoint::TensorIndex& tensors_;
   const TextFiles& text_;
   const Storage& storage_;
-  const Machine& machine_;
+  const machine::Machine& machine_;
   const Wishes& wishes_;
-  Rates rates_;
+  machine::Rates rates_;
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
   std::uint64_t kv_bytes_ = 0;
-  ExecutionPlan plan_;
+  LoadPlan plan_;
 };
 
 }  // namespace
 
 std::uint64_t encoding_bytes(std::uint64_t text_bytes) { return text_bytes * kTextFactor; }
 
-Result<ExecutionPlan> choose(const models::Composition& composition,
-                             const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Storage& storage, const Machine& machine, const Wishes& wishes,
-                             const Workload& workload) {
+Result<LoadPlan> choose(const models::Composition& composition,
+                        const checkpoint::TensorIndex& tensors, const TextFiles& text,
+                        const Storage& storage, const machine::Machine& machine,
+                        const Wishes& wishes, const Workload& workload) {
   return Chooser(composition, tensors, text, storage, machine, wishes, workload).choose();
 }
 

@@ -9,9 +9,9 @@
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/tensor_index.h"
+#include "ollm/machine/machine.h"
 #include "ollm/models/composition.h"
-#include "ollm/plan/execution_plan.h"
-#include "ollm/plan/machine.h"
+#include "ollm/plan/load_plan.h"
 
 namespace ollm::plan {
 
@@ -52,9 +52,9 @@ std::uint64_t encoding_bytes(std::uint64_t text_bytes);
 /// Errors: invalid_argument for a prompt longer than the model's positions or the wished context,
 /// for no sequences or too many, for a chunk beyond kMostRows and for bf16 on weights that are not
 /// BF16.
-Result<ExecutionPlan> choose(const models::Composition& composition,
-                             const checkpoint::TensorIndex& tensors, const TextFiles& text,
-                             const Storage& storage, const Machine& machine, const Wishes& wishes,
-                             const Workload& workload);
+Result<LoadPlan> choose(const models::Composition& composition,
+                        const checkpoint::TensorIndex& tensors, const TextFiles& text,
+                        const Storage& storage, const machine::Machine& machine,
+                        const Wishes& wishes, const Workload& workload);
 
 }  // namespace ollm::plan

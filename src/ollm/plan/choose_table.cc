@@ -22,20 +22,21 @@ constexpr std::uint64_t kManyRows = 64;
 // other, and what a busy machine measures must not turn the bits of its answers.
 constexpr double kWorthAnotherClass = 1.25;
 
-std::optional<RowsRate> many_rows(const Machine& machine, const backend::Options& table) {
-  const TableRates* rates = machine.profile ? machine.profile->find(table) : nullptr;
+std::optional<machine::RowsRate> many_rows(const machine::Machine& machine,
+                                           const backend::Options& table) {
+  const machine::TableRates* rates = machine.profile ? machine.profile->find(table) : nullptr;
   if (rates == nullptr || rates->matmul.empty() || rates->matmul.back().rows < kManyRows)
     return std::nullopt;
   return rates->matmul.back();
 }
 
-std::string figure(Isa isa, const RowsRate& rate) {
+std::string figure(Isa isa, const machine::RowsRate& rate) {
   return fmt::format("{} {:.0f} GFLOP/s", to_string(isa), rate.flops / 1e9);
 }
 
 }  // namespace
 
-TableChoice choose_table(const Machine& machine, ComputeMode mode) {
+TableChoice choose_table(const machine::Machine& machine, ComputeMode mode) {
   std::vector<Isa> same_bits;
   bool has_own = false;  // avx512-bf16, whose bits are its own in this mode
   for (const Isa isa : machine.isas) {
@@ -46,7 +47,7 @@ TableChoice choose_table(const Machine& machine, ComputeMode mode) {
   // Of one numeric class, whichever is faster: the widest, if nothing else was measured.
   TableChoice best{backend::best_isa(same_bits, mode, machine.cpu_vendor),
                    "the fastest table that this machine runs"};
-  std::optional<RowsRate> best_rate = many_rows(machine, {best.isa, mode});
+  std::optional<machine::RowsRate> best_rate = many_rows(machine, {best.isa, mode});
   if (best_rate) {
     for (const Isa isa : same_bits) {
       const auto rate = many_rows(machine, {isa, mode});

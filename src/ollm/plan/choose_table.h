@@ -1,12 +1,12 @@
 // Which table of kernels a machine computes with: once per machine and mode, never by workload, as
 // keys and values that are kept would else belong to two numeric classes. docs/decisions/tables.md.
-// Leaves to others: how fast tables are (profile.h), what a table is (backend/).
+// Leaves to others: how fast tables are (machine/profile.h), what a table is (backend/).
 #pragma once
 
 #include <string>
 
 #include "ollm/backend/options.h"
-#include "ollm/plan/machine.h"
+#include "ollm/machine/machine.h"
 
 namespace ollm::plan {
 
@@ -17,6 +17,6 @@ struct TableChoice {
 
 /// The fastest by the profile's products of many rows; where it lacks those, by what is known of
 /// the processor.
-TableChoice choose_table(const Machine& machine, backend::ComputeMode mode);
+TableChoice choose_table(const machine::Machine& machine, backend::ComputeMode mode);
 
 }  // namespace ollm::plan

@@ -23,7 +23,7 @@ class ChooseTableTest : public ::testing::Test {
       machine_.profile->measured = "2026-11-24";
       machine_.profile->threads = 7;  // of whatever number of threads
     }
-    TableRates rates{isa, mode};
+    machine::TableRates rates{isa, mode};
     rates.matmul = {{1, 1e9}, {rows, gigaflops * 1e9}};
     machine_.profile->tables.push_back(rates);
   }
@@ -34,7 +34,7 @@ class ChooseTableTest : public ::testing::Test {
     EXPECT_THAT(choice.because, HasSubstr(words));
   }
 
-  Machine machine_;
+  machine::Machine machine_;
 };
 
 TEST_F(ChooseTableTest, TheMeasuredFastestIsTaken) {

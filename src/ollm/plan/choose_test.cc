@@ -11,7 +11,7 @@
 #include <random>
 #include <string>
 
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
 #include "ollm/models/families.h"
 #include "ollm/models/model_config.h"
 
@@ -33,15 +33,15 @@ constexpr Shape k70B{8192, 28672, 80, 64, 8, 128, 128256, false};
 
 struct Model {
   explicit Model(const Shape& shape) {
-    const auto json = checkpoint::parse_json(
-        fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
+    const auto json =
+        parse_json(fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
         "hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},"num_attention_heads":{},
         "num_key_value_heads":{},"head_dim":{},"vocab_size":{},"tie_word_embeddings":{},
         "hidden_act":"silu","max_position_embeddings":131072,"rms_norm_eps":1e-5,
         "rope_theta":10000.0}})",
-                    shape.hidden, shape.intermediate, shape.layers, shape.heads, shape.kv_heads,
-                    shape.head_dim, shape.vocab, shape.tied),
-        "config.json");
+                               shape.hidden, shape.intermediate, shape.layers, shape.heads,
+                               shape.kv_heads, shape.head_dim, shape.vocab, shape.tied),
+                   "config.json");
     const auto config = checkpoint::ConfigObject::make(*json, "config.json");
     composition = models::kLlama.compose(*config)->composition;
     std::map<std::string, ollm::Shape> by_name;
@@ -58,9 +58,8 @@ struct Model {
     tensors = *checkpoint::TensorIndex::make(std::move(infos), {{"model.safetensors", {}}});
   }
 
-  Result<ExecutionPlan> plan(std::uint64_t budget, const Workload& workload,
-                             Wishes wishes = {}) const {
-    Machine machine;
+  Result<LoadPlan> plan(std::uint64_t budget, const Workload& workload, Wishes wishes = {}) const {
+    machine::Machine machine;
     machine.cores = 2;
     machine.total_bytes = machine.available_bytes = 512 * kGiB;
     machine.isas = {backend::Isa::scalar};  // the sizes alone are asked of it
@@ -227,11 +226,11 @@ TEST(Choose, AStreamedPromptGetsAChunkThatHidesReading) {
   ASSERT_TRUE(plan.ok());
   // The scalar table computes so slowly that few rows hide the reading; a second's reading of
   // gigabytes wants more of them at a faster table's rate.
-  Machine fast;
+  machine::Machine fast;
   fast.cores = 2;
   fast.available_bytes = fast.total_bytes = 64 * kGiB;
   fast.isas = {backend::Isa::scalar};
-  Profile profile;
+  machine::Profile profile;
   profile.threads = 2;
   profile.memory_bytes_per_second = 40e9;
   profile.tables.push_back({backend::Isa::scalar,
@@ -284,7 +283,7 @@ TEST(Choose, ASeventyBillionModelPlansInThreeGibibytes) {
 TEST(Choose, EqualInputsGiveEqualPlans) {
   const Model model(k1B);
   const Workload work{.prompt_tokens = 800, .max_new_tokens = 5};
-  EXPECT_EQ(to_json(*model.plan(kGiB, work)).dump(), to_json(*model.plan(kGiB, work)).dump());
+  EXPECT_EQ(execution_plan(*model.plan(kGiB, work)), execution_plan(*model.plan(kGiB, work)));
 }
 
 }  // namespace

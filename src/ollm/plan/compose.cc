@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/models/config_keys.h"
 #include "ollm/models/generic.h"
 #include "ollm/models/model_types.h"
@@ -18,8 +18,6 @@ namespace ollm::plan {
 namespace {
 
 using checkpoint::ConfigObject;
-using checkpoint::Json;
-using checkpoint::printable;
 using checkpoint::TensorInfo;
 
 // Ends of the names of what quantized formats keep beside or in place of a weight.

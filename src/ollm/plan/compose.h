@@ -13,7 +13,7 @@
 #include "ollm/models/inventory.h"
 #include "ollm/models/tensor_names.h"
 #include "ollm/plan/compose_options.h"
-#include "ollm/plan/decision.h"
+#include "ollm/plan/plans.h"
 #include "ollm/plan/inspect.h"
 
 namespace ollm::plan {
@@ -52,7 +52,7 @@ class FolderModel {
 
   const checkpoint::ModelFolder* folder_;
   ComposeOptions options_;
-  checkpoint::Json config_;  // of the text model, where it stands inside another one's
+  Json config_;  // of the text model, where it stands inside another one's
   models::TensorNames names_;
   const models::Family* family_ = nullptr;
   std::optional<models::FamilyModel> model_;  // the family's
@@ -61,9 +61,9 @@ class FolderModel {
 };
 
 /// The family that reads a config, or its text_config; nullptr where none is built.
-const models::Family* family_of_config(const checkpoint::Json& config);
+const models::Family* family_of_config(const Json& config);
 
 /// Whether it is the type that says so: then code that the folder brings (auto_map) goes unread.
-bool type_is_built(const checkpoint::Json& config);
+bool type_is_built(const Json& config);
 
 }  // namespace ollm::plan

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "ollm/base/utf8.h"
 #include "ollm/plan/doctor_sections.h"
 #include "ollm/plan/payloads.h"
 

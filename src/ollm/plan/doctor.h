@@ -8,19 +8,19 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/machine/machine.h"
 #include "ollm/plan/doctor_check.h"
-#include "ollm/plan/environment.h"
-#include "ollm/plan/machine.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
 struct DoctorInputs {
-  Settings settings;                    // the defaults where they could not be read
+  settings::Settings settings;          // the defaults where they could not be read
   std::optional<Error> settings_error;  // why not
-  Machine machine;
-  Environment environment;
+  machine::Machine machine;
+  io::Environment environment;
   io::SystemCalls* calls = nullptr;
   Result<void> io_uring;  // why it is not allowed, where it is not
 };

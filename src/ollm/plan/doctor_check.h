@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "ollm/base/api.h"
-#include "ollm/plan/details.h"
+#include "ollm/base/result.h"
+#include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {
 

@@ -7,8 +7,8 @@
 
 #include "ollm/base/text_size.h"
 #include "ollm/io/file.h"
+#include "ollm/machine/text_lines.h"
 #include "ollm/plan/doctor_sections.h"
-#include "ollm/plan/text_lines.h"
 
 namespace ollm::plan {
 namespace {
@@ -34,7 +34,7 @@ std::string chosen_word(std::string_view text) {
   return std::string(text.substr(open + 1, close - open - 1));
 }
 
-DoctorCheck instruction_sets(const Machine& machine) {
+DoctorCheck instruction_sets(const machine::Machine& machine) {
   DoctorCheck check{.name = "cpu:instruction-sets"};
   std::vector<std::string_view> names;
   for (const backend::Isa isa : machine.isas) names.push_back(to_string(isa));
@@ -52,7 +52,7 @@ DoctorCheck instruction_sets(const Machine& machine) {
   return check;
 }
 
-DoctorCheck cores(const Machine& machine) {
+DoctorCheck cores(const machine::Machine& machine) {
   DoctorCheck check{.name = "cpu:cores"};
   check.message = fmt::format("{} to compute on", machine.cores);
   check.details.set("cores", fmt::format("{}", machine.cores));
@@ -67,7 +67,7 @@ DoctorCheck cores(const Machine& machine) {
   return check;
 }
 
-DoctorCheck total_memory(const Machine& machine) {
+DoctorCheck total_memory(const machine::Machine& machine) {
   DoctorCheck check{.name = "memory:total"};
   check.details.set("total_bytes", fmt::format("{}", machine.total_bytes));
   check.details.set("available_bytes", fmt::format("{}", machine.available_bytes));
@@ -86,9 +86,9 @@ DoctorCheck total_memory(const Machine& machine) {
   return check;
 }
 
-DoctorCheck memory_limit(const Machine& machine) {
+DoctorCheck memory_limit(const machine::Machine& machine) {
   DoctorCheck check{.name = "memory:limit"};
-  const CgroupLimits& cgroup = machine.cgroup;
+  const machine::CgroupLimits& cgroup = machine.cgroup;
   check.details.set("cgroup_version", cgroup.v1 && cgroup.v2 ? "1 and 2"
                                       : cgroup.v2            ? "2"
                                       : cgroup.v1            ? "1"
@@ -148,12 +148,13 @@ void check_gpu(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
   if (inputs.calls->list(folder.c_str(), kMaxGpus, &gpus) != 0) gpus.clear();
   std::vector<std::string> models;
   for (const std::string& gpu : gpus) {
-    for_each_line(read(fmt::format("{}/{}/information", folder, gpu), *inputs.calls),
-                  [&](std::string_view line) {
-                    if (!line.starts_with("Model:")) return;
-                    line.remove_prefix(std::min(line.find_first_not_of(" \t", 6), line.size()));
-                    models.emplace_back(line);
-                  });
+    machine::for_each_line(
+        read(fmt::format("{}/{}/information", folder, gpu), *inputs.calls),
+        [&](std::string_view line) {
+          if (!line.starts_with("Model:")) return;
+          line.remove_prefix(std::min(line.find_first_not_of(" \t", 6), line.size()));
+          models.emplace_back(line);
+        });
   }
   check.details.set("count", fmt::format("{}", gpus.size()));
   check.details.set("models", fmt::format("{}", fmt::join(models, ", ")));

@@ -7,7 +7,7 @@
 
 #include "ollm/plan/doctor_sections.h"
 #include "ollm/plan/model_list.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 namespace ollm::plan {
 namespace {
@@ -29,10 +29,10 @@ DoctorCheck settings_values(const DoctorInputs& inputs) {
     return check;
   }
   std::size_t given = 0;
-  for (const SettingsField& field : settings_fields()) {
+  for (const settings::SettingsField& field : settings::settings_fields()) {
     const std::string name = field.qualified_name();
     if (!inputs.settings.given(name)) continue;
-    const FieldOrigin& origin = inputs.settings.origin(name);
+    const settings::FieldOrigin& origin = inputs.settings.origin(name);
     check.details.set(name, fmt::format("{} ({})", to_string(origin.origin), origin.place));
     ++given;
   }
@@ -98,7 +98,7 @@ DoctorCheck named_model(const DoctorInputs& inputs) {
     check.advice = "mend the settings that the message names";
     return check;
   }
-  const RuntimePlan& plan = planned->selection.plan;
+  const PlanDraft& plan = planned->selection.plan;
   check.message = plan.reason;
   check.details.set("source_kind", std::string(to_string(plan.resolved_model.source_kind)));
   check.details.set("support_level", std::string(to_string(plan.support_level)));

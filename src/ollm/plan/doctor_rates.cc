@@ -11,11 +11,11 @@ namespace {
 
 constexpr double kGiga = 1e9;
 
-DoctorCheck of_table(const TableRates& table) {
+DoctorCheck of_table(const machine::TableRates& table) {
   DoctorCheck check{.name =
                         fmt::format("rates:{}-{}", to_string(table.isa), to_string(table.compute))};
   std::string flops, rows;
-  for (const RowsRate& rate : table.matmul) {
+  for (const machine::RowsRate& rate : table.matmul) {
     flops += fmt::format("{}{:.0f}", flops.empty() ? "" : ", ", rate.flops / kGiga);
     rows += fmt::format("{}{}", rows.empty() ? "" : ", ", rate.rows);
   }
@@ -38,16 +38,16 @@ void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
                    .advice = "ollm doctor --measure (about half a minute)"});
     return;
   }
-  const Profile& profile = *inputs.machine.profile;
+  const machine::Profile& profile = *inputs.machine.profile;
   DoctorCheck memory{.name = "rates:memory"};
   memory.message =
       fmt::format("{:.1f} GB/s read by {} threads, measured {}",
                   profile.memory_bytes_per_second / kGiga, profile.threads, profile.measured);
   memory.details.set("bytes_per_second", fmt::format("{:.0f}", profile.memory_bytes_per_second));
   out.push_back(std::move(memory));
-  for (const TableRates& table : profile.tables) out.push_back(of_table(table));
+  for (const machine::TableRates& table : profile.tables) out.push_back(of_table(table));
   std::size_t number = 0;
-  for (const DiskRate& disk : profile.disks) {
+  for (const machine::DiskRate& disk : profile.disks) {
     DoctorCheck check{.name = fmt::format("rates:disk-{}", ++number)};
     check.message =
         fmt::format("{:.2f} GB/s of direct reads, {}", disk.bytes_per_second / kGiga, disk.path);

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "ollm/base/text_size.h"
+#include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
 #include "ollm/io/read_probes.h"
+#include "ollm/machine/mounts.h"
 #include "ollm/plan/doctor_sections.h"
-#include "ollm/plan/hub_cache.h"
-#include "ollm/plan/mounts.h"
 
 namespace ollm::plan {
 namespace {
@@ -58,11 +58,11 @@ class FolderDoctor {
   }
 
   void look_at(const Folder& folder) {
-    const bool there = is_directory(folder.path, calls_);
+    const bool there = io::is_directory(folder.path, calls_);
     out_.push_back(path_check(folder, there));
     // Of what is not there yet, the file system is that of the folder above it.
-    fs::path existing = resolve_links(folder.path, calls_);
-    while (!is_directory(existing, calls_) && existing.has_relative_path())
+    fs::path existing = io::resolve_links(folder.path, calls_);
+    while (!io::is_directory(existing, calls_) && existing.has_relative_path())
       existing = existing.parent_path();
     out_.push_back(storage_check(folder, existing, there));
   }
@@ -96,7 +96,7 @@ class FolderDoctor {
 
   DoctorCheck storage_check(const Folder& folder, const fs::path& existing, bool there) {
     DoctorCheck check{.name = "storage:" + folder.name};
-    const auto mount = mount_of(existing, mountinfo_);
+    const auto mount = machine::mount_of(existing, mountinfo_);
     check.details.set("file_system", mount ? mount->type : "unknown");
     check.details.set("device", mount ? mount->source : "unknown");
     check.message = mount ? fmt::format("{} on {}", mount->type, mount->source)
@@ -124,7 +124,7 @@ class FolderDoctor {
       warn(check, ", which is little", "make room, or name another folder with --cache-dir");
   }
 
-  void judge_kind(const Mount& mount, DoctorCheck& check) {
+  void judge_kind(const machine::Mount& mount, DoctorCheck& check) {
     if (is_one_of(mount.type, kRemote)) {
       warn(check, ", over a network or another program: weights arrive at its speed",
            "keep models on a local disk");
@@ -205,17 +205,17 @@ DoctorCheck io_uring(const DoctorInputs& inputs) {
 }  // namespace
 
 void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
-  const Settings& settings = inputs.settings;
+  const settings::Settings& settings = inputs.settings;
   FolderDoctor doctor(inputs, out);
   doctor.look_at({.name = "models-dir",
-                  .path = absolute_path(settings.runtime.models_dir, inputs.environment),
+                  .path = io::absolute_path(settings.runtime.models_dir, inputs.environment),
                   .field = "runtime.models_dir",
                   .given = settings.given("runtime.models_dir")});
-  if (const auto hub = hub_cache_folder(inputs.environment))
+  if (const auto hub = hub::cache_folder(inputs.environment))
     doctor.look_at({.name = "hub-cache", .path = *hub, .field = "HF_HUB_CACHE"});
   if (settings.runtime.use_cache) {
     doctor.look_at({.name = "cache-dir",
-                    .path = absolute_path(settings.runtime.cache_dir, inputs.environment),
+                    .path = io::absolute_path(settings.runtime.cache_dir, inputs.environment),
                     .field = "runtime.cache_dir",
                     .given = settings.given("runtime.cache_dir"),
                     .written = true});

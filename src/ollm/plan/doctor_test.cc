@@ -12,7 +12,7 @@
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/rooted_system_calls.h"
 #include "ollm/plan/plan_world.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 
 namespace ollm::plan {
 namespace {
@@ -35,7 +35,7 @@ class Doctor : public ::testing::Test {
     inputs_.machine.total_bytes = std::uint64_t{16} << 30;
     inputs_.machine.available_bytes = std::uint64_t{8} << 30;
     inputs_.machine.isas = {backend::Isa::scalar, backend::Isa::avx2};
-    Profile profile;
+    machine::Profile profile;
     profile.measured = "2026-11-24T10:30:00Z";
     profile.memory_bytes_per_second = 40e9;
     profile.tables = {{backend::Isa::avx2,
@@ -57,11 +57,11 @@ class Doctor : public ::testing::Test {
     write(dir + "/model.safetensors", safetensors_bytes(tiny_tensors()));
   }
   void given(const std::string& field) {
-    const auto fields = settings_fields();
+    const auto fields = settings::settings_fields();
     inputs_.settings.origins.resize(fields.size());
     for (std::size_t i = 0; i < fields.size(); ++i)
       if (fields[i].qualified_name() == field)
-        inputs_.settings.origins[i] = {Origin::env, fields[i].environment_name()};
+        inputs_.settings.origins[i] = {settings::Origin::env, fields[i].environment_name()};
   }
 
   DoctorCheck check(const std::string& name) {

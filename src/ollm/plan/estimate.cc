@@ -39,7 +39,7 @@ struct SweepTime {
 }  // namespace
 
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
-                  const Rates& rates, const Workload& workload) {
+                  const machine::Rates& rates, const Workload& workload) {
   const Arithmetic work = arithmetic_of(composition);
   const auto sequences = static_cast<double>(std::max<std::size_t>(1, workload.sequences));
   const double kv_token = static_cast<double>(sizes.kv_bytes_per_token);

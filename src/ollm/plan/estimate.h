@@ -1,32 +1,15 @@
 // How long a run takes, from sizes and rates: arithmetic only. Leaves to others: where the rates
-// come from (profile.h) and what is chosen by it (choose.h).
+// come from (machine/profile.h) and what is chosen by it (choose.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
+#include "ollm/machine/profile.h"
 #include "ollm/models/composition.h"
-#include "ollm/plan/profile.h"
-#include "ollm/plan/workload.h"
+#include "ollm/plan/plans.h"
 
 namespace ollm::plan {
-
-/// What a run should take. Rates are of the whole machine; times in seconds.
-struct Estimate {
-  std::uint64_t bytes_per_sweep = 0;         // read from disk by one decode sweep
-  std::uint64_t memory_bytes_per_sweep = 0;  // of weights and KV, read from memory by one
-  double seconds_per_sweep = 0;              // one decode sweep
-  std::string bound_by;                      // "memory", "compute" or "disk", of decoding
-  double prefill_tokens_per_second = 0;
-  double decode_tokens_per_second = 0;
-  std::size_t prompt_tokens = 0;     // of the prompt that the times are for
-  double time_to_first_token_s = 0;  // from when the model is loaded, to the end of that prompt
-  double load_s = 0;
-  double total_s = 0;              // from when the process starts
-  double flops_per_token = 0;      // of matrix products of all layers, the head left out
-  std::size_t rows_that_fill = 0;  // rows of a sweep from which compute, not reading, binds it
-};
 
 /// The sizes that an estimate depends on.
 struct SweepSizes {
@@ -43,6 +26,6 @@ struct SweepSizes {
 /// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap. A prompt
 /// of unknown length (0) is one that fills the context but for the new tokens.
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
-                  const Rates& rates, const Workload& workload);
+                  const machine::Rates& rates, const Workload& workload);
 
 }  // namespace ollm::plan

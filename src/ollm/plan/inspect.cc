@@ -8,16 +8,14 @@
 #include <utility>
 #include <vector>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/io/environment.h"
 #include "ollm/plan/compose.h"
-#include "ollm/plan/environment.h"
 
 namespace ollm::plan {
 namespace {
 
-using checkpoint::Json;
 using checkpoint::ModelFolder;
-using checkpoint::printable;
 
 // What config.json and the names of files tell, before anything is made of it.
 struct Traits {
@@ -148,7 +146,7 @@ Inspection unreadable(const std::filesystem::path& dir, Error problem) {
 }  // namespace
 
 Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls) {
-  if (!is_directory(dir, calls)) {
+  if (!io::is_directory(dir, calls)) {
     Inspection out;
     out.message = "local path does not exist";
     out.problem =

@@ -8,14 +8,11 @@
 #include <cstdlib>
 #include <utility>
 
+#include "ollm/kv/strategies.h"
+
 namespace ollm::plan {
 namespace {
 
-constexpr std::string_view kResident = "resident";
-constexpr std::string_view kChunked = "chunked";
-constexpr std::string_view kPaged = "paged";
-constexpr std::string_view kSliding = "sliding-window-ring-buffer";
-constexpr std::string_view kQuantized = "quantized-cold-tier";
 constexpr std::string_view kRuntimeScoped = "runtime-scoped";
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
@@ -68,8 +65,8 @@ std::string accelerator_tier(std::string_view kind, const SelectorMachine& machi
 
 // All that a rule may ask.
 struct Question {
-  const RuntimePlan& plan;
-  const RuntimeConfig& config;
+  const PlanDraft& plan;
+  const settings::RuntimeConfig& config;
   const SelectorDimensions& dimensions;
 
   bool text_only() const { return dimensions.modality_bucket == "text-only"; }
@@ -85,11 +82,12 @@ struct Rule {
   std::string_view reason;
 };
 
-constexpr std::string_view kSlidingChain[] = {kSliding};
-constexpr std::string_view kResidentChain[] = {kResident};
-constexpr std::string_view kQuantizedChain[] = {kQuantized, kPaged, kChunked, kResident};
-constexpr std::string_view kPagedChain[] = {kPaged, kChunked, kResident};
-constexpr std::string_view kResidentFirstChain[] = {kResident, kPaged, kChunked};
+constexpr std::string_view kSlidingChain[] = {kv::kSlidingWindow};
+constexpr std::string_view kResidentChain[] = {kv::kResident};
+constexpr std::string_view kQuantizedChain[] = {kv::kQuantizedColdTier, kv::kPaged, kv::kChunked,
+                                                kv::kResident};
+constexpr std::string_view kPagedChain[] = {kv::kPaged, kv::kChunked, kv::kResident};
+constexpr std::string_view kResidentFirstChain[] = {kv::kResident, kv::kPaged, kv::kChunked};
 
 // spec/kv-cache.md §8.2: the first that holds. explicit-override, above all of them, has the
 // strategy of the settings in place of a list. Policy rows of other systems are left out.
@@ -134,12 +132,12 @@ const Rule& first_rule(const Question& question) {
 
 // What the rules would say of the same plan if it had a disk cache.
 const Rule& rule_with_disk_cache(const Question& question) {
-  RuntimePlan plan = question.plan;
+  PlanDraft plan = question.plan;
   plan.supports_disk_cache = true;
   return first_rule({plan, question.config, question.dimensions});
 }
 
-std::string why_no_disk_cache(const RuntimePlan& plan) {
+std::string why_no_disk_cache(const PlanDraft& plan) {
   if (plan.backend_id == kNativeGeneric)
     return fmt::format("{} keeps keys and values in memory", kNativeGeneric);
   if (!plan.is_executable()) return "the plan cannot execute";
@@ -168,19 +166,19 @@ Error needs_disk_cache(const Question& question, std::string_view rule_id,
                           strategy, rule_id, why_no_disk_cache(question.plan)));
 }
 
-void apply_lifecycle(KvSelection& out, const RuntimeConfig& config) {
+void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
   out.requested_lifecycle = config.kv_cache_lifecycle;
   out.applied_lifecycle =
-      out.applied == kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
+      out.applied == kv::kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
   if (out.applied_lifecycle != out.requested_lifecycle) {
-    out.lifecycle_reason =
-        fmt::format("{} requires {}: it is gone when the process ends", kResident, kRuntimeScoped);
+    out.lifecycle_reason = fmt::format("{} requires {}: it is gone when the process ends",
+                                       kv::kResident, kRuntimeScoped);
   }
 }
 
 }  // namespace
 
-SelectorDimensions selector_dimensions(const RuntimePlan& plan, const SelectorMachine& machine) {
+SelectorDimensions selector_dimensions(const PlanDraft& plan, const SelectorMachine& machine) {
   const ResolvedModel& model = plan.resolved_model;
   const CapabilityProfile& capabilities = model.capabilities;
   SelectorDimensions out;
@@ -210,7 +208,7 @@ std::optional<double> billions_in_name(const ResolvedModel& model) {
   return model.repo_id ? billions_in(*model.repo_id) : std::nullopt;
 }
 
-Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& config,
+Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not) {
   KvSelection out;
   out.dimensions = selector_dimensions(plan, machine);
@@ -230,7 +228,7 @@ Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& conf
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
-  if (asked_for && out.selected != kResident && !plan.supports_disk_cache)
+  if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);
   if (out.rule_id == "no-disk-cache-support") {
     const Rule& preferred = rule_with_disk_cache(question);
@@ -246,7 +244,7 @@ Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& conf
   return out;
 }
 
-RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection) {
+PlanDraft with_selection(PlanDraft plan, const KvSelection& selection) {
   const auto set = [&](std::string_view name, std::string value) {
     plan.details.set(fmt::format("strategy_selector_{}", name), std::move(value));
   };
@@ -273,7 +271,8 @@ RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection) {
   return plan;
 }
 
-RuntimeConfig effective_config(RuntimeConfig config, const KvSelection& selection) {
+settings::RuntimeConfig effective_config(settings::RuntimeConfig config,
+                                         const KvSelection& selection) {
   config.kv_cache_strategy = selection.applied;
   config.kv_cache_lifecycle = selection.applied_lifecycle;
   return config;

@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
-#include "ollm/plan/decision.h"
-#include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
+#include "ollm/plan/plan_draft.h"
+#include "ollm/plan/plans.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -36,7 +36,7 @@ struct SelectorDimensions {
   std::string model_size_tier;
 };
 
-SelectorDimensions selector_dimensions(const RuntimePlan& plan, const SelectorMachine& machine);
+SelectorDimensions selector_dimensions(const PlanDraft& plan, const SelectorMachine& machine);
 
 /// Billions of parameters as a name tells them: the first number directly before "b" or "B" in
 /// normalized name, reference, repository; nothing where none tells.
@@ -65,13 +65,14 @@ struct KvSelection {
 /// no disk cache, and the reason says what would have been preferred.
 /// Errors: unsupported where the strategy asked for, or the window, needs a disk cache that the
 /// plan has not, or cannot be had; out_of_budget where none of the list can be.
-Result<KvSelection> select_kv(const RuntimePlan& plan, const RuntimeConfig& config,
+Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not = nullptr);
 
 /// The plan with the selector's details (spec/kv-cache.md §8.3).
-RuntimePlan with_selection(RuntimePlan plan, const KvSelection& selection);
+PlanDraft with_selection(PlanDraft plan, const KvSelection& selection);
 
 /// The settings with what was applied: strategy and lifecycle.
-RuntimeConfig effective_config(RuntimeConfig config, const KvSelection& selection);
+settings::RuntimeConfig effective_config(settings::RuntimeConfig config,
+                                         const KvSelection& selection);
 
 }  // namespace ollm::plan

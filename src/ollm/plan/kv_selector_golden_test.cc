@@ -35,8 +35,8 @@ Json read(const fs::path& file) {
   return Json::parse(in, nullptr, false);
 }
 
-RuntimePlan plan_of(const Json& given) {
-  RuntimePlan plan;
+PlanDraft plan_of(const Json& given) {
+  PlanDraft plan;
   plan.backend_id = kOptimizedNative;
   plan.supports_disk_cache = given["supports_disk_cache"];
   plan.specialization_enabled = true;
@@ -51,8 +51,8 @@ RuntimePlan plan_of(const Json& given) {
   return plan;
 }
 
-RuntimeConfig config_of(const Json& given) {
-  RuntimeConfig config;
+settings::RuntimeConfig config_of(const Json& given) {
+  settings::RuntimeConfig config;
   config.strategy_selector_profile = given["strategy_selector_profile"];
   config.kv_cache_lifecycle = given["kv_cache_lifecycle"];
   if (!given["kv_cache_strategy"].is_null()) config.kv_cache_strategy = given["kv_cache_strategy"];
@@ -75,7 +75,7 @@ TEST_P(KvRuleGolden, PutsTheseDetailsIntoThePlan) {
   const Json golden = read(GetParam());
   ASSERT_TRUE(golden.is_object());
   const Json& given = golden["given"];
-  RuntimePlan plan = plan_of(given);
+  PlanDraft plan = plan_of(given);
   const auto why_not = [&](std::string_view strategy) -> std::optional<std::string> {
     const auto found = given["not_to_be_had"].find(std::string(strategy));
     if (found == given["not_to_be_had"].end()) return std::nullopt;

@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
 // A plan of llama-native on the CPU that has a disk cache, as once there is a store on disk.
-RuntimePlan disk_plan(std::string_view name = "llama3-8B-chat") {
-  RuntimePlan plan;
+PlanDraft disk_plan(std::string_view name = "llama3-8B-chat") {
+  PlanDraft plan;
   plan.backend_id = kOptimizedNative;
   plan.supports_disk_cache = true;
   plan.specialization_enabled = true;
@@ -68,9 +68,9 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
       {"balanced-paged-default", "balanced", "a-4B", 64, true, paged},
   };
   for (const RuleCase& row : cases) {
-    RuntimePlan plan = disk_plan(row.model);
+    PlanDraft plan = disk_plan(row.model);
     if (row.multimodal) plan.resolved_model.capabilities.modalities.push_back(ModelModality::image);
-    RuntimeConfig config;
+    settings::RuntimeConfig config;
     config.strategy_selector_profile = row.profile;
     const auto kv = select_kv(plan, config, machine(row.host_gib));
     ASSERT_TRUE(kv.ok()) << kv.error().message;
@@ -83,7 +83,7 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
 }
 
 TEST(KvSelector, ALargeAcceleratorMakesSmallModelsResident) {
-  RuntimePlan plan = disk_plan("a-4B");
+  PlanDraft plan = disk_plan("a-4B");
   plan.details.set("execution_device_type", "cuda");
   SelectorMachine small_host = machine(8);
   small_host.accelerator_memory_bytes = 24 * kGiB;
@@ -94,7 +94,7 @@ TEST(KvSelector, TakesWhatWasAskedFor) {
   for (const char* strategy :
        {"resident", "chunked", "paged", "streamed-segmented", "log-structured-journal",
         "sliding-window-ring-buffer", "quantized-cold-tier", "tiered-write-back"}) {
-    RuntimeConfig config;
+    settings::RuntimeConfig config;
     config.kv_cache_strategy = strategy;
     const auto kv = select_kv(disk_plan(), config, machine());
     ASSERT_TRUE(kv.ok());
@@ -106,7 +106,7 @@ TEST(KvSelector, TakesWhatWasAskedFor) {
 }
 
 TEST(KvSelector, AWindowMakesItSlide) {
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.kv_cache_window_tokens = 512;
   const auto kv = select_kv(disk_plan(), config, machine());
   ASSERT_TRUE(kv.ok());
@@ -115,9 +115,9 @@ TEST(KvSelector, AWindowMakesItSlide) {
 }
 
 TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
-  RuntimePlan plan = disk_plan();
+  PlanDraft plan = disk_plan();
   plan.supports_disk_cache = false;
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.strategy_selector_profile = "capacity";
   const auto kv = select_kv(plan, config, machine());
   ASSERT_TRUE(kv.ok());
@@ -131,13 +131,13 @@ TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
 }
 
 TEST(KvSelector, WhatWasAskedForAndNeedsADiskCacheIsRefusedWithoutOne) {
-  RuntimePlan plan = disk_plan();
+  PlanDraft plan = disk_plan();
   plan.supports_disk_cache = false;
-  RuntimeConfig strategy, profile, window, resident;
+  settings::RuntimeConfig strategy, profile, window, resident;
   strategy.kv_cache_strategy = "paged";
   profile.strategy_selector_profile = "bounded-window";
   window.kv_cache_window_tokens = 512;
-  for (const RuntimeConfig& config : {strategy, profile, window}) {
+  for (const settings::RuntimeConfig& config : {strategy, profile, window}) {
     const auto kv = select_kv(plan, config, machine());
     ASSERT_FALSE(kv.ok());
     EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
@@ -170,7 +170,7 @@ TEST(KvSelector, NothingThatCanBeHadIsAnError) {
 }
 
 TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
-  RuntimeConfig config;
+  settings::RuntimeConfig config;
   config.kv_cache_lifecycle = "persistent";
   const auto paged = select_kv(disk_plan("a-8B"), config, machine());
   EXPECT_EQ(paged->applied_lifecycle, "persistent");
@@ -182,7 +182,7 @@ TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
   EXPECT_NE(
       with_selection(disk_plan(), *resident).details.find("strategy_selector_lifecycle_reason"),
       nullptr);
-  const RuntimeConfig effective = effective_config(config, *resident);
+  const settings::RuntimeConfig effective = effective_config(config, *resident);
   EXPECT_EQ(effective.kv_cache_strategy, "resident");
   EXPECT_EQ(effective.kv_cache_lifecycle, "runtime-scoped");
 }
@@ -190,7 +190,7 @@ TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
 TEST(KvSelector, DetailsHaveTheirKeysInOrder) {
   const auto kv = select_kv(disk_plan(), {}, machine());
   std::vector<std::string> keys;
-  const RuntimePlan plan = with_selection(RuntimePlan{}, *kv);
+  const PlanDraft plan = with_selection(PlanDraft{}, *kv);
   for (const auto& [key, value] : plan.details) keys.push_back(key);
   EXPECT_THAT(
       keys,
@@ -221,7 +221,7 @@ TEST(KvSelector, TiersHaveTheirLimits) {
   EXPECT_EQ(host(64 * kGiB - 1), "medium");
   EXPECT_EQ(host(64 * kGiB), "large");
   const auto accelerator = [](std::string kind, std::optional<std::uint64_t> bytes) {
-    RuntimePlan plan = disk_plan();
+    PlanDraft plan = disk_plan();
     plan.details.set("execution_device_type", std::move(kind));
     SelectorMachine out;
     out.accelerator_memory_bytes = bytes;
@@ -232,7 +232,7 @@ TEST(KvSelector, TiersHaveTheirLimits) {
   EXPECT_EQ(accelerator("cuda", 8 * kGiB - 1), "small");
   EXPECT_EQ(accelerator("cuda", 8 * kGiB), "medium");
   EXPECT_EQ(accelerator("cuda", 24 * kGiB), "large");
-  EXPECT_EQ(selector_dimensions(RuntimePlan{}, {}).accelerator_kind, "unknown");
+  EXPECT_EQ(selector_dimensions(PlanDraft{}, {}).accelerator_kind, "unknown");
 }
 
 TEST(KvSelector, SizesAreReadFromNames) {

@@ -26,8 +26,8 @@ struct ListedModel {
 /// What cannot be planned stands in the list with its refusal, whatever its folder is called.
 /// Errors: those of check_settings; io and unsupported (above 10000 entries) of the models folder
 /// and the cache themselves.
-Result<std::vector<ListedModel>> list_models(const RuntimeConfig& config,
-                                             const Environment& environment,
+Result<std::vector<ListedModel>> list_models(const settings::RuntimeConfig& config,
+                                             const io::Environment& environment,
                                              const SelectorMachine& machine,
                                              io::SystemCalls& calls = io::posix());
 

@@ -6,7 +6,8 @@
 
 #include <cerrno>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/base/utf8.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_world.h"
@@ -138,11 +139,11 @@ TEST_F(ModelList, WhateverAFolderIsCalledTheListGoesOn) {
                   [&](const auto& dir) { world_.llama(dir); });
   std::size_t runnable = 0;
   for (const ListedModel& model : list()) {
-    const RuntimePlan& plan = model.planned.selection.plan;
+    const PlanDraft& plan = model.planned.selection.plan;
     if (plan.is_executable()) ++runnable;
-    const Json payload = merged_payload(plan, model.planned.resolution.materialized);
+    const Json payload = merged_payload(RuntimePlan(plan), model.planned.resolution.materialized);
     EXPECT_TRUE(Json::accept(payload.dump())) << "JSON that a parser takes";
-    EXPECT_EQ(checkpoint::printable(plan.reason), json_text(plan.reason));
+    EXPECT_EQ(printable(plan.reason), json_text(plan.reason));
   }
   EXPECT_EQ(runnable, names.size() - 1 + 2);
 }

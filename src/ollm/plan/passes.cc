@@ -119,42 +119,42 @@ constexpr bool kNotBuilt = false;
 
 // A pass is turned on here when its work exists.
 constexpr std::array kPasses{
-    Pass{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
-    Pass{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator", cpu_offload},
-    Pass{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
-    Pass{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
-    Pass{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
-    Pass{
+    PassKind{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
+    PassKind{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator",
+             cpu_offload},
+    PassKind{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
+    PassKind{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
+    PassKind{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
+    PassKind{
         Id::attention_replacement, kNotBuilt, {}, "attention of the family", attention_replacement},
-    Pass{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
-    Pass{Id::gds_export_weights,
-         kNotBuilt,
-         {},
-         "weights from a validated export",
-         gds_export_weights},
-    Pass{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
-    Pass{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
-    Pass{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
-    Pass{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
-    Pass{Id::speculative_decoding,
-         kNotBuilt,
-         {},
-         "draft tokens verified together",
-         speculative_decoding},
-    Pass{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
+    PassKind{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
+    PassKind{Id::gds_export_weights,
+             kNotBuilt,
+             {},
+             "weights from a validated export",
+             gds_export_weights},
+    PassKind{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
+    PassKind{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
+    PassKind{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
+    PassKind{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
+    PassKind{Id::speculative_decoding,
+             kNotBuilt,
+             {},
+             "draft tokens verified together",
+             speculative_decoding},
+    PassKind{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
 };
 
-Error application_error(const RuntimePlan& plan, Id failed, std::span<const Id> applied,
-                        std::string_view reason) {
-  return fail(ErrorKind::unsupported,
-              fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: {}",
-                          plan.specialization_provider_id.value_or("no provider"),
-                          to_string(failed), comma_list(plan.specialization_pass_ids), reason,
-                          applied.empty() ? "none" : comma_list(applied)));
+SpecializationFailure failure_of(const PlanDraft& plan, SpecializationErrorType type) {
+  SpecializationFailure out;
+  out.type = type;
+  out.provider_id = plan.specialization_provider_id.value_or("no provider");
+  out.planned_pass_ids = plan.specialization_pass_ids;
+  return out;
 }
 
 // What a pass asks for and did not get; nothing where its contract holds.
-Why broken_contract(Id id, const LoadedArtifacts& artifacts) {
+Why not_kept(Id id, const LoadedArtifacts& artifacts) {
   switch (id) {
     case Id::disk_cache:
       if (artifacts.supports_disk_cache) return std::nullopt;
@@ -182,7 +182,7 @@ void add_load_details(Details& details) {
   details.set("offload_cpu_applied_indices", "");
 }
 
-void set_passes(RuntimePlan& plan, std::vector<Id> ids) {
+void set_passes(PlanDraft& plan, std::vector<Id> ids) {
   const PassTraits traits = traits_of(ids);
   plan.supports_disk_cache = traits.supports_disk_cache;
   plan.supports_cpu_offload = traits.supports_cpu_offload;
@@ -192,10 +192,10 @@ void set_passes(RuntimePlan& plan, std::vector<Id> ids) {
 
 }  // namespace
 
-std::span<const Pass> passes() { return kPasses; }
+std::span<const PassKind> passes() { return kPasses; }
 
-const Pass& find_pass(SpecializationPassId id) {
-  for (const Pass& pass : kPasses)
+const PassKind& find_pass(SpecializationPassId id) {
+  for (const PassKind& pass : kPasses)
     if (pass.id == id) return pass;
   OLLM_CHECK(false);
   return kPasses.front();
@@ -203,7 +203,7 @@ const Pass& find_pass(SpecializationPassId id) {
 
 std::vector<PlannedPass> plan_passes(const PassSubject& subject, const PassConditions& conditions) {
   std::vector<PlannedPass> out;
-  for (const Pass& pass : kPasses) {
+  for (const PassKind& pass : kPasses) {
     if (!pass.exists) continue;
     if (auto because = pass.condition(subject, conditions))
       out.push_back({pass.id, *std::move(because)});
@@ -247,8 +247,8 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
   return out;
 }
 
-RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions,
-                          std::vector<Decision>* decisions) {
+PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
+                        std::vector<Decision>* decisions) {
   if (plan.specialization_state != SpecializationState::planned) return plan;
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::vector<PlannedPass> planned =
@@ -284,43 +284,61 @@ RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassCondition
   return plan;
 }
 
-std::string_view to_string(SpecializationErrorType type) {
-  return type == SpecializationErrorType::load_error ? "SpecializationLoadError"
-                                                     : "SpecializationApplicationError";
-}
-
-Result<AppliedSpecialization> check_contracts(const RuntimePlan& plan,
-                                              const LoadedArtifacts& artifacts) {
-  AppliedSpecialization out;
-  out.provider_id = plan.specialization_provider_id.value_or("");
-  out.planned_pass_ids = plan.specialization_pass_ids;
+std::optional<SpecializationFailure> broken_contract(const PlanDraft& plan,
+                                                     const LoadedArtifacts& artifacts) {
+  SpecializationFailure out = failure_of(plan, SpecializationErrorType::application_error);
   for (const Id id : plan.specialization_pass_ids) {
-    if (const Why reason = broken_contract(id, artifacts))
-      return application_error(plan, id, out.applied_pass_ids, *reason);
+    if (Why reason = not_kept(id, artifacts)) {
+      out.failed_pass_id = id;
+      out.reason = *std::move(reason);
+      const std::string before = comma_list(out.applied_pass_ids);
+      out.error =
+          fail(ErrorKind::unsupported,
+               fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: "
+                           "{}",
+                           out.provider_id, to_string(id), comma_list(plan.specialization_pass_ids),
+                           out.reason, before.empty() ? "none" : before));
+      return out;
+    }
     out.applied_pass_ids.push_back(id);
   }
-  out.traits = traits_of(out.applied_pass_ids);
+  return std::nullopt;
+}
+
+SpecializationFailure load_failure(const PlanDraft& plan, Error error) {
+  SpecializationFailure out = failure_of(plan, SpecializationErrorType::load_error);
+  out.reason = error.message;
+  out.error = std::move(error);
   return out;
 }
 
-Result<RuntimePlan> finalize_applied(RuntimePlan plan, const LoadedArtifacts& artifacts) {
+PlanDraft finalize_applied(PlanDraft plan, const LoadedArtifacts& artifacts) {
   if (plan.specialization_state != SpecializationState::planned) {
     plan.details.merge(artifacts.details);
     return plan;
   }
-  OLLM_TRY(AppliedSpecialization applied, check_contracts(plan, artifacts));
+  OLLM_CHECK(!broken_contract(plan, artifacts));
   add_load_details(plan.details);
   plan.details.merge(artifacts.details);
-  plan.details.set("applied_specialization_pass_ids", comma_list(applied.applied_pass_ids));
-  plan.details.set("planned_pass_count", fmt::format("{}", applied.planned_pass_ids.size()));
-  plan.details.set("applied_pass_count", fmt::format("{}", applied.applied_pass_ids.size()));
+  const std::string count = fmt::format("{}", plan.specialization_pass_ids.size());
+  plan.details.set("applied_specialization_pass_ids", comma_list(plan.specialization_pass_ids));
+  plan.details.set("planned_pass_count", count);
+  plan.details.set("applied_pass_count", count);
   plan.specialization_applied = true;
   plan.specialization_state = SpecializationState::applied;
-  plan.applied_specialization_pass_ids = std::move(applied.applied_pass_ids);
+  plan.applied_specialization_pass_ids = plan.specialization_pass_ids;
   return plan;
 }
 
-std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explicit_backend,
+Details pass_details(const PlanDraft& plan) {
+  Details out;
+  for (const char* key :
+       {"provider_id", "pass_count", "mlp_chunking_mode", "mlp_chunking_max_rows"})
+    if (const std::string* value = plan.details.find(key)) out.set(key, *value);
+  return out;
+}
+
+std::optional<std::string> why_no_fallback(const PlanDraft& plan, bool explicit_backend,
                                            std::int64_t offload_cpu_layers,
                                            std::int64_t offload_gpu_layers) {
   if (plan.backend_id != kOptimizedNative) return "only a provider's plan has a fallback";
@@ -331,7 +349,10 @@ std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explici
   return std::nullopt;
 }
 
-RuntimePlan to_fallback(RuntimePlan plan, SpecializationErrorType type, const std::string& error) {
+PlanDraft to_fallback(PlanDraft plan, SpecializationErrorType type, const std::string& error) {
+  plan.failure = failure_of(plan, type);
+  plan.failure->reason = error;
+  plan.failure->error = fail(ErrorKind::unsupported, error);
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::string failed_backend = plan.backend_id.value_or(std::string(kOptimizedNative));
   plan.backend_id = kNativeGeneric;

@@ -11,10 +11,9 @@
 #include <vector>
 
 #include "ollm/base/result.h"
-#include "ollm/plan/decision.h"
-#include "ollm/plan/details.h"
-#include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/wire_values.h"
+#include "ollm/plan/plan_draft.h"
+#include "ollm/plan/plans.h"
+#include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {
 
@@ -42,17 +41,8 @@ struct PassSubject {
   bool multimodal = false;  // settings
 };
 
-/// Which backend controls a pass brings.
-struct PassTraits {
-  bool supports_disk_cache = false;
-  bool supports_cpu_offload = false;
-  bool supports_gpu_offload = false;
-
-  friend bool operator==(const PassTraits&, const PassTraits&) = default;
-};
-
 /// One pass, with a line in the table of passes.cc.
-struct Pass {
+struct PassKind {
   SpecializationPassId id;
   /// Whether this build has it. A pass that does not exist is never planned.
   bool exists = false;
@@ -63,8 +53,8 @@ struct Pass {
 };
 
 /// All passes, in the order in which they stand in a plan.
-std::span<const Pass> passes();
-const Pass& find_pass(SpecializationPassId id);
+std::span<const PassKind> passes();
+const PassKind& find_pass(SpecializationPassId id);
 
 struct PlannedPass {
   SpecializationPassId id;
@@ -89,8 +79,8 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
 /// A planned plan with the passes of these conditions: once more when the execution plan is known.
 /// Plans in any other state come back as they are. `decisions`, if given, gets those of the passes
 /// anew ("pass.ID"), where the old ones stood.
-RuntimePlan refine_passes(RuntimePlan plan, bool multimodal, const PassConditions& conditions,
-                          std::vector<Decision>* decisions = nullptr);
+PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
+                        std::vector<Decision>* decisions = nullptr);
 
 /// What a load made, for the contracts of the passes (spec/runtime-plan.md §10.4).
 struct LoadedArtifacts {
@@ -105,36 +95,30 @@ struct LoadedArtifacts {
   Details details;
 };
 
-/// The wire values of `fallback_error_type`.
-enum class SpecializationErrorType { load_error, application_error };
-std::string_view to_string(SpecializationErrorType type);  // "SpecializationLoadError", ...
+/// Holds what was loaded to the contract of every planned pass, in their order: the first that is
+/// broken, or nothing.
+std::optional<SpecializationFailure> broken_contract(const PlanDraft& plan,
+                                                     const LoadedArtifacts& artifacts);
 
-struct AppliedSpecialization {
-  std::string provider_id;
-  std::vector<SpecializationPassId> planned_pass_ids;
-  std::vector<SpecializationPassId> applied_pass_ids;  // all that were planned
-  PassTraits traits;
-};
-
-/// Holds what was loaded to the contract of every planned pass, in their order.
-/// Errors: unsupported, the SpecializationApplicationError: naming provider, pass, what it asked
-/// for, and what was applied before it.
-Result<AppliedSpecialization> check_contracts(const RuntimePlan& plan,
-                                              const LoadedArtifacts& artifacts);
+/// A provider's failure before any pass was asked.
+SpecializationFailure load_failure(const PlanDraft& plan, Error error);
 
 /// The plan as it stands after a load: state applied, with the details of load. A plan of the
 /// generic backend keeps its state (not-planned, fallback) and takes the backend's details alone.
-/// Errors: those of check_contracts.
-Result<RuntimePlan> finalize_applied(RuntimePlan plan, const LoadedArtifacts& artifacts);
+/// No contract may be broken.
+PlanDraft finalize_applied(PlanDraft plan, const LoadedArtifacts& artifacts);
 
 /// Whether the generic backend may take over from a plan: nothing where it may, else why not.
 /// `explicit_backend`: the settings named one. Whether the model composes is asked elsewhere.
-std::optional<std::string> why_no_fallback(const RuntimePlan& plan, bool explicit_backend,
+std::optional<std::string> why_no_fallback(const PlanDraft& plan, bool explicit_backend,
                                            std::int64_t offload_cpu_layers,
                                            std::int64_t offload_gpu_layers);
 
 /// The plan of the generic backend after a provider failed. Provider, planned passes and enabled
 /// stay. The KV strategy has to be selected again (kv_selector.h), as disk KV is gone.
-RuntimePlan to_fallback(RuntimePlan plan, SpecializationErrorType type, const std::string& error);
+PlanDraft to_fallback(PlanDraft plan, SpecializationErrorType type, const std::string& error);
+
+/// What of a plan's details its passes set: how many, with which numbers.
+Details pass_details(const PlanDraft& plan);
 
 }  // namespace ollm::plan

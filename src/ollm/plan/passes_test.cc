@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "ollm/plan/catalog.h"
+
 namespace ollm::plan {
 namespace {
 
@@ -23,8 +25,8 @@ bool applies(Id id, std::string_view provider, const ResolvedModel& model,
   return find_pass(id).condition({provider, &model, multimodal}, conditions).has_value();
 }
 
-RuntimePlan planned(std::vector<Id> ids) {
-  RuntimePlan plan;
+PlanDraft planned(std::vector<Id> ids) {
+  PlanDraft plan;
   plan.backend_id = kOptimizedNative;
   plan.generic_model_kind = GenericModelKind::causal_lm;
   plan.specialization_enabled = true;
@@ -37,7 +39,7 @@ RuntimePlan planned(std::vector<Id> ids) {
 
 TEST(Passes, StandInTheOrderOfTheSeedThenOurs) {
   std::vector<std::string_view> ids;
-  for (const Pass& pass : passes()) {
+  for (const PassKind& pass : passes()) {
     ids.push_back(to_string(pass.id));
     EXPECT_FALSE(pass.summary.empty());
   }
@@ -138,7 +140,7 @@ TEST(Passes, PiecesOfAFeedForwardTellTheirRows) {
 }
 
 TEST(Passes, ARefinedPlanIsThatOfAFirstPlan) {
-  RuntimePlan plan = planned({Id::weight_pinning});
+  PlanDraft plan = planned({Id::weight_pinning});
   plan.details.set("specialization_pass_ids", "weight-pinning");
   plan.details.set("provider_id", "llama-native");
   plan.details.set("pass_count", "1");
@@ -146,7 +148,7 @@ TEST(Passes, ARefinedPlanIsThatOfAFirstPlan) {
   PassConditions conditions;
   conditions.prompt_tokens = 100;
   conditions.prefill_chunk_tokens = 10;
-  const RuntimePlan refined = refine_passes(plan, false, conditions);
+  const PlanDraft refined = refine_passes(plan, false, conditions);
   EXPECT_THAT(refined.specialization_pass_ids,
               ElementsAre(Id::weight_pinning, Id::chunked_prefill));
   EXPECT_EQ(*refined.details.find("specialization_pass_ids"), "weight-pinning,chunked-prefill");
@@ -159,60 +161,66 @@ TEST(Passes, ARefinedPlanIsThatOfAFirstPlan) {
 }
 
 TEST(Passes, OnlyAPlannedPlanIsRefined) {
-  RuntimePlan plan = planned({Id::weight_pinning});
+  PlanDraft plan = planned({Id::weight_pinning});
   plan.specialization_state = SpecializationState::fallback;
   EXPECT_EQ(refine_passes(plan, false, {}), plan);
 }
 
 TEST(Passes, EveryContractIsHeld) {
-  for (const Pass& pass : passes()) {
-    const RuntimePlan plan = planned({pass.id});
-    const auto broken = check_contracts(plan, LoadedArtifacts{});
-    ASSERT_FALSE(broken.ok()) << to_string(pass.id);
-    EXPECT_EQ(broken.error().kind, ErrorKind::unsupported);
-    EXPECT_THAT(broken.error().message, HasSubstr("llama-native"));
-    EXPECT_THAT(broken.error().message, HasSubstr(to_string(pass.id)));
+  for (const PassKind& pass : passes()) {
+    const PlanDraft plan = planned({pass.id});
+    const auto broken = broken_contract(plan, LoadedArtifacts{});
+    ASSERT_TRUE(broken.has_value()) << to_string(pass.id);
+    EXPECT_EQ(broken->failed_pass_id, pass.id);
+    EXPECT_EQ(broken->provider_id, "llama-native");
+    EXPECT_EQ(broken->error.kind, ErrorKind::unsupported);
+    EXPECT_THAT(broken->error.message, HasSubstr("llama-native"));
+    EXPECT_THAT(broken->error.message, HasSubstr(to_string(pass.id)));
+    EXPECT_THAT(broken->error.message, HasSubstr(broken->reason));
     LoadedArtifacts artifacts;
     artifacts.supports_disk_cache = artifacts.supports_cpu_offload = true;
     artifacts.supports_gpu_offload = artifacts.multimodal = artifacts.has_processor = true;
     artifacts.provided_pass_ids = {pass.id};
-    EXPECT_TRUE(check_contracts(plan, artifacts).ok()) << to_string(pass.id);
+    EXPECT_EQ(broken_contract(plan, artifacts), std::nullopt) << to_string(pass.id);
   }
 }
 
 TEST(Passes, TheFirstBrokenContractTellsWhatWasAppliedBefore) {
   LoadedArtifacts artifacts;
   artifacts.provided_pass_ids = {Id::weight_pinning};
-  const auto applied =
-      check_contracts(planned({Id::weight_pinning, Id::chunked_prefill}), artifacts);
-  ASSERT_FALSE(applied.ok());
-  EXPECT_THAT(applied.error().message,
+  const auto broken =
+      broken_contract(planned({Id::weight_pinning, Id::chunked_prefill}), artifacts);
+  ASSERT_TRUE(broken.has_value());
+  EXPECT_EQ(broken->type, SpecializationErrorType::application_error);
+  EXPECT_EQ(broken->failed_pass_id, Id::chunked_prefill);
+  EXPECT_THAT(broken->planned_pass_ids, ElementsAre(Id::weight_pinning, Id::chunked_prefill));
+  EXPECT_THAT(broken->applied_pass_ids, ElementsAre(Id::weight_pinning));
+  EXPECT_THAT(broken->error.message,
               HasSubstr("pass chunked-prefill of weight-pinning,chunked-prefill"));
-  EXPECT_THAT(applied.error().message, HasSubstr("applied before it: weight-pinning"));
+  EXPECT_THAT(broken->error.message, HasSubstr("applied before it: weight-pinning"));
 }
 
 TEST(Passes, AGenericPlanTakesTheDetailsOfItsLoadAlone) {
-  RuntimePlan plan;
+  PlanDraft plan;
   plan.backend_id = kNativeGeneric;
   LoadedArtifacts artifacts;
   artifacts.details.set("key", "value");
   const auto finalized = finalize_applied(plan, artifacts);
-  ASSERT_TRUE(finalized.ok());
-  EXPECT_EQ(finalized->specialization_state, SpecializationState::not_planned);
-  EXPECT_FALSE(finalized->specialization_applied);
-  EXPECT_EQ(finalized->details.size(), 1u);
+  EXPECT_EQ(finalized.specialization_state, SpecializationState::not_planned);
+  EXPECT_FALSE(finalized.specialization_applied);
+  EXPECT_EQ(finalized.details.size(), 1u);
 }
 
 TEST(Passes, AFallbackHasItsConditions) {
-  const RuntimePlan plan = planned({});
+  const PlanDraft plan = planned({});
   EXPECT_EQ(why_no_fallback(plan, false, 0, 0), std::nullopt);
   EXPECT_NE(why_no_fallback(plan, true, 0, 0), std::nullopt);
   EXPECT_NE(why_no_fallback(plan, false, 1, 0), std::nullopt);
   EXPECT_NE(why_no_fallback(plan, false, 0, 1), std::nullopt);
-  RuntimePlan unknown_kind = plan;
+  PlanDraft unknown_kind = plan;
   unknown_kind.generic_model_kind.reset();
   EXPECT_NE(why_no_fallback(unknown_kind, false, 0, 0), std::nullopt);
-  RuntimePlan generic = plan;
+  PlanDraft generic = plan;
   generic.backend_id = kNativeGeneric;
   EXPECT_NE(why_no_fallback(generic, false, 0, 0), std::nullopt);
 }
@@ -225,6 +233,11 @@ void expect_round_trip() {
     EXPECT_TRUE(texts.insert(to_string(value)).second);
   }
   EXPECT_EQ(from_wire<Enum>("nothing of the kind"), std::nullopt);
+}
+
+TEST(WireValues, OfANumberOutsideIsUnknown) {
+  EXPECT_EQ(to_string(static_cast<SupportLevel>(99)), "unknown");
+  EXPECT_EQ(to_string(static_cast<SpecializationPassId>(-1)), "unknown");
 }
 
 TEST(WireValues, GoBothWays) {

@@ -5,30 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "ollm/plan/settings_fields.h"
+#include "ollm/base/utf8.h"
+#include "ollm/base/value_document.h"
+#include "ollm/plan/effective_config.h"
+#include "ollm/plan/effective_config.h"
 
 namespace ollm::plan {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kContinuation = 0x80;
-
-// The length of the UTF-8 sequence at the start of a text; 0 where there is none.
-std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xC0) != kContinuation) return 0;
-  if (lead == 0xE0 && byte(1) < 0xA0) return 0;  // overlong
-  if (lead == 0xED && byte(1) > 0x9F) return 0;  // surrogates
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;  // overlong
-  if (lead == 0xF4 && byte(1) > 0x8F) return 0;  // above U+10FFFF
-  return length;
-}
 
 Json text(const std::string& value) { return json_text(value); }
 Json text(const std::optional<std::string>& value) {
@@ -53,41 +38,59 @@ Json wire(const std::vector<Enum>& values) {
   return out;
 }
 
-struct ToJson {
-  Json operator()(std::monostate) const { return nullptr; }
-  Json operator()(bool value) const { return value; }
-  Json operator()(std::int64_t value) const { return value; }
-  Json operator()(double value) const { return value; }
-  Json operator()(const std::string& value) const { return json_text(value); }
-  Json operator()(const std::vector<std::string>& values) const {
-    Json out = Json::array();
-    for (const std::string& value : values) out.push_back(json_text(value));
-    return out;
+Json traits_json(const PassTraits& traits) {
+  return {{"supports_disk_cache", traits.supports_disk_cache},
+          {"supports_cpu_offload", traits.supports_cpu_offload},
+          {"supports_gpu_offload", traits.supports_gpu_offload}};
+}
+
+Json memory_json(const MemoryPlan& memory) {
+  Json ledger = Json::array();
+  for (const LedgerEntry& line : memory.ledger) {
+    ledger.push_back(
+        {{"owner", text(line.owner)}, {"phase", text(line.phase)}, {"bytes", line.bytes}});
   }
-};
+  return {{"budget_bytes", memory.budget_bytes},
+          {"minimum_bytes", memory.minimum_bytes},
+          {"peak_bytes", memory.peak_bytes},
+          {"ledger", std::move(ledger)}};
+}
 
-Json value_json(const SettingsValue& value) { return std::visit(ToJson{}, value); }
+Json weights_json(const WeightsPlan& weights) {
+  return {{"bytes", weights.bytes},
+          {"pinned_bytes", weights.pinned_bytes},
+          {"streamed_bytes", weights.streamed_bytes},
+          {"segment_bytes", weights.segment_bytes},
+          {"ring_slots", weights.ring_slots},
+          {"access", text(weights.access)},
+          {"reads", text(weights.reads)}};
+}
 
-// Every field of a section by its name, in the order of the table.
-Json section_json(const Settings& settings, std::string_view section) {
-  Json out = Json::object();
-  for (const SettingsField& field : settings_fields())
-    if (field.section == section) out[std::string(field.name)] = value_json(field.get(settings));
-  return out;
+Json kv_json(const KvPlan& kv) {
+  return {{"strategy", text(kv.strategy)},
+          {"context_tokens", kv.context_tokens},
+          {"sequences", kv.sequences},
+          {"block_tokens", kv.block_tokens},
+          {"block_bytes", kv.block_bytes},
+          {"blocks", kv.blocks},
+          {"bytes", kv.bytes}};
+}
+
+Json estimate_json(const Estimate& estimate) {
+  return {{"bytes_per_sweep", estimate.bytes_per_sweep},
+          {"memory_bytes_per_sweep", estimate.memory_bytes_per_sweep},
+          {"seconds_per_sweep", estimate.seconds_per_sweep},
+          {"bound_by", estimate.bound_by},
+          {"prefill_tokens_per_second", estimate.prefill_tokens_per_second},
+          {"decode_tokens_per_second", estimate.decode_tokens_per_second},
+          {"time_to_first_token_s", estimate.time_to_first_token_s},
+          {"total_s", estimate.total_s},
+          {"load_s", estimate.load_s},
+          {"flops_per_token", estimate.flops_per_token},
+          {"rows_that_fill_a_sweep", estimate.rows_that_fill}};
 }
 
 }  // namespace
-
-// JSON is UTF-8, paths need not be; the library's dump() would throw.
-std::string json_text(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    out += length == 0 ? std::string_view("\uFFFD") : text.substr(0, length);
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return out;
-}
 
 Json details_json(const Details& details) {
   Json out = Json::object();
@@ -95,7 +98,7 @@ Json details_json(const Details& details) {
   return out;
 }
 
-Json as_dict(const RuntimePlan& plan) {
+Json as_dict(const PlanDraft& plan) {
   Json out = Json::object();
   out["backend_id"] = text(plan.backend_id);
   out["model_path"] = text(plan.model_path);
@@ -139,55 +142,86 @@ Json resolved_model_payload(const ResolvedModel& model) {
 }
 
 Json merged_payload(const RuntimePlan& plan, bool materialized) {
-  Json out = resolved_model_payload(plan.resolved_model);
+  Json out = resolved_model_payload(plan.resolved_model());
   const Json resolved = out;
-  out["support_level"] = wire(plan.support_level);
-  out["supports_disk_cache"] = plan.supports_disk_cache;
-  out["resolution_message"] = text(plan.reason);
+  out["support_level"] = wire(plan.support_level());
+  out["supports_disk_cache"] = plan.supports_disk_cache();
+  out["resolution_message"] = text(plan.reason());
   out["materialized"] = materialized;
   for (const char* key : {"support_level", "modalities", "requires_processor",
                           "supports_disk_cache", "resolution_message"})
     out[fmt::format("resolved_{}", key)] = resolved.at(key);
-  out["runtime_plan"] = as_dict(plan);
+  out["runtime_plan"] = json_of(plan.as_dict());
   return out;
 }
 
-Json runtime_config_payload(const RuntimeConfig& config, const Environment& environment) {
-  Settings settings;
-  settings.runtime = config;
-  settings.runtime.models_dir = absolute_path(config.models_dir, environment).string();
-  settings.runtime.cache_dir = absolute_path(config.cache_dir, environment).string();
-  if (config.adapter_dir)
-    settings.runtime.adapter_dir = absolute_path(*config.adapter_dir, environment).string();
-  if (!config.kv_cache_strategy) settings.runtime.kv_cache_strategy = "auto";
-  settings.runtime.kv_cache_window_tokens = config.resolved_window_tokens();
-  return section_json(settings, "runtime");
+Json capabilities_json(const CapabilityProfile& capabilities) {
+  return {{"support_level", wire(capabilities.support_level)},
+          {"modalities", wire(capabilities.modalities)},
+          {"requires_processor", capabilities.requires_processor},
+          {"supports_disk_cache", capabilities.supports_disk_cache},
+          {"supports_local_materialization", capabilities.supports_local_materialization},
+          {"supports_specialization", capabilities.supports_specialization},
+          {"details", details_json(capabilities.details)}};
 }
 
-Json generation_config_payload(const GenerationConfig& config) {
-  Settings settings;
-  settings.generation = config;
-  return section_json(settings, "generation");
+Json pass_json(const SpecializationPass& pass) {
+  return {{"pass_id", wire(pass.pass_id)},
+          {"summary", text(pass.summary)},
+          {"traits", traits_json(pass.traits)},
+          {"details", details_json(pass.details)}};
 }
 
-Json config_show_payload(const Settings& settings) {
-  Json out = Json::object();
-  for (const std::string_view section : settings_sections()) out[std::string(section)] = {};
-  for (const SettingsField& field : settings_fields()) {
-    Json& row = out[std::string(field.section)][std::string(field.name)];
-    row["value"] = value_json(field.get(settings));
-    row["origin"] = std::string(to_string(settings.origin(field.qualified_name()).origin));
+Json planned_json(const PlannedSpecialization& planned) {
+  Json passes = Json::array();
+  for (const SpecializationPass& pass : planned.passes) passes.push_back(pass_json(pass));
+  return {{"provider_id", text(planned.provider_id)},
+          {"pass_ids", wire(planned.pass_ids)},
+          {"passes", std::move(passes)},
+          {"traits", traits_json(planned.traits)},
+          {"details", details_json(planned.details)}};
+}
+
+Json applied_json(const AppliedSpecialization& applied) {
+  return {{"provider_id", text(applied.provider_id)},
+          {"planned_pass_ids", wire(applied.planned_pass_ids)},
+          {"applied_pass_ids", wire(applied.applied_pass_ids)},
+          {"skipped_pass_ids", Json::array()},
+          {"traits", traits_json(applied.traits)},
+          {"details", details_json(applied.details)}};
+}
+
+Json failure_json(const SpecializationFailure& failure) {
+  return {{"error_type", wire(failure.type)},
+          {"provider_id", text(failure.provider_id)},
+          {"planned_pass_ids", wire(failure.planned_pass_ids)},
+          {"applied_pass_ids", wire(failure.applied_pass_ids)},
+          {"failed_pass_id", wire(failure.failed_pass_id)},
+          {"reason", text(failure.reason)},
+          {"error",
+           {{"kind", std::string(to_string(failure.error.kind))},
+            {"message", text(failure.error.message)}}}};
+}
+
+Json execution_plan_json(const ExecutionPlan& plan) {
+  Json decisions = Json::array();
+  for (const Decision& decision : plan.decisions) {
+    decisions.push_back({{"what", text(decision.what)},
+                         {"chosen", text(decision.chosen)},
+                         {"because", text(decision.because)}});
   }
-  return out;
+  return {{"fits", plan.fits},
+          {"model", effective_config_json(plan.model)},
+          {"memory", memory_json(plan.memory)},
+          {"weights", weights_json(plan.weights)},
+          {"kv", kv_json(plan.kv)},
+          {"compute", text(plan.compute)},
+          {"isa", text(plan.isa)},
+          {"threads", plan.threads},
+          {"prefill_chunk", plan.prefill_chunk},
+          {"feed_forward_rows", plan.feed_forward_rows},
+          {"estimate", estimate_json(plan.estimate)},
+          {"decisions", std::move(decisions)}};
 }
 
 }  // namespace ollm::plan
-
-namespace ollm {
-
-std::string RuntimePlan::as_dict_json() const {
-  return plan::as_dict(*this).dump(-1, ' ', false,
-                                   nlohmann::ordered_json::error_handler_t::replace);
-}
-
-}  // namespace ollm

@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "ollm/plan/reference.h"
+
 namespace ollm::plan {
 
-Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfig& config,
+Result<PlannedReference> plan_resolved(Resolution resolution, const settings::RuntimeConfig& config,
                                        const SelectorMachine& machine,
                                        const SelectOptions& options) {
   PlannedReference out;
@@ -16,12 +18,13 @@ Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfi
   return out;
 }
 
-Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
+Result<PlannedReference> plan_reference(const settings::RuntimeConfig& config,
+                                        const io::Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options, io::SystemCalls& calls) {
-  Settings settings;
+  settings::Settings settings;
   settings.runtime = config;
-  OLLM_TRY_VOID(check_settings(settings));
+  OLLM_TRY_VOID(settings::check_settings(settings));
   OLLM_TRY(const ModelReference reference,
            parse_reference(config.model_reference, environment, calls));
   return plan_resolved(resolve(reference, resolve_options(config.models_dir, environment), calls),

@@ -12,7 +12,7 @@
 #include "ollm/plan/kv_selector.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/plan/select.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -21,12 +21,12 @@ struct PlannedReference {
   /// Plan, refusal, composition; the plan has the details of `kv`, whose decisions stay there.
   Selection selection;
   KvSelection kv;
-  RuntimeConfig effective;  // the settings with what was applied
+  settings::RuntimeConfig effective;  // the settings with what was applied
 };
 
 /// Plans a reference that was found, whatever config.model_reference is.
 /// Errors: as plan_reference, but for those of settings and references.
-Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfig& config,
+Result<PlannedReference> plan_resolved(Resolution resolution, const settings::RuntimeConfig& config,
                                        const SelectorMachine& machine,
                                        const SelectOptions& options = {});
 
@@ -34,7 +34,8 @@ Result<PlannedReference> plan_resolved(Resolution resolution, const RuntimeConfi
 /// Errors: invalid_argument for settings that contradict each other, a reference that is none, and
 /// several providers that match; unsupported for a KV strategy that was asked for and that the plan
 /// cannot have.
-Result<PlannedReference> plan_reference(const RuntimeConfig& config, const Environment& environment,
+Result<PlannedReference> plan_reference(const settings::RuntimeConfig& config,
+                                        const io::Environment& environment,
                                         const SelectorMachine& machine,
                                         const SelectOptions& options = {},
                                         io::SystemCalls& calls = io::posix());

@@ -186,7 +186,7 @@ class GoldenModels : public ::testing::TestWithParam<GoldenModel> {
   void expect_plan(World& world) {
     const auto planned = world.plan("./model");
     ASSERT_TRUE(planned.ok()) << planned.error().message;
-    const RuntimePlan& plan = planned->selection.plan;
+    const PlanDraft& plan = planned->selection.plan;
     const GoldenModel& expected = GetParam();
     EXPECT_EQ(plan.backend_id.value_or("none"), expected.backend ? expected.backend : "none")
         << plan.reason;

@@ -11,6 +11,7 @@
 #include "ollm/plan/choose.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/payloads.h"
+#include "ollm/settings/payloads.h"
 
 namespace ollm::plan {
 namespace {
@@ -21,7 +22,7 @@ std::optional<T> as(const std::optional<std::int64_t>& value) {
   return static_cast<T>(*value);
 }
 
-Result<Wishes> wishes_of(const RuntimeConfig& config) {
+Result<Wishes> wishes_of(const settings::RuntimeConfig& config) {
   Wishes wishes;
   wishes.memory_bytes = as<std::uint64_t>(config.memory);
   wishes.threads = as<std::size_t>(config.threads);
@@ -71,27 +72,27 @@ TextFiles text_files(const checkpoint::ModelFolder& folder, io::SystemCalls& cal
   return files;
 }
 
-Result<ExecutionPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
+Result<LoadPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
   const ExecutionInputs& inputs = plan.inputs;
   return choose(composition, plan.folder()->tensors(), inputs.text, inputs.storage, inputs.machine,
                 inputs.wishes, inputs.workload);
 }
 
-SelectorMachine selector_machine(const Machine& machine) {
+SelectorMachine selector_machine(const machine::Machine& machine) {
   SelectorMachine out;
   out.host_memory_bytes = machine.total_bytes;
   return out;
 }
 
 // The selection's choices come first: they were made first.
-void put_first(ExecutionPlan& execution, const Selection& selection, const KvSelection& kv) {
+void put_first(LoadPlan& execution, const Selection& selection, const KvSelection& kv) {
   std::vector<Decision> decisions = selection.decisions;
   for (const Decision& decision : kv.decisions) decisions.push_back(decision);
   for (Decision& decision : execution.decisions) decisions.push_back(std::move(decision));
   execution.decisions = std::move(decisions);
 }
 
-Result<void> check_fits(const ExecutionPlan& execution) {
+Result<void> check_fits(const LoadPlan& execution) {
   if (execution.fits) return {};
   std::string message = fmt::format(
       "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
@@ -108,7 +109,7 @@ Result<void> check_fits(const ExecutionPlan& execution) {
 }
 
 // What of the composition depends on the planned context, and why it fell that way.
-void settle_context(Selection& selection, const ExecutionPlan& execution) {
+void settle_context(Selection& selection, const LoadPlan& execution) {
   const std::size_t context = execution.context_tokens;
   const auto original = models::settle_context(*selection.composition, context);
   if (!original) return;
@@ -121,7 +122,7 @@ void settle_context(Selection& selection, const ExecutionPlan& execution) {
 
 }  // namespace
 
-Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
+Result<LoadPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes) {
   PlannedRun other = run;
   other.inputs.wishes.memory_bytes = memory_bytes;
   return choose_for(other, *other.composition());
@@ -137,7 +138,7 @@ const models::Composition* PlannedRun::composition() const {
 }
 
 Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
-  const RuntimeConfig& config = inputs.settings.runtime;
+  const settings::RuntimeConfig& config = inputs.settings.runtime;
   OLLM_TRY(const Wishes wishes, wishes_of(config));
   PlannedRun plan;
   plan.config = config;
@@ -152,7 +153,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
 
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
-  OLLM_TRY(ExecutionPlan execution, choose_for(plan, *plan.composition()));
+  OLLM_TRY(LoadPlan execution, choose_for(plan, *plan.composition()));
   settle_context(plan.reference.selection, execution);
   execution.model = *plan.reference.selection.config;
   put_first(execution, plan.reference.selection, plan.reference.kv);
@@ -172,13 +173,13 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   return plan;
 }
 
-Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
-                                  const Error& error) {
+Result<FallbackRun> plan_fallback(const PlannedRun& failed, const SpecializationFailure& failure) {
   SelectOptions options;
   options.compose = failed.compose;
   FallbackRun out;
   OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
-                                    options, type, error));
+                                    options, failure.type, failure.error));
+  out.selection.plan.failure = failure;
   // Disk KV is gone with the provider, so the strategy is chosen again.
   OLLM_TRY(const KvSelection kv,
            select_kv(out.selection.plan, failed.config, selector_machine(failed.inputs.machine)));
@@ -203,10 +204,11 @@ Result<void> check_can_run(const PlannedRun& plan) {
 
 nlohmann::ordered_json plan_payload(const PlannedRun& plan) {
   nlohmann::ordered_json payload;
-  payload["runtime_config"] = runtime_config_payload(plan.config, plan.environment);
+  payload["runtime_config"] = settings::runtime_config_payload(plan.config, plan.environment);
   payload["resolved_model"] = resolved_model_payload(plan.runtime().resolved_model);
   payload["runtime_plan"] = as_dict(plan.runtime());
-  payload["execution_plan"] = plan.execution ? to_json(*plan.execution) : nullptr;
+  payload["execution_plan"] =
+      plan.execution ? execution_plan_json(execution_plan(*plan.execution)) : nullptr;
   return payload;
 }
 

@@ -8,14 +8,14 @@
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/model_folder.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
+#include "ollm/machine/machine.h"
 #include "ollm/plan/choose.h"
-#include "ollm/plan/environment.h"
-#include "ollm/plan/execution_plan.h"
-#include "ollm/plan/machine.h"
+#include "ollm/plan/load_plan.h"
 #include "ollm/plan/plan_reference.h"
-#include "ollm/plan/settings.h"
-#include "ollm/plan/workload.h"
+#include "ollm/plan/plans.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -23,31 +23,31 @@ namespace ollm::plan {
 struct ExecutionInputs {
   TextFiles text;
   Storage storage;
-  Machine machine;
+  machine::Machine machine;
   Wishes wishes;
   Workload workload;
 };
 
 struct PlannedRun {
-  RuntimeConfig config;  // as asked for
-  Environment environment;
+  settings::RuntimeConfig config;  // as asked for
+  io::Environment environment;
   ComposeOptions compose;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
-  std::optional<ExecutionPlan> execution;
+  std::optional<LoadPlan> execution;
   ExecutionInputs inputs;  // what it was chosen from
 
-  const RuntimePlan& runtime() const { return reference.selection.plan; }
+  const PlanDraft& runtime() const { return reference.selection.plan; }
   /// The folder that was inspected, nothing where there is none.
   const checkpoint::ModelFolder* folder() const;
   const models::Composition* composition() const;
 };
 
 struct RunInputs {
-  Settings settings;
+  settings::Settings settings;
   Workload workload;
-  Machine machine;
-  Environment environment;
+  machine::Machine machine;
+  io::Environment environment;
   ComposeOptions compose;
 };
 
@@ -57,19 +57,18 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls = io
 
 /// The execution plan of the same run with another budget; there must be one.
 /// Errors: those of choose.
-Result<ExecutionPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes);
+Result<LoadPlan> choose_again(const PlannedRun& run, std::uint64_t memory_bytes);
 
 /// What runs instead, after a provider could not be applied to what was loaded.
 struct FallbackRun {
-  Selection selection;      // state fallback, and the generic composition
-  ExecutionPlan execution;  // for that composition, from the same inputs
+  Selection selection;  // state fallback, and the generic composition
+  LoadPlan execution;   // for that composition, from the same inputs
 };
 
 /// The generic backend's turn after a failure at apply time.
-/// Errors: why it cannot take over, with `error` in it: as fall_back, select_kv and choose;
+/// Errors: why it cannot take over, with the failure's in it: as fall_back, select_kv and choose;
 /// out_of_budget.
-Result<FallbackRun> plan_fallback(const PlannedRun& failed, SpecializationErrorType type,
-                                  const Error& error);
+Result<FallbackRun> plan_fallback(const PlannedRun& failed, const SpecializationFailure& failure);
 
 /// Whether the plan can run. Errors: why not: not_found, unsupported, corrupt; out_of_budget with
 /// the ledger, the smallest budget that would do, and what would lower it.

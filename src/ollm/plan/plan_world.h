@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "ollm/io/environment.h"
 #include "ollm/io/temporary_folder.h"
-#include "ollm/plan/environment.h"
 #include "ollm/plan/kv_selector.h"
 #include "ollm/plan/plan_reference.h"
 
@@ -108,8 +108,8 @@ class World {
   }
 
   const std::filesystem::path& root() const { return root_; }
-  const Environment& environment() const { return environment_; }
-  RuntimeConfig& config() { return config_; }
+  const io::Environment& environment() const { return environment_; }
+  settings::RuntimeConfig& config() { return config_; }
   SelectorMachine& machine() { return machine_; }
   SelectOptions& options() { return options_; }
 
@@ -158,8 +158,8 @@ class World {
  private:
   io::TemporaryFolder folder_;
   std::filesystem::path root_;
-  Environment environment_;
-  RuntimeConfig config_;
+  io::Environment environment_;
+  settings::RuntimeConfig config_;
   SelectorMachine machine_;
   SelectOptions options_;
 };

@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "ollm/plan/wire_values.h"
+#include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {
 

@@ -4,18 +4,13 @@
 
 #include <algorithm>
 
-#include "ollm/checkpoint/json_cursor.h"
-#include "ollm/plan/environment.h"
-#include "ollm/plan/hub_address.h"
-#include "ollm/plan/text_form.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/base/text_form.h"
+#include "ollm/hub/address.h"
+#include "ollm/io/environment.h"
 
 namespace ollm {
 namespace {
-
-using checkpoint::quote_name;
-using plan::lower;
-using plan::percent_decoded;
-using plan::trimmed;
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
@@ -72,12 +67,12 @@ Result<Split> split_scheme(std::string_view text) {
 }
 
 Result<ModelReference> as_path(ModelReference reference, std::string_view text,
-                               const plan::Environment& environment, io::SystemCalls& calls) {
+                               const io::Environment& environment, io::SystemCalls& calls) {
   if (text.empty()) {
     return fail(ErrorKind::invalid_argument,
                 fmt::format("model reference {}: the path is empty", quote_name(reference.raw)));
   }
-  reference.local_path = plan::resolve_links(plan::absolute_path(text, environment), calls);
+  reference.local_path = io::resolve_links(io::absolute_path(text, environment), calls);
   reference.identifier = reference.local_path->string();
   return reference;
 }
@@ -97,7 +92,7 @@ std::string ModelReference::materialization_name() const {
 
 namespace plan {
 
-Result<ModelReference> parse_reference(std::string_view text, const Environment& environment,
+Result<ModelReference> parse_reference(std::string_view text, const io::Environment& environment,
                                        io::SystemCalls& calls) {
   const std::string_view trim = trimmed(text);
   if (trim.empty()) return fail(ErrorKind::invalid_argument, "the model reference is blank");
@@ -119,14 +114,14 @@ Result<ModelReference> parse_reference(std::string_view text, const Environment&
     return as_path(std::move(reference), split.rest, environment, calls);
   }
   if (reference.scheme == "file") {
-    const std::string path = percent_decoded(without_this_host(split.rest));
+    const std::string path = hub::percent_decoded(without_this_host(split.rest));
     return as_path(std::move(reference), path, environment, calls);
   }
   if (!reference.scheme &&
-      (looks_local(trim) || is_directory(absolute_path(trim, environment), calls))) {
+      (looks_local(trim) || io::is_directory(io::absolute_path(trim, environment), calls))) {
     return as_path(std::move(reference), trim, environment, calls);
   }
-  OLLM_TRY(auto address, parse_hub_address(trim, environment));
+  OLLM_TRY(auto address, hub::parse_address(trim, environment));
   if (address) {
     reference.raw = std::move(address->shown);
     reference.scheme = "hf";

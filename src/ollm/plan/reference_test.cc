@@ -128,23 +128,6 @@ TEST_F(Reference, MaterializesUnderANameWithoutSlashes) {
   EXPECT_EQ(parsed("a:b").materialization_name(), "a--b");
 }
 
-TEST(Environment, PathsAreMadeAbsoluteWithoutTheProcess) {
-  const Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
-  EXPECT_EQ(absolute_path("x/../y", environment), "/somewhere/y");
-  EXPECT_EQ(absolute_path("", environment), "/somewhere");
-  EXPECT_EQ(absolute_path("/", environment), "/");
-  EXPECT_EQ(absolute_path("~x", environment), "/somewhere/~x");
-  EXPECT_EQ(absolute_path("~/x/", environment), "/home/a/x");
-  EXPECT_EQ(absolute_path("~", Environment{{}, "/somewhere"}), "/somewhere/~");
-}
-
-TEST(Environment, OfTheProcessHasItsVariablesAndFolder) {
-  const Environment environment = Environment::of_process();
-  EXPECT_TRUE(environment.find_filled("PATH").has_value());
-  EXPECT_EQ(environment.find("OLLM_SURELY_NOT_SET"), std::nullopt);
-  EXPECT_EQ(environment.working_directory, std::filesystem::current_path());
-}
-
 TEST_F(Reference, AnAddressOfTheHubIsTheRepositoryThatItShows) {
   struct Case {
     const char* text;
@@ -200,7 +183,7 @@ TEST_F(Reference, OtherAddressesAreNames) {
   EXPECT_EQ(parsed("https://example.com/org/name").scheme, "https");
   EXPECT_EQ(parsed("huggingface.co").scheme, std::nullopt);
   EXPECT_EQ(parsed("huggingface.community/name").identifier, "huggingface.community/name");
-  Environment mirror = world_.environment();
+  io::Environment mirror = world_.environment();
   mirror.variables["HF_ENDPOINT"] = "https://hub.example.com";
   const auto reference = parse_reference("https://hub.example.com/org/name", mirror, io::posix());
   ASSERT_TRUE(reference.ok()) << reference.error().message;

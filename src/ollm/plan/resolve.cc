@@ -7,10 +7,11 @@
 #include <cerrno>
 #include <utility>
 
+#include "ollm/base/json_cursor.h"
 #include "ollm/checkpoint/folder_paths.h"
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/hub/cache.h"
 #include "ollm/io/file.h"
-#include "ollm/plan/hub_cache.h"
+#include "ollm/plan/catalog.h"
 #include "ollm/plan/providers.h"
 
 namespace ollm::plan {
@@ -70,8 +71,8 @@ class Lookup {
   // "gpt2", and "models--org--name" as the cache spells it.
   bool find_one_word() {
     ModelReference& reference = out_.model.reference;
-    std::string repository = repository_of_folder(reference.identifier);
-    if (repository.empty() && is_repository_id(reference.identifier))
+    std::string repository = hub::repository_of_folder(reference.identifier);
+    if (repository.empty() && hub::is_repository_id(reference.identifier))
       repository = reference.identifier;
     if (repository.empty() || !find_in_cache(repository)) return false;
     out_.model.source_kind = ModelSourceKind::hugging_face;
@@ -110,12 +111,12 @@ class Lookup {
     if (!look(dir)) {
       if (auto problem = what_stands_there(dir)) return unusable(*std::move(problem));
     } else if (is_repository_folder(dir)) {
-      auto snapshot = snapshot_of_folder(dir, calls_);
+      auto snapshot = hub::snapshot_of_folder(dir, calls_);
       if (!snapshot.ok()) return unusable(with_download(std::move(snapshot).error(), name));
       model.model_path = snapshot->path;
-      out_.decisions.push_back({"model.snapshot", snapshot->commit,
-                                fmt::format("{} is a model of the Hugging Face cache",
-                                            checkpoint::quote_name(dir.native()))});
+      out_.decisions.push_back(
+          {"model.snapshot", snapshot->commit,
+           fmt::format("{} is a model of the Hugging Face cache", quote_name(dir.native()))});
     }
     inspect();
     return std::move(out_);
@@ -130,20 +131,20 @@ class Lookup {
     }
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) return std::nullopt;
-    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(path.native()),
-                                           io::describe_errno(error)));
+    return fail(ErrorKind::io,
+                fmt::format("{}: {}", printable(path.native()), io::describe_errno(error)));
   }
 
   // models--ORG--NAME of the hub's cache, with snapshots/ and no model of its own.
   bool is_repository_folder(const std::filesystem::path& dir) {
     struct stat status{};
-    return is_directory(dir / "snapshots", calls_) &&
+    return io::is_directory(dir / "snapshots", calls_) &&
            calls_.stat((dir / "config.json").c_str(), &status) != 0;
   }
 
   static Error with_download(Error error, std::string_view folder) {
     if (error.kind != ErrorKind::not_found) return error;
-    if (const std::string id = repository_of_folder(folder); !id.empty())
+    if (const std::string id = hub::repository_of_folder(folder); !id.empty())
       error.message += fmt::format("; fetch it with `hf download {}`", id);
     return error;
   }
@@ -194,7 +195,7 @@ class Lookup {
       if (const auto file = file_of_that_name()) return by_found_path(*file);
     model.normalized_name = model.reference.identifier;
     model.resolution_message = fmt::format("Hugging Face repository '{}' is not on this machine",
-                                           checkpoint::printable(model.reference.identifier));
+                                           printable(model.reference.identifier));
     model.capabilities = CapabilityProfile::unsupported(
         "the repository is not on this machine, so what it holds is not known", true);
     model.capabilities.details.set("source", "hugging-face");
@@ -209,7 +210,7 @@ class Lookup {
     model.normalized_name = model.reference.identifier;
     model.resolution_message =
         fmt::format("'{}' could not be resolved to a backend or a model folder",
-                    checkpoint::printable(model.reference.raw));
+                    printable(model.reference.raw));
     model.capabilities = CapabilityProfile::unsupported(model.resolution_message, false);
     return std::move(out_);
   }
@@ -217,7 +218,7 @@ class Lookup {
   // Notes that a folder was looked for; whether it is there.
   bool look(const std::filesystem::path& dir) {
     if (out_.looked_in.empty() || out_.looked_in.back() != dir) out_.looked_in.push_back(dir);
-    out_.materialized = is_directory(dir, calls_);
+    out_.materialized = io::is_directory(dir, calls_);
     return out_.materialized;
   }
 
@@ -233,14 +234,14 @@ class Lookup {
   bool find_in_cache(const std::string& repo_id) {
     if (!options_.hub_cache) return false;
     out_.looked_in.push_back(*options_.hub_cache);
-    auto snapshot = find_snapshot(*options_.hub_cache, repo_id, out_.model.revision, calls_);
+    auto snapshot = hub::find_snapshot(*options_.hub_cache, repo_id, out_.model.revision, calls_);
     if (!snapshot.ok()) {
       out_.problem = std::move(snapshot).error();
     } else if (*snapshot) {
       out_.model.model_path = (*snapshot)->path;
       out_.materialized = true;
     } else {
-      out_.other_case = cached_in_other_case(*options_.hub_cache, repo_id, calls_);
+      out_.other_case = hub::cached_in_other_case(*options_.hub_cache, repo_id, calls_);
     }
     return out_.materialized;
   }
@@ -271,9 +272,9 @@ class Lookup {
 
 }  // namespace
 
-ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment) {
-  return {.models_dir = absolute_path(models_dir, environment),
-          .hub_cache = hub_cache_folder(environment),
+ResolveOptions resolve_options(std::string_view models_dir, const io::Environment& environment) {
+  return {.models_dir = io::absolute_path(models_dir, environment),
+          .hub_cache = hub::cache_folder(environment),
           .working_directory = environment.working_directory};
 }
 
@@ -293,7 +294,7 @@ std::string where_it_was_looked_for(const Resolution& resolution) {
   std::string_view before = "; looked in ";
   for (const auto& place : resolution.looked_in) {
     out += before;
-    out += checkpoint::printable(place.native());
+    out += printable(place.native());
     before = ", ";
   }
   return out;
@@ -301,7 +302,7 @@ std::string where_it_was_looked_for(const Resolution& resolution) {
 
 std::string how_to_get(const Resolution& resolution) {
   const ResolvedModel& model = resolution.model;
-  if (model.repo_id && is_repository_id(*model.repo_id)) {
+  if (model.repo_id && hub::is_repository_id(*model.repo_id)) {
     const std::string& revision = model.revision.value_or("");
     const bool plain = std::all_of(revision.begin(), revision.end(), [](char c) {
       return std::string_view("-._/").find(c) != std::string_view::npos || (c >= '0' && c <= '9') ||
@@ -326,20 +327,20 @@ Result<std::vector<ModelReference>> discover_local(const std::filesystem::path& 
     if (error == ENOENT || error == ENOTDIR) return std::vector<ModelReference>();
     if (error == EOVERFLOW) {
       return fail(ErrorKind::unsupported,
-                  fmt::format("{}: more than {} entries",
-                              checkpoint::printable(models_dir.native()), kMaxModelFolders));
+                  fmt::format("{}: more than {} entries", printable(models_dir.native()),
+                              kMaxModelFolders));
     }
-    return fail(ErrorKind::io, fmt::format("{}: {}", checkpoint::printable(models_dir.native()),
-                                           io::describe_errno(error)));
+    return fail(ErrorKind::io,
+                fmt::format("{}: {}", printable(models_dir.native()), io::describe_errno(error)));
   }
   std::sort(names.begin(), names.end());
   std::vector<ModelReference> out;
   for (const std::string& name : names) {
     const std::filesystem::path dir = models_dir / name;
-    if (name.starts_with('.') || !is_directory(dir, calls)) continue;
+    if (name.starts_with('.') || !io::is_directory(dir, calls)) continue;
     ModelReference reference;
     reference.raw = dir.string();
-    reference.local_path = resolve_links(dir, calls);
+    reference.local_path = io::resolve_links(dir, calls);
     reference.identifier = reference.local_path->string();
     out.push_back(std::move(reference));
   }

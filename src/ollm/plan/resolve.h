@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/decision.h"
-#include "ollm/plan/environment.h"
 #include "ollm/plan/inspect.h"
+#include "ollm/plan/plans.h"
 #include "ollm/plan/resolved_model.h"
 
 namespace ollm::plan {
@@ -42,7 +42,7 @@ struct ResolveOptions {
 };
 
 /// Models folder and hub cache by settings and environment.
-ResolveOptions resolve_options(std::string_view models_dir, const Environment& environment);
+ResolveOptions resolve_options(std::string_view models_dir, const io::Environment& environment);
 
 /// The first rule of spec/runtime-plan.md §5 that holds, with design.md's changes: `models_dir` is
 /// looked up before the hub's cache, and a revision never falls back to what has none. A name of

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
+#include "ollm/plan/catalog.h"
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_world.h"
 #include "ollm/plan/select.h"
@@ -224,8 +225,8 @@ TEST(Select, WhatAConfigSaysReachesNoMessageAsItIs) {
   world.model("work/tiny", config, tiny_tensors());
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
-  EXPECT_EQ(checkpoint::printable(planned->selection.plan.reason), planned->selection.plan.reason);
-  EXPECT_EQ(checkpoint::printable(planned->resolution.model.resolution_message),
+  EXPECT_EQ(printable(planned->selection.plan.reason), planned->selection.plan.reason);
+  EXPECT_EQ(printable(planned->resolution.model.resolution_message),
             planned->resolution.model.resolution_message);
   config = tiny_config("llama", "LlamaForCausalLM");
   config["\x1b[31mkey"] = 1;
@@ -382,7 +383,7 @@ TEST(Select, WhatNeitherBackendComposesSaysWhyOfBoth) {
   world.model("work/tiny", tiny_config("llama", "LlamaForCausalLM"), tensors);
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
-  const RuntimePlan& plan = planned->selection.plan;
+  const PlanDraft& plan = planned->selection.plan;
   EXPECT_EQ(plan.specialization_provider_id, "llama-native");
   EXPECT_EQ(plan.specialization_state, SpecializationState::not_planned);
   EXPECT_FALSE(plan.specialization_enabled);
@@ -401,7 +402,7 @@ TEST(Select, AMissingTensorIsNoMissingFile) {
 }
 
 TEST(Payloads, TextThatIsNotUtf8IsReplaced) {
-  RuntimePlan plan;
+  PlanDraft plan;
   plan.reason = "a\xFF\xC3\x28\xED\xA0\x80\xE2\x82\xAC";
   EXPECT_EQ(as_dict(plan)["reason"].get<std::string>(), "a\uFFFD\uFFFD(\uFFFD\uFFFD\uFFFD\u20AC");
 }
@@ -410,7 +411,8 @@ TEST(Payloads, OfAModelKeepWhatWasResolvedBesideThePlansWord) {
   World world;
   const auto planned = world.plan("llama3-1B-chat");
   ASSERT_TRUE(planned.ok());
-  const Json payload = merged_payload(planned->selection.plan, planned->resolution.materialized);
+  const Json payload =
+      merged_payload(RuntimePlan(planned->selection.plan), planned->resolution.materialized);
   std::vector<std::string> keys;
   for (const auto& [key, value] : payload.items()) keys.push_back(key);
   EXPECT_THAT(keys,

@@ -13,6 +13,7 @@
 #include "ollm/plan/payloads.h"
 #include "ollm/plan/plan_run.h"
 #include "ollm/plan/plan_world.h"
+#include "ollm/settings/payloads.h"
 
 namespace ollm::plan {
 namespace {
@@ -37,25 +38,30 @@ TEST(Schema, HoldsForModels) {
   for (const char* reference : {"mine", "llama3-1B-chat", "org/name", "nothing"}) {
     const auto planned = world.plan(reference);
     ASSERT_TRUE(planned.ok());
-    expect_valid("model_info",
-                 merged_payload(planned->selection.plan, planned->resolution.materialized),
-                 reference);
+    expect_valid(
+        "model_info",
+        merged_payload(RuntimePlan(planned->selection.plan), planned->resolution.materialized),
+        reference);
   }
 }
 
 TEST(Schema, HoldsForSettings) {
-  const Environment environment{{}, "/somewhere"};
-  Settings settings;
-  expect_valid("runtime_config", runtime_config_payload(settings.runtime, environment), "defaults");
-  expect_valid("generation_config", generation_config_payload(settings.generation), "defaults");
-  expect_valid("config_show", config_show_payload(settings), "defaults");
+  const io::Environment environment{{}, "/somewhere"};
+  settings::Settings settings;
+  expect_valid("runtime_config", settings::runtime_config_payload(settings.runtime, environment),
+               "defaults");
+  expect_valid("generation_config", settings::generation_config_payload(settings.generation),
+               "defaults");
+  expect_valid("config_show", settings::config_show_payload(settings), "defaults");
   settings.runtime.memory = 1;
   settings.runtime.backend = "native-generic";
   settings.runtime.kv_cache_strategy = "paged";
   settings.generation.top_p = 0.5;
   settings.generation.stop = {"x"};
-  expect_valid("runtime_config", runtime_config_payload(settings.runtime, environment), "set");
-  expect_valid("generation_config", generation_config_payload(settings.generation), "set");
+  expect_valid("runtime_config", settings::runtime_config_payload(settings.runtime, environment),
+               "set");
+  expect_valid("generation_config", settings::generation_config_payload(settings.generation),
+               "set");
 }
 
 TEST(Schema, HoldsForWholePlans) {

@@ -8,15 +8,13 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "ollm/checkpoint/json_cursor.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/models/families.h"
 #include "ollm/models/model_types.h"
 #include "ollm/plan/compose.h"
 
 namespace ollm::plan {
 namespace {
-
-using checkpoint::printable;
 
 // The family whose blocks a provider runs, or nullptr where they are not built.
 const models::Family* built_family(const Provider& provider) {
@@ -27,10 +25,11 @@ const models::Family* built_family(const Provider& provider) {
 
 class Selector {
  public:
-  Selector(const Resolution& resolution, const RuntimeConfig& config, const SelectOptions& options)
+  Selector(const Resolution& resolution, const settings::RuntimeConfig& config,
+           const SelectOptions& options)
       : resolution_(resolution), config_(config), options_(options), passes_(options.passes) {
     passes_.accelerator = config.device_type() != "cpu";
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.resolved_model = resolution.model;
     if (resolution.materialized) plan.model_path = resolution.model.model_path;
     plan.generic_model_kind = resolution.model.generic_model_kind;
@@ -53,7 +52,7 @@ class Selector {
     return generic();
   }
 
-  Result<Selection> fall_back(const RuntimePlan& failed, SpecializationErrorType type,
+  Result<Selection> fall_back(const PlanDraft& failed, SpecializationErrorType type,
                               const Error& error) {
     if (const auto why = why_no_fallback(failed, config_.backend.has_value(),
                                          config_.offload_cpu_layers, config_.offload_gpu_layers)) {
@@ -132,7 +131,7 @@ class Selector {
 
   // A plan that cannot execute, with its reason.
   Selection refuse(const Provider* provider, Error error) {
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     error.message = printable(error.message);  // some name what stands in files
     if (provider != nullptr) plan.specialization_provider_id = provider->id;
     plan.support_level = SupportLevel::unsupported;
@@ -204,14 +203,14 @@ class Selector {
 
   // The provider's inventory does not match: the generic backend where it may and can.
   Selection after_mismatch(const Provider& provider, const Error& mismatch) {
-    const RuntimePlan planned = out_.plan;
+    const PlanDraft planned = out_.plan;
     auto taken = fall_back(planned, SpecializationErrorType::load_error, mismatch);
     if (taken.ok()) {
       Selection selection = *std::move(taken);
       decide_first(selection, "backend", kNativeGeneric, selection.plan.reason);
       return selection;
     }
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.backend_id.reset();
     plan.specialization_enabled = false;
     plan.specialization_state = SpecializationState::not_planned;
@@ -233,7 +232,7 @@ class Selector {
       return refused(fail(ErrorKind::unsupported, "adapters are not built yet"));
     auto composed = compose_generic();
     if (!composed.ok()) return refused(composition_refusal(std::move(composed).error()));
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     plan.backend_id = kNativeGeneric;
     plan.support_level = SupportLevel::generic;
     plan.details.set("generic_model_kind", std::string(to_string(*plan.generic_model_kind)));
@@ -260,7 +259,7 @@ class Selector {
   }
 
   void plan_specialization(const Provider& provider) {
-    RuntimePlan& plan = out_.plan;
+    PlanDraft& plan = out_.plan;
     const ResolvedModel& model = resolution_.model;
     const std::vector<PlannedPass> planned =
         plan_passes({provider.id, &model, config_.multimodal}, passes_);
@@ -337,7 +336,7 @@ class Selector {
   }
 
   const Resolution& resolution_;
-  const RuntimeConfig& config_;
+  const settings::RuntimeConfig& config_;
   const SelectOptions& options_;
   PassConditions passes_;
   Selection out_;
@@ -345,13 +344,14 @@ class Selector {
 
 }  // namespace
 
-Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+Result<Selection> select_backend(const Resolution& resolution,
+                                 const settings::RuntimeConfig& config,
                                  const SelectOptions& options) {
   return Selector(resolution, config, options).select();
 }
 
-Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
-                            const RuntimeConfig& config, const SelectOptions& options,
+Result<Selection> fall_back(const PlanDraft& failed, const Resolution& resolution,
+                            const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error) {
   return Selector(resolution, config, options).fall_back(failed, type, error);
 }

@@ -13,12 +13,12 @@
 #include "ollm/models/composition.h"
 #include "ollm/models/model_config.h"
 #include "ollm/plan/compose_options.h"
-#include "ollm/plan/decision.h"
 #include "ollm/plan/passes.h"
+#include "ollm/plan/plan_draft.h"
+#include "ollm/plan/plans.h"
 #include "ollm/plan/providers.h"
 #include "ollm/plan/resolve.h"
-#include "ollm/plan/runtime_plan.h"
-#include "ollm/plan/settings.h"
+#include "ollm/settings/settings.h"
 
 namespace ollm::plan {
 
@@ -30,7 +30,7 @@ struct SelectOptions {
 };
 
 struct Selection {
-  RuntimePlan plan;
+  PlanDraft plan;
   std::vector<Decision> decisions;
   /// Why the plan cannot execute, its kind picking the exit code; nothing where it can.
   std::optional<Error> refusal;
@@ -42,13 +42,14 @@ struct Selection {
 /// spec/runtime-plan.md §8 with the changes of design.md §2. What does not run is a plan too, with
 /// its refusal.
 /// Errors: invalid_argument where several providers match ("ambiguous", naming them).
-Result<Selection> select_backend(const Resolution& resolution, const RuntimeConfig& config,
+Result<Selection> select_backend(const Resolution& resolution,
+                                 const settings::RuntimeConfig& config,
                                  const SelectOptions& options);
 
 /// After a failure at apply time: composes the model for the generic backend.
 /// Errors: why the generic backend cannot take over, with the first error in it.
-Result<Selection> fall_back(const RuntimePlan& failed, const Resolution& resolution,
-                            const RuntimeConfig& config, const SelectOptions& options,
+Result<Selection> fall_back(const PlanDraft& failed, const Resolution& resolution,
+                            const settings::RuntimeConfig& config, const SelectOptions& options,
                             SpecializationErrorType type, const Error& error);
 
 }  // namespace ollm::plan

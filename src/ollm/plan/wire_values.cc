@@ -1,9 +1,7 @@
-#include "ollm/plan/wire_values.h"
-
 #include <array>
 #include <cstddef>
 
-#include "ollm/base/check.h"
+#include "ollm/plan/plans.h"
 
 namespace ollm {
 namespace {
@@ -63,8 +61,8 @@ constexpr bool in_order(const Table& table) {
 template <typename Table>
 std::string_view text_of(const Table& table, std::size_t index) {
   static_assert(std::tuple_size_v<Table> > 0);
-  OLLM_CHECK(index < table.size());
-  return table[index].text;
+  // Anybody may make an enumeration of any number; of ours none is outside.
+  return index < table.size() ? table[index].text : std::string_view("unknown");
 }
 
 template <typename Enum, std::size_t kCount>
@@ -108,5 +106,10 @@ OLLM_WIRE_VALUES(ModelModality, kModelModalities)
 OLLM_WIRE_VALUES(SpecializationPassId, kSpecializationPassIds)
 
 #undef OLLM_WIRE_VALUES
+
+std::string_view to_string(SpecializationErrorType type) {
+  return type == SpecializationErrorType::load_error ? "SpecializationLoadError"
+                                                     : "SpecializationApplicationError";
+}
 
 }  // namespace ollm

@@ -4,7 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/value_document.h"
+#include "ollm/doctor.h"
 #include "ollm/io/async_reads.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm {
@@ -12,9 +15,7 @@ namespace ollm {
 bool DoctorReport::ok() const { return plan::all_ok(checks); }
 
 std::string DoctorReport::json() const {
-  constexpr int kIndent = 2;
-  return plan::doctor_payload(checks).dump(kIndent, ' ', false,
-                                           nlohmann::ordered_json::error_handler_t::replace);
+  return json_dump(plan::doctor_payload(checks), kJsonIndent);
 }
 
 DoctorReport run_doctor(const Result<Settings>& settings) {
@@ -24,10 +25,10 @@ DoctorReport run_doctor(const Result<Settings>& settings) {
   } else {
     inputs.settings_error = settings.error();
   }
-  inputs.machine = plan::Machine::detect();
+  inputs.machine = machine::Machine::detect();
   inputs.environment = Environment::of_process();
-  inputs.machine.profile = plan::load_profile(inputs.environment, inputs.machine.cpu_model,
-                                              inputs.machine.cores, io::posix());
+  inputs.machine.profile = machine::load_profile(inputs.environment, inputs.machine.cpu_model,
+                                                 inputs.machine.cores, io::posix());
   inputs.calls = &io::posix();
   inputs.io_uring = io::probe_io_uring();
   return {plan::run_doctor(inputs)};

@@ -42,7 +42,7 @@ std::string_view when(memory::Phase phase) {
   return "";
 }
 
-std::string memory_text(const plan::ExecutionPlan& plan) {
+std::string memory_text(const plan::LoadPlan& plan) {
   std::string out =
       fmt::format("Memory: {} of the {} granted{}.\n", format_bytes(plan.memory.peak_bytes()),
                   format_bytes(plan.budget_bytes), plan.fits ? "" : ", which does NOT fit");
@@ -55,7 +55,7 @@ std::string memory_text(const plan::ExecutionPlan& plan) {
   return out;
 }
 
-std::string weights_text(const plan::ExecutionPlan& plan) {
+std::string weights_text(const plan::LoadPlan& plan) {
   if (plan.streamed_bytes == 0) return "Weights: all in memory after loading.\n";
   return fmt::format(
       "Weights: {} of {} are read once and kept; {} are read from disk in every sweep ({}, {}).\n",
@@ -65,8 +65,8 @@ std::string weights_text(const plan::ExecutionPlan& plan) {
       to_string(plan.weights.read_method));
 }
 
-std::string time_text(const plan::ExecutionPlan& plan) {
-  const plan::Estimate& estimate = plan.estimate;
+std::string time_text(const plan::LoadPlan& plan) {
+  const Estimate& estimate = plan.estimate;
   const Workload& work = plan.workload;
   std::string out = fmt::format(
       "Time: loading {}, then {} for a prompt of {} tokens{} in sweeps of {} ({:.1f} tok/s), then "
@@ -89,9 +89,9 @@ std::string time_text(const plan::ExecutionPlan& plan) {
 }
 
 // The same run with other budgets: what a person could do about it.
-std::string change_text(const plan::PlannedRun& run, const plan::ExecutionPlan& plan) {
-  const auto with = [&](std::uint64_t budget) -> std::optional<plan::ExecutionPlan> {
-    Result<plan::ExecutionPlan> other = plan::choose_again(run, budget);
+std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan) {
+  const auto with = [&](std::uint64_t budget) -> std::optional<plan::LoadPlan> {
+    Result<plan::LoadPlan> other = plan::choose_again(run, budget);
     if (!other.ok() || !other->fits) return std::nullopt;
     return std::move(other).value();
   };
@@ -130,8 +130,8 @@ std::string change_text(const plan::PlannedRun& run, const plan::ExecutionPlan& 
 
 std::string Plan::summary() const {
   if (!state_->run.execution) return "";
-  const plan::ExecutionPlan& plan = *state_->run.execution;
-  const plan::Estimate& estimate = plan.estimate;
+  const plan::LoadPlan& plan = *state_->run.execution;
+  const Estimate& estimate = plan.estimate;
   std::string out = fmt::format(
       "plan: load {}, first token after {}, {:.2f} tok/s (bound by {}), {} in all | memory {} of "
       "{}",
@@ -145,21 +145,22 @@ std::string Plan::summary() const {
 
 std::string Plan::explain() const {
   const RuntimePlan& runtime = runtime_plan();
-  std::string out = fmt::format("{}: {}\n", runtime.resolved_model.reference.raw, runtime.reason);
+  std::string out =
+      fmt::format("{}: {}\n", runtime.resolved_model().reference.raw, runtime.reason());
   if (!state_->run.execution) {
     // The error tells more than the reason does: where was looked, and what to do.
     const Result<void> can_run = check();
-    if (!can_run.ok() && can_run.error().message != runtime.reason)
+    if (!can_run.ok() && can_run.error().message != runtime.reason())
       out += fmt::format("It cannot run: {}\n", can_run.error().message);
     return out;
   }
-  const plan::ExecutionPlan& plan = *state_->run.execution;
+  const plan::LoadPlan& plan = *state_->run.execution;
   out += fmt::format("Runs on: {} ({}), {} arithmetic, table {}, {} threads.\n",
-                     runtime.backend_id.value_or("none"), to_string(runtime.support_level),
+                     runtime.backend_id().value_or("none"), to_string(runtime.support_level()),
                      to_string(plan.backend.compute), to_string(plan.backend.isa), plan.threads);
   out += memory_text(plan) + weights_text(plan) + time_text(plan) + change_text(state_->run, plan);
   out += "Why:\n";
-  for (const plan::Decision& decision : plan.decisions)
+  for (const Decision& decision : plan.decisions)
     out += fmt::format("  {} = {}: {}\n", decision.what, decision.chosen, decision.because);
   return out;
 }

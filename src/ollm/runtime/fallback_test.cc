@@ -43,23 +43,23 @@ std::vector<TokenId> answer(const Runtime& runtime) {
 }
 
 std::string detail(const RuntimePlan& plan, std::string_view key) {
-  const std::string* value = plan.details.find(key);
+  const std::string* value = plan.details().find(key);
   return value != nullptr ? *value : "absent";
 }
 
 TEST(Applied, SaysWhatWasApplied) {
   const Plan plan = plan_of(settings_of(kModel));
-  EXPECT_FALSE(plan.runtime_plan().specialization_applied);
+  EXPECT_FALSE(plan.runtime_plan().specialization_applied());
   const auto runtime = Runtime::load(plan);
   ASSERT_TRUE(runtime.ok()) << runtime.error().message;
   const RuntimePlan& applied = runtime->runtime_plan();
-  EXPECT_EQ(applied.specialization_state, SpecializationState::applied);
-  EXPECT_TRUE(applied.specialization_applied);
-  EXPECT_EQ(applied.applied_specialization_pass_ids, applied.specialization_pass_ids);
-  EXPECT_FALSE(applied.applied_specialization_pass_ids.empty());
+  EXPECT_EQ(applied.specialization_state(), SpecializationState::applied);
+  EXPECT_TRUE(applied.specialization_applied());
+  EXPECT_EQ(applied.applied_specialization_pass_ids(), applied.specialization_pass_ids());
+  EXPECT_FALSE(applied.applied_specialization_pass_ids().empty());
   EXPECT_EQ(detail(applied, "planned_pass_count"), detail(applied, "applied_pass_count"));
   EXPECT_EQ(detail(applied, "offload_cpu_applied_layers"), "0");
-  EXPECT_EQ(runtime->execution_plan_json(), plan.execution_plan_json());
+  EXPECT_EQ(runtime->execution_plan(), plan.execution_plan());
 }
 
 struct Case {
@@ -80,26 +80,33 @@ TEST(FallbackAtLoad, RunsTheGenericBackendWithTheSameAnswer) {
        "a block that is not there",
        {.withheld = {}, .building = fail(ErrorKind::unsupported, "a block that is not there")}}};
   for (const Case& one : cases) {
-    const auto runtime = one.faults.load(plan);
+    SpecializationFailure told;
+    const auto runtime = one.faults.load(plan, &told);
     ASSERT_TRUE(runtime.ok()) << runtime.error().message;
+    EXPECT_EQ(runtime->runtime_plan().failure(), told);
+    EXPECT_EQ(to_string(told.type), one.type);
+    EXPECT_EQ(told.planned_pass_ids, plan.runtime_plan().specialization_pass_ids());
+    EXPECT_EQ(told.failed_pass_id, one.faults.withheld.empty()
+                                       ? std::nullopt
+                                       : std::optional(SpecializationPassId::weight_pinning));
     const RuntimePlan& fallback = runtime->runtime_plan();
-    EXPECT_EQ(fallback.specialization_state, SpecializationState::fallback);
-    EXPECT_EQ(fallback.backend_id, "native-generic");
-    EXPECT_EQ(fallback.support_level, SupportLevel::generic);
-    EXPECT_TRUE(fallback.specialization_enabled);
-    EXPECT_FALSE(fallback.specialization_applied);
-    EXPECT_EQ(fallback.specialization_provider_id, "llama-native");
-    EXPECT_EQ(fallback.specialization_pass_ids, plan.runtime_plan().specialization_pass_ids);
-    EXPECT_TRUE(fallback.applied_specialization_pass_ids.empty());
-    EXPECT_THAT(fallback.fallback_reason.value_or(""), HasSubstr(one.words));
-    EXPECT_THAT(fallback.reason, HasSubstr(one.words));
+    EXPECT_EQ(fallback.specialization_state(), SpecializationState::fallback);
+    EXPECT_EQ(fallback.backend_id(), "native-generic");
+    EXPECT_EQ(fallback.support_level(), SupportLevel::generic);
+    EXPECT_TRUE(fallback.specialization_enabled());
+    EXPECT_FALSE(fallback.specialization_applied());
+    EXPECT_EQ(fallback.specialization_provider_id(), "llama-native");
+    EXPECT_EQ(fallback.specialization_pass_ids(), plan.runtime_plan().specialization_pass_ids());
+    EXPECT_TRUE(fallback.applied_specialization_pass_ids().empty());
+    EXPECT_THAT(fallback.fallback_reason().value_or(""), HasSubstr(one.words));
+    EXPECT_THAT(fallback.reason(), HasSubstr(one.words));
     EXPECT_EQ(detail(fallback, "fallback_from_backend_id"), "optimized-native");
     EXPECT_EQ(detail(fallback, "fallback_error_type"), one.type);
     EXPECT_EQ(detail(fallback, "fallback_provider_id"), "llama-native");
     EXPECT_EQ(detail(fallback, "strategy_selector_applied_kv_cache_strategy"), "resident");
-    const Json decisions = Json::parse(runtime->execution_plan_json())["decisions"];
-    EXPECT_EQ(decisions[0]["what"], "backend");
-    EXPECT_EQ(decisions[0]["chosen"], "native-generic");
+    const Decision first = runtime->execution_plan().decisions.at(0);
+    EXPECT_EQ(first.what, "backend");
+    EXPECT_EQ(first.chosen, "native-generic");
     // Same weights, same blocks: the answer is the same to the bit.
     EXPECT_EQ(answer(*runtime), answer(*sound));
   }
@@ -110,9 +117,12 @@ TEST(FallbackAtLoad, IsNotForABackendThatWasAskedFor) {
   settings.runtime.backend = "optimized-native";
   LoadFaults faults;
   faults.withheld = {SpecializationPassId::weight_pinning};
-  const auto runtime = faults.load(plan_of(settings));
+  SpecializationFailure told;
+  const auto runtime = faults.load(plan_of(settings), &told);
   ASSERT_FALSE(runtime.ok());
   EXPECT_EQ(runtime.error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(told.failed_pass_id, SpecializationPassId::weight_pinning);
+  EXPECT_EQ(told.reason, "what was loaded does not provide it");
   EXPECT_THAT(runtime.error().message, HasSubstr("weight-pinning"));
   EXPECT_THAT(runtime.error().message, HasSubstr("no fallback: the settings name the backend"));
 }
@@ -195,13 +205,13 @@ TEST(PlannedFallback, RunsFromPlanToAnswer) {
   copy.add_tensors(norms);
   const Plan plan = copy.plan();
   const RuntimePlan& planned = plan.runtime_plan();
-  EXPECT_EQ(planned.specialization_state, SpecializationState::fallback) << planned.reason;
+  EXPECT_EQ(planned.specialization_state(), SpecializationState::fallback) << planned.reason();
   EXPECT_EQ(detail(planned, "fallback_error_type"), "SpecializationLoadError");
-  EXPECT_THAT(planned.fallback_reason.value_or(""), HasSubstr("q_norm"));
+  EXPECT_THAT(planned.fallback_reason().value_or(""), HasSubstr("q_norm"));
   const auto runtime = Runtime::load(plan);
   ASSERT_TRUE(runtime.ok()) << runtime.error().message;
-  EXPECT_EQ(runtime->runtime_plan().specialization_state, SpecializationState::fallback);
-  EXPECT_EQ(runtime->runtime_plan().backend_id, "native-generic");
+  EXPECT_EQ(runtime->runtime_plan().specialization_state(), SpecializationState::fallback);
+  EXPECT_EQ(runtime->runtime_plan().backend_id(), "native-generic");
   EXPECT_EQ(answer(*runtime).size(), 8u);
 }
 

@@ -9,13 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "ollm/doctor.h"
+#include "ollm/load_settings.h"
 #include "ollm/ollm.h"
 
 namespace ollm {
 namespace {
 
-using plan::FieldType;
-using plan::SettingsValue;
+using settings::FieldType;
+using settings::SettingsValue;
 using Json = nlohmann::ordered_json;
 using std::string_literals::operator""s;
 
@@ -87,7 +89,7 @@ TEST_P(HostileSettings, GetAnAnswerOrAnError) {
     settings.runtime.model_reference = "examples/models/clerk";
     field.set(settings, value);
     EXPECT_NO_THROW({
-      expect_json(settings_json(settings));
+      expect_json(settings_as_dict(settings).json());
       const Result<void> checked = check_settings(settings);
       const Result<Plan> plan = make_plan(settings, {.context_tokens = 64});
       // Of what the check refuses there is no plan; what it takes may still be none of this build.
@@ -100,8 +102,8 @@ TEST_P(HostileSettings, GetAnAnswerOrAnError) {
       }
       if (plan.ok()) {
         expect_json(plan->json());
-        expect_json(plan->runtime_plan_json());
-        expect_json(plan->execution_plan_json());
+        expect_json(plan->runtime_plan().as_dict_json());
+        if (plan->execution_plan()) expect_json(plan->execution_plan()->as_dict().json());
         EXPECT_FALSE(plan->explain().empty());
         static_cast<void>(plan->summary());
         static_cast<void>(plan->check());
@@ -122,8 +124,8 @@ TEST_P(HostileSettings, TakeNoValueOfAnotherType) {
     EXPECT_NO_THROW(field.set(settings, value));
     const SettingsValue after = field.get(settings);
     EXPECT_TRUE(after == before || after == value);
-    static_cast<void>(plan::parse_value(field, value, false));
-    static_cast<void>(plan::parse_value(field, value, true));
+    static_cast<void>(settings::parse_value(field, value, false));
+    static_cast<void>(settings::parse_value(field, value, true));
   }
 }
 
@@ -139,7 +141,7 @@ TEST_P(HostileSettings, ComeFromNoLayer) {
       const Result<Settings> settings = load_settings(sources);
       if (settings.ok()) {
         EXPECT_TRUE(check_settings(*settings).ok());
-        expect_json(settings_json(*settings));
+        expect_json(settings_as_dict(*settings).json());
       } else {
         EXPECT_EQ(settings.error().kind, ErrorKind::invalid_argument);
         expect_json(run_doctor(settings).json());
@@ -188,7 +190,7 @@ TEST(HostileNames, OfVariablesAreProblemsOrNothing) {
     const Result<Settings> settings = load_settings(sources);
     ASSERT_FALSE(settings.ok());
     EXPECT_EQ(settings.error().kind, ErrorKind::invalid_argument);
-    EXPECT_FALSE(plan::unknown_variables(sources.environment).empty());
+    EXPECT_FALSE(settings::unknown_variables(sources.environment).empty());
   });
 }
 
@@ -196,14 +198,13 @@ TEST(HostileReports, AreJson) {
   Report report;
   report.bound_by = "\xFF\0"s;
   report.total_s = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_NO_THROW(expect_json(report.json()));
+  EXPECT_NO_THROW(expect_json(report.as_dict().json()));
   DoctorReport doctor;
   doctor.checks.resize(1);
   doctor.checks[0].name = doctor.checks[0].message = "\xFF";
   EXPECT_NO_THROW(expect_json(doctor.json()));
   ModelInfo info;
   info.discovery_source = "\xFF";
-  info.runtime_plan.reason = "\xFF";
   info.refusal = fail(ErrorKind::io, "\xFF");
   EXPECT_NO_THROW(expect_json(info.json()));
   EXPECT_NO_THROW(expect_json(models_json({info, info})));

@@ -2,18 +2,18 @@
 // code checks against: a limit without a line here is none of those that people meet.
 #include "ollm/text/template/limits.h"
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/token_id.h"
 #include "ollm/checkpoint/folder_paths.h"
-#include "ollm/checkpoint/json_reader.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/checkpoint/safetensors.h"
 #include "ollm/checkpoint/shard_index.h"
+#include "ollm/hub/cache.h"
 #include "ollm/models/model_config.h"
 #include "ollm/ollm.h"
-#include "ollm/plan/hub_cache.h"
 #include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
-#include "ollm/plan/settings_fields.h"
+#include "ollm/settings/fields.h"
 #include "ollm/tensor/shape.h"
 #include "ollm/text/added_tokens.h"
 #include "ollm/text/json_fields.h"
@@ -26,21 +26,21 @@
 namespace ollm {
 namespace {
 
-constexpr checkpoint::JsonLimits kJson;
+constexpr JsonLimits kJson;
 constexpr text::CompileLimits kCompile;
 constexpr text::RenderLimits kRender;
 
 constexpr std::uint64_t number(auto value) { return static_cast<std::uint64_t>(value); }
 
 constexpr Limit kLimits[] = {
-    {"settings", "file_bytes", plan::SettingsLimits::kFileBytes, "of ollm.toml"},
-    {"settings", "value_bytes", plan::SettingsLimits::kTextBytes, "of one text"},
-    {"settings", "stop_strings", plan::SettingsLimits::kStops, "of one run"},
-    {"settings", "stop_string_bytes", plan::SettingsLimits::kStopBytes, "of one stop string"},
+    {"settings", "file_bytes", settings::SettingsLimits::kFileBytes, "of ollm.toml"},
+    {"settings", "value_bytes", settings::SettingsLimits::kTextBytes, "of one text"},
+    {"settings", "stop_strings", settings::SettingsLimits::kStops, "of one run"},
+    {"settings", "stop_string_bytes", settings::SettingsLimits::kStopBytes, "of one stop string"},
 
     {"reference", "bytes", plan::kMaxReferenceBytes, "of a model reference"},
     {"reference", "models_dir_entries", plan::kMaxModelFolders, "of the models folder"},
-    {"reference", "hub_cache_entries", plan::kMaxCachedNames, "of the hub's cache, listed"},
+    {"reference", "hub_cache_entries", hub::kMaxCachedNames, "of the hub's cache, listed"},
 
     {"folder", "names", checkpoint::kMaxFolderNames, "in a model's folder"},
     {"folder", "tokenizer_bytes", checkpoint::ModelFolderLimits::kTokenizerBytes,

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ollm/ollm.h"
-#include "ollm/plan/wire_values.h"
+#include "ollm/plan/plans.h"
 
 namespace ollm::runtime {
 
@@ -15,7 +15,7 @@ struct LoadFaults {
   std::optional<Error> building;               // the engine cannot be built, and why
 
   /// Runtime::load, with these faults.
-  Result<Runtime> load(const Plan& plan) const;
+  Result<Runtime> load(const Plan& plan, SpecializationFailure* failure = nullptr) const;
 };
 
 }  // namespace ollm::runtime

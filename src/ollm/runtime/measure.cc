@@ -1,5 +1,5 @@
 // Measuring the machine: memory, arithmetic, what the kernels reach of both, and the disk as a bare
-// reader sees it. Leaves to others: keeping the figures and what they mean (plan/profile.h).
+// reader sees it. Leaves to others: keeping the figures and what they mean (machine/profile.h).
 #include "ollm/runtime/measure.h"
 
 #include <fmt/format.h>
@@ -19,11 +19,12 @@
 #include "ollm/backend/machine_limits.h"
 #include "ollm/base/clock.h"
 #include "ollm/base/text_size.h"
+#include "ollm/bench.h"
 #include "ollm/io/file.h"
 #include "ollm/io/output_file.h"
 #include "ollm/io/read_probes.h"
+#include "ollm/machine/profile.h"
 #include "ollm/memory/buffer.h"
-#include "ollm/plan/profile.h"
 
 namespace ollm {
 namespace {
@@ -43,7 +44,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-Result<std::size_t> pool_bytes(const plan::Machine& machine) {
+Result<std::size_t> pool_bytes(const machine::Machine& machine) {
   const std::uint64_t quarter = machine.available_bytes / 4;
   if (machine.available_bytes != 0 && quarter < kLeastPoolBytes)
     return fail(ErrorKind::out_of_budget, fmt::format("measuring takes {}; the machine leaves {}",
@@ -84,9 +85,9 @@ class KernelRates {
         weights_(weights),
         budget_(budget) {}
 
-  Result<plan::TableRates> measure() {
+  Result<machine::TableRates> measure() {
     OLLM_TRY(backend_, backend::make_backend(table_, pool_));
-    plan::TableRates rates{table_.isa, table_.compute};
+    machine::TableRates rates{table_.isa, table_.compute};
     std::vector<double> peaks;
     for (std::size_t i = 0; i < kRounds; ++i)
       peaks.push_back(backend::peak_flops(table_.isa, table_.compute, pool_, round_seconds_ / 2));
@@ -231,7 +232,7 @@ Result<void> write_scratch(const std::filesystem::path& path, const Cancellation
 
 class Measurement {
  public:
-  Measurement(const MeasureOptions& options, const plan::Machine& machine, double round_seconds,
+  Measurement(const MeasureOptions& options, const machine::Machine& machine, double round_seconds,
               OnProgress on_progress, const CancellationToken& cancel)
       : options_(options),
         machine_(machine),
@@ -239,10 +240,10 @@ class Measurement {
         on_progress_(on_progress),
         cancel_(cancel) {}
 
-  Result<plan::Profile> run() {
+  Result<machine::Profile> run() {
     OLLM_TRY_VOID(check_options());
     OLLM_TRY(const std::size_t weight_bytes, pool_bytes(machine_));
-    plan::Profile profile;
+    machine::Profile profile;
     profile.measured = utc_now();
     profile.cpu_model = machine_.cpu_model;
     profile.cores = machine_.cores;
@@ -268,7 +269,7 @@ class Measurement {
       profile.memory_bytes_per_second = *std::max_element(rates.begin(), rates.end());
       for (const backend::Options& table : tables) {
         OLLM_TRY_VOID(step());
-        OLLM_TRY(const plan::TableRates one,
+        OLLM_TRY(const machine::TableRates one,
                  KernelRates(table, round_seconds_, pool, weights, budget).measure());
         profile.tables.push_back(one);
       }
@@ -295,7 +296,7 @@ class Measurement {
                : scratch_path(options_.scratch_folder).error();
   }
 
-  Result<void> measure_file(plan::Profile& profile) {
+  Result<void> measure_file(machine::Profile& profile) {
     std::filesystem::path path = options_.disk_file;
     if (path.empty() && options_.scratch_folder.empty()) return {};
     const bool scratch = path.empty();
@@ -317,7 +318,7 @@ class Measurement {
   }
 
   const MeasureOptions& options_;
-  const plan::Machine& machine_;
+  const machine::Machine& machine_;
   const double round_seconds_;
   OnProgress on_progress_;
   const CancellationToken& cancel_;
@@ -355,27 +356,27 @@ class DiskPieces {
 
 }  // namespace
 
-Result<plan::Profile> runtime::measure(const MeasureOptions& options, const plan::Machine& machine,
-                                       double round_seconds, OnProgress on_progress,
-                                       const CancellationToken& cancel) {
+Result<machine::Profile> runtime::measure(const MeasureOptions& options,
+                                          const machine::Machine& machine, double round_seconds,
+                                          OnProgress on_progress, const CancellationToken& cancel) {
   return Measurement(options, machine, round_seconds, on_progress, cancel).run();
 }
 
 Result<std::string> measure_machine(const MeasureOptions& options, OnProgress on_progress,
                                     const CancellationToken* cancel) {
   static const CancellationToken kNever;
-  const plan::Machine machine = plan::Machine::detect();
-  const plan::Environment environment = plan::Environment::of_process();
-  OLLM_TRY(plan::Profile profile, runtime::measure(options, machine, kRoundSeconds, on_progress,
-                                                   cancel ? *cancel : kNever));
+  const machine::Machine machine = machine::Machine::detect();
+  const io::Environment environment = io::Environment::of_process();
+  OLLM_TRY(machine::Profile profile, runtime::measure(options, machine, kRoundSeconds, on_progress,
+                                                      cancel ? *cancel : kNever));
   // Other disks stay as they were measured.
   if (const auto before =
-          plan::load_profile(environment, machine.cpu_model, machine.cores, io::posix())) {
-    for (const plan::DiskRate& disk : before->disks)
+          machine::load_profile(environment, machine.cpu_model, machine.cores, io::posix())) {
+    for (const machine::DiskRate& disk : before->disks)
       if (profile.find_disk(disk.device) == nullptr) profile.disks.push_back(disk);
   }
-  OLLM_TRY_VOID(plan::save_profile(profile, environment));
-  return plan::profile_json(profile);
+  OLLM_TRY_VOID(machine::save_profile(profile, environment));
+  return machine::profile_json(profile);
 }
 
 Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
@@ -387,7 +388,7 @@ Result<MachineLimits> measure_limits(std::string_view isa, std::string_view comp
                 fmt::format("unknown compute mode \"{}\": expected bf16 or f32", compute));
   if (threads == 0) return fail(ErrorKind::invalid_argument, "0 threads measure nothing; give 1");
   if (threads > ThreadPool::kMostThreads) return too_many_threads(threads);
-  const plan::Machine machine = plan::Machine::detect();
+  const machine::Machine machine = machine::Machine::detect();
   OLLM_TRY(const std::size_t weight_bytes, pool_bytes(machine));
   ThreadPool pool(threads);
   memory::Budget budget(2 * kPoolBytes);

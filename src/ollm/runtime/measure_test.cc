@@ -10,6 +10,7 @@
 
 #include "ollm/backend/backend.h"
 #include "ollm/backend/machine_limits.h"
+#include "ollm/bench.h"
 #include "ollm/io/temporary_folder.h"
 
 namespace ollm::runtime {
@@ -25,7 +26,7 @@ void expect_error(const Error& error, ErrorKind kind, const char* words) {
 
 // A processor without AVX2: the scalar table alone is measured, with loops that it has.
 TEST(Measure, AMachineWithTheScalarTableAloneIsMeasured) {
-  plan::Machine machine = plan::Machine::detect();
+  machine::Machine machine = machine::Machine::detect();
   machine.isas = {backend::Isa::scalar};
   machine.available_bytes = std::uint64_t{512} << 20;  // a quarter of it: the smallest pool
   const CancellationToken cancel;
@@ -33,18 +34,18 @@ TEST(Measure, AMachineWithTheScalarTableAloneIsMeasured) {
   ASSERT_TRUE(profile.ok()) << profile.error().message;
   ASSERT_EQ(profile->tables.size(), 2u);
   EXPECT_GT(profile->memory_bytes_per_second, 1e6);
-  for (const plan::TableRates& rates : profile->tables) {
+  for (const machine::TableRates& rates : profile->tables) {
     EXPECT_EQ(rates.isa, backend::Isa::scalar);
     EXPECT_TRUE(std::isfinite(rates.peak_flops) && rates.peak_flops > 0);
     EXPECT_GT(rates.matmul.back().flops, 0);
     EXPECT_GT(rates.attention_flops, 0);
   }
-  const auto again = plan::parse_profile(plan::profile_json(*profile));
+  const auto again = machine::parse_profile(machine::profile_json(*profile));
   EXPECT_TRUE(again.ok()) << again.error().message;
 }
 
 TEST(Measure, TooLittleMemoryIsNotTaken) {
-  plan::Machine machine = plan::Machine::detect();
+  machine::Machine machine = machine::Machine::detect();
   machine.available_bytes = std::uint64_t{256} << 20;
   const CancellationToken cancel;
   const auto profile = measure({1, {}, {}}, machine, 0.01, nullptr, cancel);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "ollm/io/file.h"
-#include "ollm/plan/machine.h"
+#include "ollm/machine/machine.h"
 
 namespace ollm::runtime {
 namespace {
@@ -38,7 +38,7 @@ double process_seconds() { return seconds_since_boot() - start_seconds(); }
 
 std::uint64_t peak_resident_bytes() {
   const auto text = io::read_whole_file("/proc/self/status", kSmallFileBytes);
-  return text.ok() ? plan::meminfo_bytes(*text, "VmHWM") : 0;
+  return text.ok() ? machine::meminfo_bytes(*text, "VmHWM") : 0;
 }
 
 }  // namespace ollm::runtime

@@ -11,7 +11,8 @@
 #include <random>
 #include <utility>
 
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_reader.h"
+#include "ollm/bench.h"
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/io/atomic_replace.h"
 #include "ollm/io/file.h"
@@ -122,7 +123,7 @@ class Maker {
 
   Result<void> make() {
     OLLM_TRY(const std::string config, config_text());
-    OLLM_TRY(const checkpoint::Json json, checkpoint::parse_json(config, "config.json"));
+    OLLM_TRY(const Json json, parse_json(config, "config.json"));
     const models::Family* family = models::find_family_of_config(json);
     if (family == nullptr) {
       return fail(ErrorKind::unsupported,

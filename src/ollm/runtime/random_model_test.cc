@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "ollm/bench.h"
 #include "ollm/io/temporary_folder.h"
 #include "ollm/ollm.h"
 

@@ -1,30 +1,30 @@
 // The report of a run: what the plan estimated, measured.
 #include <nlohmann/json.hpp>
 
+#include "ollm/base/value_document.h"
 #include "ollm/runtime/process.h"
 #include "ollm/runtime/state.h"
 
 namespace ollm {
 
-std::string Report::json() const {
-  const nlohmann::ordered_json report = {{"bytes_per_sweep", bytes_per_sweep},
-                                         {"seconds_per_sweep", seconds_per_sweep},
-                                         {"bound_by", bound_by},
-                                         {"prefill_tokens_per_second", prefill_tokens_per_second},
-                                         {"decode_tokens_per_second", decode_tokens_per_second},
-                                         {"time_to_first_token_s", time_to_first_token_s},
-                                         {"total_s", total_s},
-                                         {"peak_bytes", peak_bytes},
-                                         {"planned_peak_bytes", planned_peak_bytes},
-                                         {"bytes_read", bytes_read},
-                                         {"prompt_tokens", prompt_tokens},
-                                         {"cached_tokens", cached_tokens},
-                                         {"new_tokens", new_tokens},
-                                         {"load_s", load_s},
-                                         {"streamed_bytes", streamed_bytes},
-                                         {"io_wait_s", io_wait_s},
-                                         {"io_cpu_s", io_cpu_s}};
-  return report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+Value Report::as_dict() const {
+  return make_value({{"bytes_per_sweep", bytes_per_sweep},
+                     {"seconds_per_sweep", seconds_per_sweep},
+                     {"bound_by", bound_by},
+                     {"prefill_tokens_per_second", prefill_tokens_per_second},
+                     {"decode_tokens_per_second", decode_tokens_per_second},
+                     {"time_to_first_token_s", time_to_first_token_s},
+                     {"total_s", total_s},
+                     {"peak_bytes", peak_bytes},
+                     {"planned_peak_bytes", planned_peak_bytes},
+                     {"bytes_read", bytes_read},
+                     {"prompt_tokens", prompt_tokens},
+                     {"cached_tokens", cached_tokens},
+                     {"new_tokens", new_tokens},
+                     {"load_s", load_s},
+                     {"streamed_bytes", streamed_bytes},
+                     {"io_wait_s", io_wait_s},
+                     {"io_cpu_s", io_cpu_s}});
 }
 
 namespace runtime {

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -56,7 +55,7 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
 
 // No result depends on either, so less than was planned is slower and no failure.
 void note_what_the_system_gave(Runtime::State& state) {
-  const plan::ExecutionPlan& planned = state.execution();
+  const plan::LoadPlan& planned = state.execution();
   state.load_decisions.clear();
   if (state.pool->threads() < planned.threads) {
     state.load_decisions.push_back(
@@ -121,12 +120,6 @@ plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::Load
   return loaded;
 }
 
-// A failure of the provider's own, which the generic backend may not meet.
-struct SpecializationFailure {
-  plan::SpecializationErrorType type;
-  Error error;
-};
-
 // Builds and applies what was planned. A failure of the provider comes back as a value; what would
 // fail for every backend (files, memory, ways of reading, a KV strategy, cancellation) is the
 // error.
@@ -134,23 +127,20 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
                                                    const runtime::LoadFaults& faults,
                                                    OnProgress on_progress,
                                                    const CancellationToken& cancel) {
-  using plan::SpecializationErrorType;
-  const RuntimePlan& planned = state.plan->run.runtime();
+  const plan::PlanDraft& planned = state.plan->run.runtime();
   const bool specialized = planned.specialization_state == SpecializationState::planned;
   OLLM_TRY_VOID(build_shared(state, on_progress, cancel));
   Result<void> built = build_engine(state, faults);
   if (!built.ok()) {
     if (!specialized || built.error().kind != ErrorKind::unsupported)
       return std::move(built).error();
-    return std::optional(
-        SpecializationFailure{SpecializationErrorType::load_error, std::move(built).error()});
+    return std::optional(plan::load_failure(planned, std::move(built).error()));
   }
-  Result<RuntimePlan> applied = plan::finalize_applied(planned, artifacts(state, faults));
-  if (!applied.ok()) {
-    return std::optional(SpecializationFailure{SpecializationErrorType::application_error,
-                                               std::move(applied).error()});
+  const plan::LoadedArtifacts loaded = artifacts(state, faults);
+  if (specialized) {
+    if (auto broken = plan::broken_contract(planned, loaded)) return broken;
   }
-  state.runtime_plan = std::move(applied).value();
+  state.runtime_plan = RuntimePlan(plan::finalize_applied(planned, loaded));
   return std::optional<SpecializationFailure>();
 }
 
@@ -167,13 +157,14 @@ Result<runtime::Turn> runtime::Turn::take(Runtime::State& state) {
 Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
-                              const CancellationToken* cancel) {
+                              const CancellationToken* cancel, SpecializationFailure* failure) {
   static const CancellationToken kNever;
-  return load(plan, std::move(text), on_progress, cancel ? *cancel : kNever, {});
+  return load(plan, std::move(text), on_progress, cancel ? *cancel : kNever, {}, failure);
 }
 
 Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
-                              const CancellationToken& cancel, const runtime::LoadFaults& faults) {
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults,
+                              SpecializationFailure* told) {
   const double begin = monotonic_seconds();
   OLLM_TRY_VOID(plan.check());
   auto state = std::make_shared<State>(plan.state_);
@@ -195,36 +186,35 @@ Result<Runtime> Runtime::load(const Plan& plan, std::optional<Text> text, OnProg
   auto failure = apply(*state, faults, on_progress, cancel);
   if (!failure.ok()) return in_load(std::move(failure).error());
   if (*failure) {
+    if (told != nullptr) *told = **failure;
     tear_down(*state);
-    auto fallback = plan::plan_fallback(run, (*failure)->type, (*failure)->error);
+    auto fallback = plan::plan_fallback(run, **failure);
     if (!fallback.ok()) return in_load(std::move(fallback).error());
     state->fallback = std::move(fallback).value();
     if (Result<void> built = build_shared(*state, on_progress, cancel); !built.ok())
       return in_load(std::move(built).error());
     if (Result<void> built = build_engine(*state, {}); !built.ok())
       return in_load(std::move(built).error());
-    OLLM_TRY(state->runtime_plan,
-             plan::finalize_applied(state->fallback->selection.plan, artifacts(*state, {})));
+    state->runtime_plan =
+        RuntimePlan(plan::finalize_applied(state->fallback->selection.plan, artifacts(*state, {})));
   }
   state->load_s = monotonic_seconds() - begin;
   return Runtime(std::move(state));
 }
 
-Result<Runtime> runtime::LoadFaults::load(const Plan& plan) const {
+Result<Runtime> runtime::LoadFaults::load(const Plan& plan, SpecializationFailure* failure) const {
   static const CancellationToken kNever;
-  return Runtime::load(plan, std::nullopt, nullptr, kNever, *this);
-}
-
-std::string Runtime::execution_plan_json() const {
-  plan::ExecutionPlan loaded = state_->execution();
-  for (const plan::Decision& decision : state_->load_decisions)
-    loaded.decisions.push_back(decision);
-  return plan::to_json(loaded).dump(-1, ' ', false,
-                                    nlohmann::ordered_json::error_handler_t::replace);
+  return Runtime::load(plan, std::nullopt, nullptr, kNever, *this, failure);
 }
 
 const RuntimePlan& Runtime::runtime_plan() const { return state_->runtime_plan; }
-std::string Runtime::runtime_plan_json() const { return state_->runtime_plan.as_dict_json(); }
+
+ExecutionPlan Runtime::execution_plan() const {
+  ExecutionPlan loaded = plan::execution_plan(state_->execution());
+  for (const Decision& decision : state_->load_decisions) loaded.decisions.push_back(decision);
+  return loaded;
+}
+
 const std::optional<Text>& Runtime::text() const { return state_->text; }
 
 }  // namespace ollm

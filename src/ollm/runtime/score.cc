@@ -98,7 +98,7 @@ class Scorer {
   // Ids and log probabilities of more tokens than the ledger counts are held as well: charged to
   // what the budget has left.
   Result<void> charge_rows() {
-    const plan::ExecutionPlan& plan = runtime_.execution();
+    const plan::LoadPlan& plan = runtime_.execution();
     const std::uint64_t planned = std::max<std::uint64_t>(
         plan.workload.total_tokens, std::uint64_t{plan.context_tokens} * plan.workload.sequences);
     const std::uint64_t rows = rows_.size() * options_.row_bytes();

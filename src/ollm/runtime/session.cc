@@ -103,7 +103,7 @@ class Generator {
   // the same call, corrected, gives what it gives on a session that never saw the wrong one.
   Result<Generation> run(const Prompt& prompt) {
     begin_ = monotonic_seconds();
-    OLLM_TRY(const engine::SamplingOptions sampling, sampling_options());
+    OLLM_TRY(const sampling::Options sampling, sampling_options());
     std::vector<TokenId> encoded;
     OLLM_TRY(const std::span<const TokenId> ids, prompt_ids(prompt, encoded));
     // A conversation is rendered as a whole, all else goes on behind the line.
@@ -229,8 +229,8 @@ class Generator {
     return std::min(common, line_.size() + ids.size() - 1);
   }
 
-  Result<engine::SamplingOptions> sampling_options() const {
-    engine::SamplingOptions sampling = options_.sampling;
+  Result<sampling::Options> sampling_options() const {
+    sampling::Options sampling = options_.sampling;
     const checkpoint::GenerationConfig& makers = runtime_.generation;
     if (options_.model_defaults) OLLM_TRY_VOID(makers.check_sampling());
     if (options_.model_defaults && makers.do_sample.value_or(false)) {
@@ -243,7 +243,7 @@ class Generator {
     }
     if (options_.model_defaults)
       sampling.repetition_penalty = makers.repetition_penalty.value_or(1.0);
-    OLLM_TRY_VOID(engine::check(sampling, vocab()));
+    OLLM_TRY_VOID(sampling::check(sampling, vocab()));
     return sampling;
   }
 
@@ -327,8 +327,8 @@ class Generator {
   OnProgress on_progress_;
   const CancellationToken& cancel_;
 
-  std::optional<engine::Sampler> sampler_;
-  std::optional<Text::Stream> stream_;
+  std::optional<sampling::Sampler> sampler_;
+  std::optional<Text::Detokenizer> stream_;
   runtime::StopStrings stops_;
   std::size_t max_new_ = 0;
   Generation out_;

@@ -168,9 +168,8 @@ class DamagedSession : public ::testing::Test {
     settings.runtime.prefill_chunk = 4;
     auto plan = make_plan(settings, {.context_tokens = kContext});
     EXPECT_TRUE(plan.ok());
-    const std::string json = plan->execution_plan_json();
-    const std::string key = "\"minimum_bytes\":";
-    settings.runtime.memory = std::stoll(json.substr(json.find(key) + key.size()));
+    settings.runtime.memory =
+        static_cast<std::int64_t>(plan->execution_plan()->memory.minimum_bytes);
     return settings;
   }
 
@@ -203,7 +202,7 @@ TEST_F(DamagedSession, LogitsThatAreNoNumbersDoNotLeaveTheEngine) {
 TEST_F(DamagedSession, AWeightFileThatChangesDuringAPassGivesNoAnswer) {
   const Settings settings = streamed();
   const Runtime runtime = load(settings);
-  ASSERT_THAT(runtime.runtime_plan_json(), HasSubstr("weight-streaming"));
+  ASSERT_THAT(runtime.runtime_plan().as_dict_json(), HasSubstr("weight-streaming"));
   Session fresh = new_session(runtime);
   const Answer first = answer(fresh, kFirst);
 
@@ -368,8 +367,8 @@ TEST(Session, CallsNothingThatIsEmpty) {
 
 TEST(Streams, MovedFromAreErrors) {
   const Runtime runtime = load(settings_of(kModel));
-  Text::Stream stream(*runtime.text(), true);
-  Text::Stream taken = std::move(stream);
+  Text::Detokenizer stream(*runtime.text(), true);
+  Text::Detokenizer taken = std::move(stream);
   EXPECT_TRUE(taken.push(4).ok());
   EXPECT_FALSE(stream.push(4).ok());  // NOLINT(bugprone-use-after-move)
   EXPECT_EQ(stream.finish(), "");

@@ -13,11 +13,11 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/generation_config.h"
 #include "ollm/engine/engine.h"
-#include "ollm/engine/sampling.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/budget.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/plan_run.h"
+#include "ollm/sampling/sampler.h"
 #include "ollm/text/template/chat_template.h"
 #include "ollm/text/template/template_source.h"
 #include "ollm/text/tokenizer.h"
@@ -26,7 +26,13 @@
 namespace ollm {
 
 struct Plan::State {
+  explicit State(plan::PlannedRun planned) : run(std::move(planned)), runtime_plan(run.runtime()) {
+    if (run.execution) execution_plan = plan::execution_plan(*run.execution);
+  }
+
   plan::PlannedRun run;
+  RuntimePlan runtime_plan;
+  std::optional<ExecutionPlan> execution_plan;  // nothing where no backend runs the model
 };
 
 struct Text::State {
@@ -39,7 +45,7 @@ struct Runtime::State {
   explicit State(std::shared_ptr<const Plan::State> planned)
       : plan(std::move(planned)), budget(plan->run.execution->budget_bytes) {}
 
-  const plan::ExecutionPlan& execution() const {
+  const plan::LoadPlan& execution() const {
     return fallback ? fallback->execution : *plan->run.execution;
   }
   const models::Composition& composition() const {
@@ -50,7 +56,7 @@ struct Runtime::State {
   std::shared_ptr<const Plan::State> plan;    // shared: the composition lives there
   std::optional<plan::FallbackRun> fallback;  // what runs instead of what was planned
   RuntimePlan runtime_plan;
-  std::vector<plan::Decision> load_decisions;  // where the system gave less than was planned
+  std::vector<Decision> load_decisions;  // where the system gave less than was planned
   std::optional<Text> text;
   checkpoint::GenerationConfig generation;
   std::vector<TokenId> end_tokens;

@@ -7,10 +7,11 @@
 #include <utility>
 #include <variant>
 
-#include "ollm/checkpoint/json_cursor.h"
-#include "ollm/checkpoint/json_reader.h"
+#include "ollm/base/json_cursor.h"
+#include "ollm/base/json_reader.h"
+#include "ollm/io/environment.h"
 #include "ollm/io/system_calls.h"
-#include "ollm/plan/environment.h"
+#include "ollm/plan/reference.h"
 #include "ollm/plan/resolve.h"
 #include "ollm/runtime/state.h"
 #include "ollm/text/template/template_source.h"
@@ -22,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 // The clock that templates see: OLLM_NOW, or now.
 Result<text::RenderClock> render_clock() {
-  const plan::Environment environment = plan::Environment::of_process();
+  const io::Environment environment = io::Environment::of_process();
   const auto fixed = environment.find_filled("OLLM_NOW");
   if (!fixed) return text::RenderClock::now();
   Result<text::RenderClock> clock = text::RenderClock::parse(*fixed);
@@ -33,7 +34,7 @@ Result<text::RenderClock> render_clock() {
 // What is nested deeper is not built at all: copying and printing a value take a step of the stack
 // for each level.
 Result<Json> parse_object(std::string_view source, std::string_view what) {
-  constexpr int kDepthMax = static_cast<int>(checkpoint::JsonLimits().depth);
+  constexpr int kDepthMax = static_cast<int>(JsonLimits().depth);
   bool too_deep = false;
   const auto within_depth = [&](int depth, Json::parse_event_t, const Json&) {
     too_deep = too_deep || depth > kDepthMax;
@@ -162,7 +163,7 @@ Result<Text> Text::open_folder(const checkpoint::ModelFolder& folder) {
 }
 
 Result<Text> Text::open(const Settings& settings) {
-  const plan::Environment environment = plan::Environment::of_process();
+  const io::Environment environment = io::Environment::of_process();
   OLLM_TRY(const ModelReference reference,
            plan::parse_reference(settings.runtime.model_reference, environment, io::posix()));
   const plan::ResolveOptions options =
@@ -172,8 +173,7 @@ Result<Text> Text::open(const Settings& settings) {
     // What a path names tells itself what it is.
     if (resolution.problem && reference.local_path)
       return fail(resolution.problem->kind, resolution.problem->message);
-    std::string message =
-        fmt::format("model '{}' is not there", checkpoint::printable(reference.raw));
+    std::string message = fmt::format("model '{}' is not there", printable(reference.raw));
     if (resolution.problem) message += ": " + resolution.problem->message;
     message += plan::where_it_was_looked_for(resolution);
     if (!resolution.problem) message += plan::how_to_get(resolution);
@@ -235,7 +235,7 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
   if (!has_chat_template() && options.source.empty()) {
     if (!options.name.empty()) {
       return fail(ErrorKind::not_found, fmt::format("chat template {}: the model's folder has none",
-                                                    checkpoint::quote_name(options.name)));
+                                                    quote_name(options.name)));
     }
     if (!options.variables.empty())
       return fail(ErrorKind::invalid_argument,
@@ -264,23 +264,23 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
   return encoded;
 }
 
-struct Text::Stream::Decoder {
+struct Text::Detokenizer::Decoder {
   std::shared_ptr<const Text::State> text;  // shared: the detokenizer borrows the tokenizer
   text::StreamingDetokenizer detokenizer;
 };
 
-Text::Stream::Stream(const Text& text, bool skip_special)
+Text::Detokenizer::Detokenizer(const Text& text, bool skip_special)
     : decoder_(new Decoder{text.state_,
                            text::StreamingDetokenizer(text.state_->tokenizer, skip_special)}) {}
-Text::Stream::Stream(Stream&&) noexcept = default;
-Text::Stream& Text::Stream::operator=(Stream&&) noexcept = default;
-Text::Stream::~Stream() = default;
+Text::Detokenizer::Detokenizer(Detokenizer&&) noexcept = default;
+Text::Detokenizer& Text::Detokenizer::operator=(Detokenizer&&) noexcept = default;
+Text::Detokenizer::~Detokenizer() = default;
 
-Result<std::string> Text::Stream::push(TokenId id) {
+Result<std::string> Text::Detokenizer::push(TokenId id) {
   if (!decoder_) return fail(ErrorKind::invalid_argument, "the stream was moved from");
   return decoder_->detokenizer.push(id);
 }
-std::string Text::Stream::finish() {
+std::string Text::Detokenizer::finish() {
   return decoder_ ? decoder_->detokenizer.finish() : std::string();
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "ollm/base/utf8.h"
 #include "ollm/text/byte_level.h"
 #include "ollm/text/utf8.h"
 
@@ -119,9 +120,9 @@ Result<void> DecodeStream::push_fallback(std::size_t index, std::string_view tok
   Stage& stage = stages_[index];
   stage.held.push_back(static_cast<char>(byte));
   if (!stage.broken) {
-    const unicode::Utf8Start start = unicode::scan_utf8(stage.held).start;
-    if (start == unicode::Utf8Start::cut) return {};
-    if (start == unicode::Utf8Start::whole) {
+    const Utf8Start start = scan_utf8(stage.held).start;
+    if (start == Utf8Start::cut) return {};
+    if (start == Utf8Start::whole) {
       const std::string character = std::exchange(stage.held, {});
       return run(index + 1, character, out);
     }
@@ -150,9 +151,9 @@ Result<void> DecodeStream::push_bytes(std::size_t index, std::string_view token,
   std::string text;
   std::string_view left = held;
   while (!left.empty()) {
-    const auto [start, length] = unicode::scan_utf8(left);
-    if (start == unicode::Utf8Start::cut) break;
-    text += start == unicode::Utf8Start::whole ? left.substr(0, length) : unicode::kReplacementUtf8;
+    const auto [start, length] = scan_utf8(left);
+    if (start == Utf8Start::cut) break;
+    text += start == Utf8Start::whole ? left.substr(0, length) : unicode::kReplacementUtf8;
     left.remove_prefix(length);
   }
   held.erase(0, held.size() - left.size());

@@ -1,37 +1,15 @@
-// Strict reading of small JSON parsed by simdjson, kept as nlohmann's values (json_fields.h).
+// What simdjson parsed of a large file, kept as values, and fields of the type that is expected
+// (json_fields.h).
 // Leaves what the fields mean to who asks for them.
 #include "ollm/text/json_fields.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <iterator>
-#include <set>
+#include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace ollm::text {
 namespace {
-
-// Levels of nesting, by brackets outside of strings.
-bool is_too_deep(std::string_view text) {
-  std::size_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxJsonDepth) return true;
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return false;
-}
 
 std::string shown(const Json& value) {
   return value.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, 80);
@@ -52,12 +30,14 @@ Result<Json> copy_json(const simdjson::dom::element& element) {
       element.type()) {  // the parser was made for kMaxJsonDepth levels, so recursion is bounded
     case Type::OBJECT: {
       Json out = Json::object();
+      auto& members = out.get_ref<Json::object_t&>();
+      std::unordered_set<std::string_view> keys;  // of the parser
       for (const auto& [key, value] : simdjson::dom::object(element)) {
-        const std::string name(key);
-        if (out.contains(name)) {
-          return fail(ErrorKind::corrupt, fmt::format("key '{}' stands twice", name));
-        }
-        OLLM_TRY(out[name], copy_json(value));
+        if (!keys.insert(key).second)
+          return fail(ErrorKind::corrupt, fmt::format("key '{}' stands twice", key));
+        OLLM_TRY(Json copied, copy_json(value));
+        // Past the object's own search for the key, which would take quadratic time.
+        members.emplace_back(std::string(key), std::move(copied));
       }
       return out;
     }
@@ -86,51 +66,11 @@ Result<Json> copy_json(const simdjson::dom::element& element) {
   return Json();
 }
 
-std::string without_python_numbers(std::string_view text) {
-  constexpr std::string_view kNumbers[] = {"-Infinity", "Infinity", "NaN"};
-  std::string out;
-  out.reserve(text.size());
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '"') in_string = !in_string;
-    if (!in_string) {
-      const auto* number =
-          std::find_if(std::begin(kNumbers), std::end(kNumbers),
-                       [&](std::string_view each) { return text.substr(i).starts_with(each); });
-      if (number != std::end(kNumbers)) {
-        out += text[i] == '-' ? "-1e308" : "1e308";
-        i += number->size() - 1;
-        continue;
-      }
-    }
-    out += text[i];
-    if (in_string && text[i] == '\\' && i + 1 < text.size()) out += text[++i];
-  }
-  return out;
-}
-
-// nlohmann's parser and not simdjson's: `model_max_length` is often an integer of 31 digits.
-Result<Json> parse_small_json(std::string_view text) {
-  if (text.size() > kMaxSmallJsonBytes) {
-    return fail(ErrorKind::unsupported,
-                fmt::format("{} bytes of JSON; the limit is {}", text.size(), kMaxSmallJsonBytes));
-  }
-  if (is_too_deep(text)) return json_error(simdjson::DEPTH_ERROR);
-  std::vector<std::set<std::string>> keys(kMaxJsonDepth + 2);
-  std::optional<std::string> twice;
-  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    const auto level = static_cast<std::size_t>(depth);
-    if (event == Json::parse_event_t::object_start) keys[level + 1].clear();
-    if (event == Json::parse_event_t::key) {
-      auto key = parsed.get<std::string>();
-      if (!keys[level].insert(key).second && !twice) twice = std::move(key);
-    }
-    return true;
-  };
-  Json parsed = Json::parse(without_python_numbers(text), watch, false);
-  if (parsed.is_discarded()) return json_error(simdjson::TAPE_ERROR);
-  if (twice) return fail(ErrorKind::corrupt, fmt::format("key '{}' stands twice", *twice));
-  return parsed;
+Result<Json> parse_small_json(std::string_view text, std::string_view file_name) {
+  return parse_json(text, file_name,
+                    {.size_bytes = kMaxSmallJsonBytes,
+                     .depth = kMaxJsonDepth,
+                     .keys_per_object = kMaxSmallJsonBytes});  // a file may list its added tokens
 }
 
 bool Fields::has(std::string_view name) const { return !at(name).is_null(); }

@@ -12,24 +12,17 @@
 #include <string>
 #include <string_view>
 
+#include "ollm/base/json_reader.h"
 #include "ollm/base/result.h"
 
 namespace ollm::text {
 
-using Json = nlohmann::json;
-
 inline constexpr std::size_t kMaxJsonDepth = 64;
 inline constexpr std::size_t kMaxSmallJsonBytes = 8 * 1024 * 1024;
 
-/// The text with a number of JSON in the place of each `NaN`, `Infinity` and `-Infinity` outside of
-/// strings, which Python writes and reads where JSON has no such numbers: 1e308 with its sign. No
-/// field that is read is such a number, so that one of them is still told as of the wrong type.
-std::string without_python_numbers(std::string_view text);
-
-/// Parses JSON of at most kMaxSmallJsonBytes and kMaxJsonDepth levels. Errors: corrupt for bad
-/// syntax or a key that stands twice in one object, naming it; unsupported beyond the limits. A
-/// byte order mark is skipped, and Python's NaN and Infinity are numbers.
-Result<Json> parse_small_json(std::string_view text);
+/// Parses one of a tokenizer's small files: at most kMaxSmallJsonBytes and kMaxJsonDepth levels.
+/// Errors: as parse_json.
+Result<Json> parse_small_json(std::string_view text, std::string_view file_name);
 
 /// A parser's error in our terms: unsupported for the depth, else corrupt.
 Error json_error(simdjson::error_code code);

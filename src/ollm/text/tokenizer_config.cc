@@ -126,8 +126,8 @@ Result<void> add_from_map(const Json& map, TokenizerParts& parts) {
 
 Result<Json> parse(std::string_view bytes, std::string_view file) {
   if (bytes.empty()) return Json::object();
-  auto parsed = parse_small_json(bytes);
-  if (!parsed.ok()) return std::move(parsed).error().within(file);
+  auto parsed = parse_small_json(bytes, file);
+  if (!parsed.ok()) return parsed;
   if (!parsed->is_object()) {
     return fail(ErrorKind::corrupt, fmt::format("{}: expected a JSON object", file));
   }

@@ -1,8 +1,10 @@
-// UTF-8 written, checked and repaired (utf8.h); the scanning follows table 3-7 of the Unicode
-// standard. Leaves bulk validation of whole texts to simdjson, which is several times faster.
+// UTF-8 written and repaired (utf8.h). Leaves the scanning of one character to base/utf8.h, bulk
+// validation of whole texts to simdjson, which is several times faster.
 #include "ollm/text/utf8.h"
 
 #include <simdjson.h>
+
+#include "ollm/base/utf8.h"
 
 namespace ollm::text::unicode {
 
@@ -25,37 +27,8 @@ void append_utf8(std::string& out, char32_t code_point) {
   }
 }
 
-Utf8Scan scan_utf8(std::string_view bytes) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {Utf8Start::whole, 1};
-  if (lead < 0xC2 || lead > 0xF4) return {Utf8Start::broken, 1};
-  // The second byte has a narrower range behind E0 (overlong), ED (surrogates), F0 and F4.
-  unsigned char low = 0x80;
-  unsigned char high = 0xBF;
-  if (lead == 0xE0) low = 0xA0;
-  if (lead == 0xED) high = 0x9F;
-  if (lead == 0xF0) low = 0x90;
-  if (lead == 0xF4) high = 0x8F;
-  const std::size_t length = utf8_length(bytes[0]);
-  for (std::size_t i = 1; i < length; ++i) {
-    if (i == bytes.size()) return {Utf8Start::cut, i};
-    if (byte(i) < low || byte(i) > high) return {Utf8Start::broken, i};
-    low = 0x80;
-    high = 0xBF;
-  }
-  return {Utf8Start::whole, length};
-}
-
 std::size_t valid_utf8_prefix(std::string_view text) {
-  if (simdjson::validate_utf8(text.data(), text.size())) return text.size();
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const Utf8Scan scan = scan_utf8(text.substr(at));
-    if (scan.start != Utf8Start::whole) break;
-    at += scan.length;
-  }
-  return at;
+  return simdjson::validate_utf8(text.data(), text.size()) ? text.size() : utf8_prefix(text);
 }
 
 void append_lossy(std::string& out, std::string_view bytes) {

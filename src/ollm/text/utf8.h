@@ -64,18 +64,6 @@ void append_utf8(std::string& out, char32_t code_point);
 /// surrogates, nothing above U+10FFFF).
 std::size_t valid_utf8_prefix(std::string_view text);
 
-/// What a sequence of bytes is, as far as it has been seen.
-enum class Utf8Start { whole, cut, broken };
-
-/// The first character of `bytes` (not empty): `whole` and its length; `cut` where more bytes could
-/// complete it (length: all of them); `broken` with the length of what one U+FFFD stands for
-/// (Unicode 15, section 3.9: the maximal subpart).
-struct Utf8Scan {
-  Utf8Start start;
-  std::size_t length;
-};
-Utf8Scan scan_utf8(std::string_view bytes);
-
 /// Appends `bytes` with U+FFFD in place of every maximal subpart that is no UTF-8.
 void append_lossy(std::string& out, std::string_view bytes);
 

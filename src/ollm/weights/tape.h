@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "ollm/backend/backend.h"
-#include "ollm/base/cancel.h"
-#include "ollm/base/function_ref.h"
+#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/model_folder.h"

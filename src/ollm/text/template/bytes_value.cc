@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "ollm/base/utf8.h"
 #include "ollm/text/template/arguments.h"
 #include "ollm/text/template/characters.h"
 #include "ollm/text/template/operators.h"
@@ -174,8 +175,8 @@ Decoded decode_unit(Codec codec, std::string_view bytes, std::size_t at) {
       return {byte, 1, true};
     case Codec::utf8:
     case Codec::utf8_sig: {
-      const unicode::Utf8Scan scan = unicode::scan_utf8(bytes.substr(at, 4));
-      if (scan.start != unicode::Utf8Start::whole) return {0, scan.length, false};
+      const Utf8Scan scan = scan_utf8(bytes.substr(at, 4));
+      if (scan.start != Utf8Start::whole) return {0, scan.length, false};
       return {decode_at(bytes, at).value, scan.length, true};
     }
     case Codec::utf16:

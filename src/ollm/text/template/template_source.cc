@@ -22,14 +22,7 @@ constexpr std::string_view kTokenizerConfig = "tokenizer_config.json";
 // A file that is not there is an object without fields.
 Result<ordered_json> parse_object(std::string_view text, std::string_view file) {
   if (text.empty()) return ordered_json::object();
-  bool too_deep = false;
-  const auto within_depth = [&too_deep](int depth, ordered_json::parse_event_t, ordered_json&) {
-    too_deep = too_deep || depth > static_cast<int>(kMaxJsonDepth);
-    return !too_deep;
-  };
-  const std::string strict = without_python_numbers(text);
-  ordered_json config = ordered_json::parse(strict, within_depth, /*allow_exceptions=*/false);
-  if (too_deep) return corrupt(file, fmt::format("nested more than {} deep", kMaxJsonDepth));
+  OLLM_TRY(ordered_json config, parse_small_json(text, file));
   if (!config.is_object()) return corrupt(file, "not a JSON object");
   return config;
 }

@@ -1,0 +1,53 @@
+/// \file
+/// What speed is measured with: model folders of real shapes with random weights, and what the
+/// machine can do at most. For programs that compare; `ollm bench` is one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ollm/ollm.h"
+
+namespace ollm {
+
+/// A folder of a real shape with random weights.
+struct RandomModelOptions {
+  std::string shape;       // "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", or a config.json
+  std::uint64_t seed = 0;  // equal seeds give equal bytes
+  std::filesystem::path out;  // the folder; files in it are replaced
+  bool sparse = false;        // no weights, holes of the same size: for tests of memory
+};
+
+/// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
+/// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
+/// from its config alone; invalid_argument where `out` is the folder of another model, or that of
+/// the config itself; io; cancelled.
+OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
+                                        OnProgress on_progress = nullptr,
+                                        const CancellationToken* cancel = nullptr);
+
+/// What the machine can do at most, measured now: the limits that speed is a share of.
+struct MachineLimits {
+  double memory_bytes_per_second = 0;  // reads
+  double peak_flops = 0;               // of the table and mode, from registers
+};
+/// `isa` and `compute` as their settings name them. Errors: invalid_argument, unsupported;
+/// out_of_budget.
+OLLM_API Result<MachineLimits> measure_limits(std::string_view isa, std::string_view compute,
+                                              std::size_t threads);
+
+/// What a bare reader of a file gets: direct reads of 4 MiB by two threads, nothing done with them.
+struct DiskLimit {
+  double bytes_per_second = 0;    // that it read
+  double cpu_s_per_gigabyte = 0;  // of the process; a gigabyte is 10^9 bytes
+};
+/// Reads at most `bytes` of the files, one after the other. Errors: not_found, io; unsupported
+/// where the file system has no direct access.
+OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files,
+                                        std::uint64_t bytes);
+
+}  // namespace ollm

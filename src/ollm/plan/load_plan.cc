@@ -1,0 +1,64 @@
+#include "ollm/plan/load_plan.h"
+
+#include <string>
+
+#include "ollm/plan/effective_config.h"
+
+namespace ollm::plan {
+namespace {
+
+MemoryPlan memory_of(const LoadPlan& plan) {
+  MemoryPlan out;
+  out.budget_bytes = plan.budget_bytes;
+  out.minimum_bytes = plan.minimum_bytes;
+  out.peak_bytes = plan.memory.peak_bytes();
+  for (const memory::LedgerLine& line : plan.memory.lines())
+    out.ledger.push_back({line.owner, std::string(to_string(line.phase)), line.bytes});
+  return out;
+}
+
+WeightsPlan weights_of(const LoadPlan& plan) {
+  WeightsPlan out;
+  out.bytes = plan.weight_bytes;
+  out.pinned_bytes = plan.pinned_bytes;
+  out.streamed_bytes = plan.streamed_bytes;
+  out.segment_bytes = plan.weights.segment_bytes;
+  out.ring_slots = plan.weights.ring_slots;
+  out.access = plan.weights.access == io::Access::direct ? "direct" : "buffered";
+  out.reads = to_string(plan.weights.read_method);
+  return out;
+}
+
+KvPlan kv_of(const LoadPlan& plan) {
+  KvPlan out;
+  out.strategy = plan.kv.strategy;
+  out.context_tokens = plan.context_tokens;
+  out.sequences = plan.workload.sequences;
+  out.block_tokens = plan.kv.block_tokens;
+  out.block_bytes = kv::block_bytes(plan.kv);
+  out.blocks = plan.kv.max_blocks;
+  out.bytes = out.block_bytes * out.blocks;
+  return out;
+}
+
+}  // namespace
+
+ExecutionPlan execution_plan(const LoadPlan& plan) {
+  ExecutionPlan out;
+  out.fits = plan.fits;
+  out.model = effective_config(plan.model);
+  out.workload = plan.workload;
+  out.memory = memory_of(plan);
+  out.weights = weights_of(plan);
+  out.kv = kv_of(plan);
+  out.compute = to_string(plan.backend.compute);
+  out.isa = to_string(plan.backend.isa);
+  out.threads = plan.threads;
+  out.prefill_chunk = plan.engine.max_rows;
+  out.feed_forward_rows = plan.engine.feed_forward_rows;
+  out.estimate = plan.estimate;
+  out.decisions = plan.decisions;
+  return out;
+}
+
+}  // namespace ollm::plan
