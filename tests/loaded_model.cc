@@ -57,8 +57,10 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   model->pool_ = std::make_unique<ThreadPool>(options.threads);
   OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
   const CancellationToken never;
-  OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, options.weights,
-                                             model->budget_, *model->pool_, nullptr, never));
+  model->reads_ = std::make_unique<io::ReadQueue>(options.weights.read_method);
+  OLLM_TRY(model->tape_,
+           weights::Tape::load(folder, model->composition_.tape, options.weights, model->budget_,
+                               *model->pool_, *model->reads_, nullptr, never));
   kv::Options kv;
   kv.layers = models::kv_layouts(model->composition_, options.compute);
   kv.block_tokens = options.kv_block_tokens;

@@ -59,6 +59,7 @@ class LoadedModel {
   memory::Budget budget_{std::uint64_t{8} << 30};
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<backend::Backend> backend_;
+  std::unique_ptr<io::ReadQueue> reads_;
   std::unique_ptr<weights::Tape> tape_;
   std::unique_ptr<kv::Store> store_;
   std::unique_ptr<engine::Engine> engine_;

@@ -1,6 +1,6 @@
 // Reads through io_uring. The one file that includes liburing. The kernel makes its reads, so that
 // the injectable file layer is told of each before and after (File::before_queued_read). Leaves to
-// others: what is read where, and what a short or failed read means (read_ring.h).
+// others: what is read where, and what a short or failed read means (read_queue.h).
 #include "ollm/io/async_reads_uring.h"
 
 #include <fmt/format.h>

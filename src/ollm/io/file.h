@@ -1,5 +1,5 @@
 // Reading files at given offsets: whole, through interruptions, and noticing when they change.
-// Leaves to others: reading ahead (read_ring.h), what the bytes mean, writing
+// Leaves to others: reading ahead (slot_ring.h), what the bytes mean, writing
 // (atomic_replace.h).
 #pragma once
 

@@ -14,6 +14,7 @@
 #include "ollm/checkpoint/generation_config.h"
 #include "ollm/engine/engine.h"
 #include "ollm/engine/sampling.h"
+#include "ollm/io/read_queue.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/budget.h"
 #include "ollm/ollm.h"
@@ -60,6 +61,7 @@ struct Runtime::State {
   memory::Budget budget;
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<backend::Backend> backend;
+  std::unique_ptr<io::ReadQueue> reads;  // of all that is streamed
   std::unique_ptr<weights::Tape> tape;
   std::vector<memory::Charge> charges;  // of what is not a buffer: process, tokenizer
   std::unique_ptr<kv::Store> kv;

@@ -6,14 +6,6 @@
 #include "ollm/base/check.h"
 
 namespace ollm::weights {
-namespace {
-
-// Reads under way at once: a handful keeps the disk busy, more adds nothing (design: measured with
-// bare readers of 1 to 4 MiB).
-constexpr std::size_t kReadsUnderWay = 8;
-
-}  // namespace
-
 void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File> files,
                 std::vector<io::Extent>& out) {
   out.clear();
@@ -25,13 +17,14 @@ Stream::Stream(const TapeMap& map, std::span<const io::File> files, const Option
     : map_(map), files_(files), slots_(map.stream.loads.empty() ? 0 : options.ring_slots) {}
 
 Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const io::File> files,
-                                             const Options& options, memory::Budget& budget) {
+                                             const Options& options, memory::Budget& budget,
+                                             io::ReadQueue& queue) {
   std::unique_ptr<Stream> stream(new Stream(map, files, options));
-  const io::ReadRing::Options ring = ring_options(map, options);
+  const io::SlotRing::Options ring = ring_options(map, options);
   stream->gather_slot_ = stream->slots_;
   if (map.gathers_from_disk) {
-    stream->gather_rows_ =
-        std::min<std::size_t>(ring.most_reads, ring.slot_bytes / gather_space(map));
+    stream->gather_rows_ = std::min<std::size_t>(ring.most_reads / gather_reads(map, options),
+                                                 ring.slot_bytes / gather_space(map));
   }
   std::size_t most_extents = stream->gather_rows_;
   for (const Load& load : map.stream.loads)
@@ -39,8 +32,7 @@ Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const
   stream->extents_.reserve(most_extents);
   OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", stream_bytes(map, options)));
   stream->ring_ =
-      std::make_unique<io::ReadRing>(ring, io::aligned_for_reads(stream->memory_.bytes()),
-                                     io::make_async_reads(options.read_method, kReadsUnderWay));
+      std::make_unique<io::SlotRing>(queue, ring, io::aligned_for_reads(stream->memory_.bytes()));
   return stream;
 }
 
@@ -70,7 +62,7 @@ void Stream::start() {
 
 void Stream::begin_pass(std::uint32_t loads) {
   if (inside_) {
-    ring_->drain();
+    ring_->forget();
     begun_ = used_ = 0;
     next_begin_ = 0;
     ahead_ = false;

@@ -1,5 +1,5 @@
 // The streamed segments of a tape: reads that go ahead of the sweep, round and round. Leaves to
-// others: which segments are streamed (tape_map.h) and how reads are made (io/read_ring.h).
+// others: which segments are streamed (tape_map.h) and how reads are made (io/slot_ring.h).
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 #include "ollm/base/result.h"
 #include "ollm/io/file.h"
-#include "ollm/io/read_ring.h"
+#include "ollm/io/slot_ring.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/weights/tape_map.h"
 
@@ -26,10 +26,10 @@ void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File
 /// has, over the end of a pass into the next one, as a sweep is mostly followed by another.
 class Stream {
  public:
-  /// `map` and `files` must outlive the stream. Errors: out_of_budget; unsupported where the
-  /// planned way of reading is not to be had.
+  /// `map`, `files` and `queue` must outlive the stream. Errors: out_of_budget.
   static Result<std::unique_ptr<Stream>> make(const TapeMap& map, std::span<const io::File> files,
-                                              const Options& options, memory::Budget& budget);
+                                              const Options& options, memory::Budget& budget,
+                                              io::ReadQueue& queue);
 
   /// Begins to read for the first pass.
   void start();
@@ -48,7 +48,7 @@ class Stream {
   Result<const std::byte*> gather(std::span<const io::Extent> extents);
   std::size_t gather_rows() const { return gather_rows_; }
 
-  const io::ReadRing& ring() const { return *ring_; }
+  const io::SlotRing& ring() const { return *ring_; }
 
  private:
   Stream(const TapeMap& map, std::span<const io::File> files, const Options& options);
@@ -64,7 +64,7 @@ class Stream {
   std::size_t gather_rows_ = 0;  // at once
 
   memory::Buffer memory_;
-  std::unique_ptr<io::ReadRing> ring_;
+  std::unique_ptr<io::SlotRing> ring_;
   std::vector<io::Extent> extents_;  // of the load that begins
 
   // Loads are counted on and on; the n-th lies in slot n % slots_.

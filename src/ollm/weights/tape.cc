@@ -61,9 +61,9 @@ Result<void> Tape::check_unchanged() const {
 
 Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLayout& layout,
                                          const Options& options, memory::Budget& budget,
-                                         ThreadPool& pool, LoadProgress progress,
-                                         const CancellationToken& cancel) {
-  std::unique_ptr<Tape> tape(new Tape());
+                                         ThreadPool& pool, io::ReadQueue& queue,
+                                         LoadProgress progress, const CancellationToken& cancel) {
+  std::unique_ptr<Tape> tape(new Tape(queue));
   tape->layout_ = layout;
   OLLM_TRY(tape->map_, map_tape(folder.tensors(), layout, options));
   OLLM_TRY_VOID(tape->open_files(folder, options));
@@ -71,7 +71,7 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
   OLLM_TRY_VOID(tape->load_pinned(options, budget, pool, progress, cancel));
   OLLM_TRY_VOID(tape->check_unchanged());
   if (!tape->map_.all_pinned()) {
-    OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget));
+    OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget, queue));
     tape->stream_->start();
   }
   return tape;
@@ -93,12 +93,11 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
   std::uint64_t total = 0;
   for (const PinnedExtent& one : pinned.wanted) total += one.extent.size_bytes;
 
-  const io::ReadRing::Options ring_options = load_ring_options(loads, options);
+  const io::SlotRing::Options ring_options = load_ring_options(loads, options);
   OLLM_TRY(memory::Buffer memory,
            memory::Buffer::make(budget, "load ring",
                                 ring_bytes(ring_options) + io::File::kDirectAlignment));
-  io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()),
-                    io::make_async_reads(options.read_method, ring_options.slots));
+  io::SlotRing ring(queue_, ring_options, io::aligned_for_reads(memory.bytes()));
 
   std::vector<io::Extent> extents;
   const auto begin = [&](std::uint32_t load) {
@@ -133,13 +132,13 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
 
 StreamCost Tape::stream_cost() const {
   if (!stream_) return {};
-  const io::ReadRing& ring = stream_->ring();
-  return {ring.bytes_read(), ring.wait_seconds(), ring.cpu_seconds()};
+  const io::SlotRing& ring = stream_->ring();
+  return {ring.bytes_read(), ring.wait_seconds(), queue_.cpu_seconds()};
 }
 
 std::optional<io::ReadMethod> Tape::read_method() const {
   if (!stream_) return std::nullopt;
-  return stream_->ring().method();
+  return queue_.method();
 }
 
 backend::WeightVector Tape::vector(VectorId id) const {
@@ -235,9 +234,9 @@ Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> r
     if (count == 0) return {};
     OLLM_TRY(const std::byte* slot, tape_.stream_->gather({extents.data(), count}));
     for (std::size_t i = 0; i < count; ++i) {
-      use({slot + io::ReadRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
+      use({slot + io::SlotRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
           positions[i]);
-      slot += io::ReadRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
+      slot += io::SlotRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
     }
     count = 0;
     return {};

@@ -26,25 +26,27 @@ namespace ollm::weights {
 /// Told how many bytes of weights were read, of how many.
 using LoadProgress = FunctionRef<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// What reading cost since the tape was loaded.
+/// What reading has cost so far: of this tape's streamed segments, and of CPU, of all that goes
+/// through the same queue.
 struct StreamCost {
   std::uint64_t bytes_read = 0;
   double wait_s = 0;  // that the sweep slept, as the disk was not there yet
-  double cpu_s = 0;   // of CPU
+  double cpu_s = 0;
 };
 
 /// Owns the weights of one loaded model. What is pinned is constant after load; what is streamed is
 /// read by one pass at a time.
 class Tape {
  public:
-  /// Reads what is pinned, and begins to read ahead what is not. Errors: not_found where a tensor
-  /// is missing; io, corrupt from reading, naming file and byte; out_of_budget; cancelled;
-  /// unsupported where the planned way of reading is not to be had. `pool` moves what was read to
-  /// its place.
+  /// Reads what is pinned, and begins to read ahead what is not, through `queue`, which must
+  /// outlive the tape. Errors: not_found where a tensor is missing; io, corrupt from reading,
+  /// naming file and byte; out_of_budget; cancelled; unsupported where the planned access is not to
+  /// be had. `pool` moves what was read to its place.
   static Result<std::unique_ptr<Tape>> load(const checkpoint::ModelFolder& folder,
                                             const TapeLayout& layout, const Options& options,
                                             memory::Budget& budget, ThreadPool& pool,
-                                            LoadProgress progress, const CancellationToken& cancel);
+                                            io::ReadQueue& queue, LoadProgress progress,
+                                            const CancellationToken& cancel);
 
   const TapeLayout& layout() const { return layout_; }
   const TapeMap& map() const { return map_; }
@@ -64,13 +66,14 @@ class Tape {
 
  private:
   friend class Pass;
-  Tape() = default;
+  explicit Tape(io::ReadQueue& queue) : queue_(queue) {}
   Result<void> open_files(const checkpoint::ModelFolder& folder, const Options& options);
   Result<void> load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
                            LoadProgress progress, const CancellationToken& cancel);
   Result<void> check_unchanged() const;
   const std::string& tensor_name(std::uint32_t use) const;
 
+  io::ReadQueue& queue_;
   TapeLayout layout_;
   TapeMap map_;
   std::vector<io::File> files_;  // of the tensor index, opened as the plan says

@@ -34,7 +34,7 @@ class TapeFaults : public ::testing::TestWithParam<io::ReadMethod> {
 
   Result<ModelFolder> open() { return ModelFolder::open("examples/models/clerk", calls_); }
 
-  static Result<std::unique_ptr<Tape>> load(const ModelFolder& folder) {
+  Result<std::unique_ptr<Tape>> load(const ModelFolder& folder) {
     TapeLayout layout;
     for (const checkpoint::TensorInfo& tensor : folder.tensors().tensors()) {
       if (tensor.shape.rank() == 2) {
@@ -50,10 +50,11 @@ class TapeFaults : public ::testing::TestWithParam<io::ReadMethod> {
     static memory::Budget budget(std::uint64_t{1} << 30);
     ThreadPool pool(1);
     const CancellationToken never;
-    return Tape::load(folder, layout, options, budget, pool, nullptr, never);
+    return Tape::load(folder, layout, options, budget, pool, reads_, nullptr, never);
   }
 
   FaultySystemCalls calls_;
+  io::ReadQueue reads_{GetParam()};
 };
 
 TEST_P(TapeFaults, EveryFailedReadIsAnErrorAndTheNextLoadWorks) {

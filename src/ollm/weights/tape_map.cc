@@ -34,11 +34,11 @@ struct Grouped {
 Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
   if (items.size() == 1) {  // most loads of a large model
     const FileExtent& extent = items[0].extent;
-    const io::ReadRing::Options ring{.read_bytes = read_bytes};
+    const io::SlotRing::Options ring{.read_bytes = read_bytes};
     return {{extent},
-            {io::ReadRing::lead_bytes(extent.offset_bytes)},
-            io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes),
-            io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
+            {io::SlotRing::lead_bytes(extent.offset_bytes)},
+            io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes),
+            io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
   }
   std::vector<std::size_t> order(items.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -65,16 +65,16 @@ Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
     out.extents.push_back(item);
   }
   std::vector<std::uint64_t> begin(out.extents.size());
-  const io::ReadRing::Options ring{.read_bytes = read_bytes};
+  const io::SlotRing::Options ring{.read_bytes = read_bytes};
   for (std::size_t e = 0; e < out.extents.size(); ++e) {
     const FileExtent& extent = out.extents[e];
     begin[e] = out.bytes;
-    out.bytes += io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes);
-    out.reads += io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes);
+    out.bytes += io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes);
+    out.reads += io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes);
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
     const FileExtent& extent = out.extents[extent_of[i]];
-    out.places[i] = begin[extent_of[i]] + io::ReadRing::lead_bytes(extent.offset_bytes) +
+    out.places[i] = begin[extent_of[i]] + io::SlotRing::lead_bytes(extent.offset_bytes) +
                     items[i].extent.offset_bytes - extent.offset_bytes;
   }
   return out;
@@ -274,17 +274,25 @@ Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout&
 }
 
 std::uint64_t gather_space(const TapeMap& map) {
-  return io::ReadRing::space_bytes(io::File::kDirectAlignment - 1, map.gather_row_bytes);
+  return io::SlotRing::space_bytes(io::File::kDirectAlignment - 1, map.gather_row_bytes);
 }
 
-io::ReadRing::Options ring_options(const TapeMap& map, const Options& options) {
-  io::ReadRing::Options ring;
+std::size_t gather_reads(const TapeMap& map, const Options& options) {
+  const io::SlotRing::Options ring{.read_bytes = options.read_bytes};
+  // A row takes one of two numbers of pages, by where it begins.
+  return std::max(io::SlotRing::reads(ring, 0, map.gather_row_bytes),
+                  io::SlotRing::reads(ring, io::File::kDirectAlignment - 1, map.gather_row_bytes));
+}
+
+io::SlotRing::Options ring_options(const TapeMap& map, const Options& options) {
+  io::SlotRing::Options ring;
   ring.read_bytes = options.read_bytes;
   ring.most_reads = std::max(kMostReads, map.stream.most_reads);
   ring.slot_bytes = map.stream.largest_bytes;
   if (!map.stream.loads.empty()) ring.slots = options.ring_slots;
   if (map.gathers_from_disk) {
     ++ring.slots;
+    ring.most_reads = std::max(ring.most_reads, gather_reads(map, options));
     ring.slot_bytes = std::max(ring.slot_bytes, kGatheredRows * gather_space(map));
   }
   return ring;
@@ -295,8 +303,8 @@ std::uint64_t load_slot_bytes(const Options& options) {
          2 * io::File::kDirectAlignment;
 }
 
-io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options) {
-  io::ReadRing::Options ring;
+io::SlotRing::Options load_ring_options(const Loads& loads, const Options& options) {
+  io::SlotRing::Options ring;
   ring.slots = std::min<std::size_t>(options.ring_slots, loads.loads.size());
   ring.slot_bytes = loads.largest_bytes;
   ring.read_bytes = options.read_bytes;
@@ -304,7 +312,7 @@ io::ReadRing::Options load_ring_options(const Loads& loads, const Options& optio
   return ring;
 }
 
-std::uint64_t ring_bytes(const io::ReadRing::Options& ring) {
+std::uint64_t ring_bytes(const io::SlotRing::Options& ring) {
   return std::uint64_t{ring.slots} * ring.slot_bytes;
 }
 

@@ -13,7 +13,7 @@
 #include "ollm/checkpoint/tensor_index.h"
 #include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
-#include "ollm/io/read_ring.h"
+#include "ollm/io/slot_ring.h"
 #include "ollm/weights/tape_layout.h"
 
 namespace ollm::weights {
@@ -28,7 +28,7 @@ struct Options {
   /// Slots of the ring that are filled ahead, and the size of one read.
   std::size_t ring_slots = 8;
   std::size_t read_bytes = std::size_t{2} << 20;
-  io::ReadMethod read_method = io::ReadMethod::threads;
+  io::ReadMethod read_method = io::ReadMethod::threads;  // of the queue that the tape is given
   io::Access access = io::Access::buffered;
 };
 
@@ -117,19 +117,20 @@ struct TapeMap {
 Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
                          const Options& options);
 
-/// Bytes of a slot that one row of the embedding takes at most.
+/// Bytes of a slot, and reads, that one row of the embedding takes at most.
 std::uint64_t gather_space(const TapeMap& map);
+std::size_t gather_reads(const TapeMap& map, const Options& options);
 
 /// The ring of a running tape: the slots that are filled ahead and, where rows of the embedding are
 /// read one by one, a last one for those. No slots where nothing is read.
-io::ReadRing::Options ring_options(const TapeMap& map, const Options& options);
+io::SlotRing::Options ring_options(const TapeMap& map, const Options& options);
 
 /// The ring that pinned bytes are read through while loading, and the largest slot of it.
-io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options);
+io::SlotRing::Options load_ring_options(const Loads& loads, const Options& options);
 std::uint64_t load_slot_bytes(const Options& options);
 
 /// Bytes of a ring's memory.
-std::uint64_t ring_bytes(const io::ReadRing::Options& ring);
+std::uint64_t ring_bytes(const io::SlotRing::Options& ring);
 
 /// Some bytes of a file and where in the storage they go.
 struct PinnedExtent {

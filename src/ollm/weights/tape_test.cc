@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -63,7 +64,8 @@ class TapeTest : public testing::Test {
   Result<std::unique_ptr<Tape>> load(const Options& options) {
     OLLM_TRY(const checkpoint::ModelFolder folder,
              checkpoint::ModelFolder::open(folder_.path(), calls_));
-    return Tape::load(folder, layout_, options, budget_, pool_, nullptr, never_);
+    reads_.emplace(options.read_method);
+    return Tape::load(folder, layout_, options, budget_, pool_, *reads_, nullptr, never_);
   }
 
   static Options small(std::uint64_t pinned, io::ReadMethod method = io::ReadMethod::threads) {
@@ -125,6 +127,7 @@ class TapeTest : public testing::Test {
   bool tied_ = false;
   memory::Budget budget_{std::uint64_t{1} << 30};
   ThreadPool pool_{2};
+  std::optional<io::ReadQueue> reads_;  // of the tape that `load` gave last
   const CancellationToken never_;
   std::mt19937 random_{11};
 
@@ -303,7 +306,8 @@ TEST_F(TapeTest, ChargesWhatThePlanCounts) {
     memory::Budget budget(std::uint64_t{1} << 30);
     const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
     const Options options = small(pinned);
-    const auto tape = Tape::load(folder, layout_, options, budget, pool_, nullptr, never_);
+    io::ReadQueue reads(options.read_method);
+    const auto tape = Tape::load(folder, layout_, options, budget, pool_, reads, nullptr, never_);
     ASSERT_TRUE(tape.ok());
     const TapeMap& map = (*tape)->map();
     std::uint64_t planned = map.storage_bytes;
@@ -324,14 +328,16 @@ TEST_F(TapeTest, AMissingTensorIsNotFound) {
 TEST_F(TapeTest, LoadingCanBeCancelledAndRefusesToExceedTheBudget) {
   write(false);
   const checkpoint::ModelFolder folder = *checkpoint::ModelFolder::open(folder_.path());
+  io::ReadQueue reads(io::ReadMethod::threads);
   CancellationToken cancelled;
   cancelled.cancel();
   const auto stopped =
-      Tape::load(folder, layout_, small(50'000), budget_, pool_, nullptr, cancelled);
+      Tape::load(folder, layout_, small(50'000), budget_, pool_, reads, nullptr, cancelled);
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().kind, ErrorKind::cancelled);
   memory::Budget tight(30'000);
-  const auto refused = Tape::load(folder, layout_, small(50'000), tight, pool_, nullptr, never_);
+  const auto refused =
+      Tape::load(folder, layout_, small(50'000), tight, pool_, reads, nullptr, never_);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::out_of_budget);
 }
