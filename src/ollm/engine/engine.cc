@@ -81,7 +81,7 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
   return {};
 }
 
-Result<void> Engine::embed(weights::Pass& pass) {
+Result<void> Engine::embed(weights::TapePass& pass) {
   float* hidden = activations_.hidden.as<float>();
   OLLM_TRY_VOID(pass.gather_rows(
       composition_.embedding, ids_, [&](const backend::WeightRows& row, std::size_t position) {
@@ -100,7 +100,7 @@ Result<void> Engine::embed(weights::Pass& pass) {
   return {};
 }
 
-Result<void> Engine::layer(std::size_t index, weights::Pass& pass) {
+Result<void> Engine::layer(std::size_t index, weights::TapePass& pass) {
   const LayerSpec& spec = composition_.layers[index];
   const SweepTools tools{backend_, tape_, pass};
   const std::size_t values = rows_ * composition_.hidden_size;
@@ -151,7 +151,7 @@ Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
 }
 
 // Logits of the rows that want them, in the order of the work; how many they are.
-Result<std::size_t> Engine::head(std::span<const Work> work, weights::Pass& pass) {
+Result<std::size_t> Engine::head(std::span<const Work> work, weights::TapePass& pass) {
   // Only rows whose logits are wanted meet the head, the largest matrix of most models.
   const std::size_t hidden_size = composition_.hidden_size;
   float* input = head_input_.as<float>();
@@ -205,7 +205,7 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   if (rows_ == 0) return {};
   bool with_head = false;
   for (const Work& item : work) with_head |= item.first_logit < item.tokens.size();
-  OLLM_TRY(weights::Pass pass, weights::Pass::begin(tape_, with_head));
+  OLLM_TRY(weights::TapePass pass, weights::TapePass::begin(tape_, with_head));
   OLLM_TRY_VOID(embed(pass));
   for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
     OLLM_TRY_VOID(cancel.check());

@@ -82,10 +82,10 @@ class Engine {
          const Options& options);
 
   Result<void> lay_out_rows(std::span<const Work> work);
-  Result<void> embed(weights::Pass& pass);
-  Result<void> layer(std::size_t index, weights::Pass& pass);
+  Result<void> embed(weights::TapePass& pass);
+  Result<void> layer(std::size_t index, weights::TapePass& pass);
   Result<void> mix(std::size_t index, const models::SweepTools& tools);
-  Result<std::size_t> head(std::span<const Work> work, weights::Pass& pass);
+  Result<std::size_t> head(std::span<const Work> work, weights::TapePass& pass);
   Result<void> check(std::span<const Work> work) const;
   void hand_out(std::span<const Work> work, LogitsSink sink);
 

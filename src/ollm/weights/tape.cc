@@ -71,8 +71,9 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
   OLLM_TRY_VOID(tape->load_pinned(options, budget, pool, progress, cancel));
   OLLM_TRY_VOID(tape->check_unchanged());
   if (!tape->map_.all_pinned()) {
-    OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget, queue));
-    tape->stream_->start();
+    OLLM_TRY(tape->streamed_,
+             StreamedSegments::make(tape->map_, tape->files_, options, budget, queue));
+    tape->streamed_->start();
   }
   return tape;
 }
@@ -131,13 +132,13 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
 }
 
 StreamCost Tape::stream_cost() const {
-  if (!stream_) return {};
-  const io::SlotRing& ring = stream_->ring();
+  if (!streamed_) return {};
+  const io::SlotRing& ring = streamed_->ring();
   return {ring.bytes_read(), ring.wait_seconds(), queue_.cpu_seconds()};
 }
 
 std::optional<io::ReadMethod> Tape::read_method() const {
-  if (!stream_) return std::nullopt;
+  if (!streamed_) return std::nullopt;
   return queue_.method();
 }
 
@@ -177,24 +178,24 @@ Result<void> Tape::check_same_values(const ModelFolder& folder, const TensorInfo
   return {};
 }
 
-Result<Pass> Pass::begin(Tape& tape, bool with_head) {
-  if (tape.stream_) {
+Result<TapePass> TapePass::begin(Tape& tape, bool with_head) {
+  if (tape.streamed_) {
     OLLM_TRY_VOID(tape.check_unchanged());
     const TapeMap& map = tape.map_;
-    tape.stream_->begin_pass(with_head ? static_cast<std::uint32_t>(map.stream.loads.size())
-                                       : map.body_loads);
+    tape.streamed_->begin_pass(with_head ? static_cast<std::uint32_t>(map.stream.loads.size())
+                                         : map.body_loads);
   }
-  return Pass(tape);
+  return TapePass(tape);
 }
 
-Result<void> Pass::end() {
-  if (!tape_.stream_) return {};
+Result<void> TapePass::end() {
+  if (!tape_.streamed_) return {};
   OLLM_TRY_VOID(tape_.check_unchanged());
-  tape_.stream_->end_pass();
+  tape_.streamed_->end_pass();
   return {};
 }
 
-Result<void> Pass::for_each_segment(
+Result<void> TapePass::for_each_segment(
     MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const std::size_t cols = tape_.layout_.matrices[matrix.index].cols;
   const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
@@ -207,7 +208,7 @@ Result<void> Pass::for_each_segment(
       use({tape_.storage_.data() + first.place, dtype, rows, cols}, first.first_row);
       continue;
     }
-    Result<const std::byte*> slot = tape_.stream_->wait(first.load);
+    Result<const std::byte*> slot = tape_.streamed_->wait(first.load);
     if (!slot.ok()) {
       return std::move(slot).error().within(
           fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
@@ -217,8 +218,8 @@ Result<void> Pass::for_each_segment(
   return {};
 }
 
-Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
-                               FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
+Result<void> TapePass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
+                                   FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const MatrixUse& shape = tape_.layout_.matrices[matrix.index];
   const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
   const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
@@ -232,7 +233,7 @@ Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> r
   std::size_t count = 0;
   const auto read = [&]() -> Result<void> {
     if (count == 0) return {};
-    OLLM_TRY(const std::byte* slot, tape_.stream_->gather({extents.data(), count}));
+    OLLM_TRY(const std::byte* slot, tape_.streamed_->gather({extents.data(), count}));
     for (std::size_t i = 0; i < count; ++i) {
       use({slot + io::SlotRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
           positions[i]);
@@ -242,7 +243,7 @@ Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> r
     return {};
   };
   const std::size_t at_once =
-      tape_.stream_ ? std::min(kMost, tape_.stream_->gather_rows()) : std::size_t{0};
+      tape_.streamed_ ? std::min(kMost, tape_.streamed_->gather_rows()) : std::size_t{0};
   for (std::size_t i = 0; i < rows.size(); ++i) {
     OLLM_DCHECK(rows[i] < shape.rows);
     const Segment& segment = segments[rows[i] / rows_at_once];

@@ -17,7 +17,7 @@
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/io/file.h"
 #include "ollm/memory/buffer.h"
-#include "ollm/weights/stream.h"
+#include "ollm/weights/streamed_segments.h"
 #include "ollm/weights/tape_layout.h"
 #include "ollm/weights/tape_map.h"
 
@@ -65,7 +65,7 @@ class Tape {
                                  const checkpoint::TensorInfo& tensor, MatrixId matrix) const;
 
  private:
-  friend class Pass;
+  friend class TapePass;
   explicit Tape(io::ReadQueue& queue) : queue_(queue) {}
   Result<void> open_files(const checkpoint::ModelFolder& folder, const Options& options);
   Result<void> load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
@@ -79,19 +79,19 @@ class Tape {
   std::vector<io::File> files_;  // of the tensor index, opened as the plan says
   memory::Buffer storage_;
   std::uint64_t loaded_bytes_ = 0;
-  std::unique_ptr<Stream> stream_;  // null where everything is pinned
+  std::unique_ptr<StreamedSegments> streamed_;  // null where everything is pinned
 };
 
 /// One pass over the tape: what a sweep reads weights through. A linear layer cannot tell a pinned
 /// segment from one that was just read.
-class Pass {
+class TapePass {
  public:
   /// A pass that ends before the head where no logits are wanted. One at a time.
   /// Errors: corrupt where a file changed since the folder was opened; io.
-  static Result<Pass> begin(Tape& tape, bool with_head);
+  static Result<TapePass> begin(Tape& tape, bool with_head);
 
-  Pass(Pass&& other) noexcept : tape_(other.tape_) {}
-  Pass& operator=(Pass&&) = delete;
+  TapePass(TapePass&& other) noexcept : tape_(other.tape_) {}
+  TapePass& operator=(TapePass&&) = delete;
 
   /// Calls `use` for every segment of the matrix, in ascending rows, with the segment's first row.
   /// Pinned segments that stand together come as one.
@@ -112,7 +112,7 @@ class Pass {
   Result<void> end();
 
  private:
-  explicit Pass(Tape& tape) : tape_(tape) {}
+  explicit TapePass(Tape& tape) : tape_(tape) {}
 
   Tape& tape_;
 };

@@ -1,6 +1,6 @@
 // Where every segment of a tape lives: pinned in memory, or streamed, and then with which reads it
 // comes. Pure arithmetic on the tensor index, the same for the plan and for the loader. Leaves to
-// others: reading (tape.h, stream.h) and how many bytes may be pinned (plan/).
+// others: reading (tape.h, streamed_segments.h) and how many bytes may be pinned (plan/).
 #pragma once
 
 #include <cstddef>

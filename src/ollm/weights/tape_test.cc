@@ -85,7 +85,7 @@ class TapeTest : public testing::Test {
 
   // Walks one pass as a sweep does and compares every byte with what was written.
   Result<void> walk(Tape& tape, bool with_head) {
-    OLLM_TRY(Pass pass, Pass::begin(tape, with_head));
+    OLLM_TRY(TapePass pass, TapePass::begin(tape, with_head));
     std::vector<std::uint32_t> rows;
     for (int i = 0; i < 90; ++i) rows.push_back(static_cast<std::uint32_t>(random_() % kVocab));
     std::vector<bool> seen(rows.size());

@@ -24,12 +24,14 @@ void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File
 ///
 /// A pass uses its loads in order: wait, use, release. Reads run ahead by as many slots as the ring
 /// has, over the end of a pass into the next one, as a sweep is mostly followed by another.
-class Stream {
+class StreamedSegments {
  public:
-  /// `map`, `files` and `queue` must outlive the stream. Errors: out_of_budget.
-  static Result<std::unique_ptr<Stream>> make(const TapeMap& map, std::span<const io::File> files,
-                                              const Options& options, memory::Budget& budget,
-                                              io::ReadQueue& queue);
+  /// `map`, `files` and `queue` must outlive it. Errors: out_of_budget.
+  static Result<std::unique_ptr<StreamedSegments>> make(const TapeMap& map,
+                                                        std::span<const io::File> files,
+                                                        const Options& options,
+                                                        memory::Budget& budget,
+                                                        io::ReadQueue& queue);
 
   /// Begins to read for the first pass.
   void start();
@@ -51,7 +53,7 @@ class Stream {
   const io::SlotRing& ring() const { return *ring_; }
 
  private:
-  Stream(const TapeMap& map, std::span<const io::File> files, const Options& options);
+  StreamedSegments(const TapeMap& map, std::span<const io::File> files, const Options& options);
   void release();
   void fill();
   void begin_load(std::uint32_t load);

@@ -1,4 +1,4 @@
-#include "ollm/weights/stream.h"
+#include "ollm/weights/streamed_segments.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,35 +13,38 @@ void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File
     out.push_back({&files[extent.file], extent.offset_bytes, extent.size_bytes});
 }
 
-Stream::Stream(const TapeMap& map, std::span<const io::File> files, const Options& options)
+StreamedSegments::StreamedSegments(const TapeMap& map, std::span<const io::File> files,
+                                   const Options& options)
     : map_(map), files_(files), slots_(map.stream.loads.empty() ? 0 : options.ring_slots) {}
 
-Result<std::unique_ptr<Stream>> Stream::make(const TapeMap& map, std::span<const io::File> files,
-                                             const Options& options, memory::Budget& budget,
-                                             io::ReadQueue& queue) {
-  std::unique_ptr<Stream> stream(new Stream(map, files, options));
+Result<std::unique_ptr<StreamedSegments>> StreamedSegments::make(const TapeMap& map,
+                                                                 std::span<const io::File> files,
+                                                                 const Options& options,
+                                                                 memory::Budget& budget,
+                                                                 io::ReadQueue& queue) {
+  std::unique_ptr<StreamedSegments> streamed(new StreamedSegments(map, files, options));
   const io::SlotRing::Options ring = ring_options(map, options);
-  stream->gather_slot_ = stream->slots_;
+  streamed->gather_slot_ = streamed->slots_;
   if (map.gathers_from_disk) {
-    stream->gather_rows_ = std::min<std::size_t>(ring.most_reads / gather_reads(map, options),
-                                                 ring.slot_bytes / gather_space(map));
+    streamed->gather_rows_ = std::min<std::size_t>(ring.most_reads / gather_reads(map, options),
+                                                   ring.slot_bytes / gather_space(map));
   }
-  std::size_t most_extents = stream->gather_rows_;
+  std::size_t most_extents = streamed->gather_rows_;
   for (const Load& load : map.stream.loads)
     most_extents = std::max<std::size_t>(most_extents, load.extents);
-  stream->extents_.reserve(most_extents);
-  OLLM_TRY(stream->memory_, memory::Buffer::make(budget, "ring", stream_bytes(map, options)));
-  stream->ring_ =
-      std::make_unique<io::SlotRing>(queue, ring, io::aligned_for_reads(stream->memory_.bytes()));
-  return stream;
+  streamed->extents_.reserve(most_extents);
+  OLLM_TRY(streamed->memory_, memory::Buffer::make(budget, "ring", stream_bytes(map, options)));
+  streamed->ring_ =
+      std::make_unique<io::SlotRing>(queue, ring, io::aligned_for_reads(streamed->memory_.bytes()));
+  return streamed;
 }
 
-void Stream::begin_load(std::uint32_t load) {
+void StreamedSegments::begin_load(std::uint32_t load) {
   extents_of(map_.stream, load, files_, extents_);
   ring_->begin(begun_++ % slots_, extents_);
 }
 
-void Stream::fill() {
+void StreamedSegments::fill() {
   if (slots_ == 0) return;
   while (begun_ - used_ < slots_) {
     if (!ahead_ && next_begin_ == pass_loads_) {
@@ -54,13 +57,13 @@ void Stream::fill() {
   }
 }
 
-void Stream::start() {
+void StreamedSegments::start() {
   OLLM_CHECK(begun_ == 0);
   ahead_ = true;
   fill();
 }
 
-void Stream::begin_pass(std::uint32_t loads) {
+void StreamedSegments::begin_pass(std::uint32_t loads) {
   if (inside_) {
     ring_->forget();
     begun_ = used_ = 0;
@@ -76,25 +79,25 @@ void Stream::begin_pass(std::uint32_t loads) {
   fill();
 }
 
-void Stream::release() {
+void StreamedSegments::release() {
   ++used_;
   ++next_use_;
   fill();
 }
 
-Result<const std::byte*> Stream::wait(std::uint32_t load) {
+Result<const std::byte*> StreamedSegments::wait(std::uint32_t load) {
   OLLM_CHECK(inside_ && load < pass_loads_);
   while (next_use_ < load) release();
   OLLM_CHECK(next_use_ == load);
   return ring_->wait(used_ % slots_);
 }
 
-void Stream::end_pass() {
+void StreamedSegments::end_pass() {
   while (next_use_ < pass_loads_) release();
   inside_ = false;
 }
 
-Result<const std::byte*> Stream::gather(std::span<const io::Extent> extents) {
+Result<const std::byte*> StreamedSegments::gather(std::span<const io::Extent> extents) {
   ring_->begin(gather_slot_, extents);
   return ring_->wait(gather_slot_);
 }
