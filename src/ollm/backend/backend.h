@@ -24,10 +24,9 @@ struct WeightRows {
   std::size_t cols = 0;  // inputs
 };
 
-/// A weight vector [size] as it stands in the file, at any byte. F32, F16 or BF16.
+/// A weight vector [size], widened to f32 when it was loaded.
 struct WeightVector {
-  const std::byte* data = nullptr;
-  DType dtype = DType::f32;
+  const float* data = nullptr;
   std::size_t size = 0;
 };
 
@@ -99,15 +98,14 @@ class Backend {
   /// out[r][i] = w[r][i] as f32, for `w.rows` rows that stand together (an embedding's row).
   virtual void widen(const WeightRows& w, float* out) = 0;
 
-  /// out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset).
+  /// out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * weight[i].
   /// x, out [rows, weight.size] f32, packed; may be the same memory.
   /// Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, eq. 4.
-  virtual void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
-                        float* out, std::size_t rows) = 0;
+  virtual void rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                        std::size_t rows) = 0;
 
   /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias.data may be
-  /// null; weight and bias may differ in type. x, out [rows, weight.size] f32, packed; may be the
-  /// same memory.
+  /// null. x, out [rows, weight.size] f32, packed; may be the same memory.
   virtual void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                           float eps, float* out, std::size_t rows) = 0;
 

@@ -74,6 +74,7 @@ class Composer {
     NormSpec spec;
     spec.kind = blueprint_.norm_kind;
     spec.weight = vector(name + ".weight", size);
+    if (spec.kind == NormKind::rms) out_.tape.vectors.back().add = 0.0F;
     if (blueprint_.norm_bias) spec.bias = vector(name + ".bias", size);
     spec.eps = config_.norm_eps;
     return spec;

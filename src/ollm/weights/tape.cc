@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "ollm/backend/float_mode.h"
 #include "ollm/backend/reference/elements.h"
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
@@ -28,6 +29,15 @@ void move_to(ThreadPool& pool, const std::byte* from, std::size_t size, std::byt
     const std::size_t at = i * kCopiedBytes;
     std::memcpy(to + at, from + at, std::min(kCopiedBytes, size - at));
   });
+}
+
+// Exact but for what a norm adds, which is rounded as its kernel would round it.
+void widen(const std::byte* from, DType dtype, const VectorUse& use, float* to) {
+  const backend::FloatMode mode;
+  for (std::size_t i = 0; i < use.size; ++i) {
+    const float value = backend::weight_at(from, dtype, i);
+    to[i] = use.add ? value + *use.add : value;
+  }
 }
 
 // Whether two runs of elements are the same numbers, whichever types they stand in; every weight
@@ -83,6 +93,16 @@ const std::string& Tape::tensor_name(std::uint32_t use) const {
   return use < matrices ? layout_.matrices[use].tensor : layout_.vectors[use - matrices].tensor;
 }
 
+// What was read finds its place: segments as they are, vectors widened.
+void Tape::keep(ThreadPool& pool, const PinnedExtent& pinned, const std::byte* bytes) {
+  std::byte* place = storage_.data() + pinned.place;
+  const std::size_t matrices = layout_.matrices.size();
+  if (pinned.use < matrices) return move_to(pool, bytes, pinned.extent.size_bytes, place);
+  const std::size_t vector = pinned.use - matrices;
+  widen(bytes, map_.vectors[vector].dtype, layout_.vectors[vector],
+        reinterpret_cast<float*>(place));
+}
+
 // Through a ring of its own, in the order of the files, and from there to its place: files promise
 // no alignment, kernels like cache lines.
 Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
@@ -120,8 +140,7 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
     }
     for (; item < pinned.items.size() && pinned.items[item].load == load; ++item) {
       const PinnedExtent& one = pinned.wanted[item];
-      move_to(pool, *slot + pinned.items[item].place, one.extent.size_bytes,
-              storage_.data() + one.place);
+      keep(pool, one, *slot + pinned.items[item].place);
       loaded_bytes_ += one.extent.size_bytes;
     }
     if (load + ring_options.slots < count)
@@ -143,8 +162,8 @@ std::optional<io::ReadMethod> Tape::read_method() const {
 }
 
 backend::WeightVector Tape::vector(VectorId id) const {
-  return {storage_.data() + map_.vector_places[id.index], map_.vector_dtypes[id.index],
-          layout_.vectors[id.index].size};
+  const std::byte* place = storage_.data() + map_.vectors[id.index].place;
+  return {reinterpret_cast<const float*>(place), layout_.vectors[id.index].size};
 }
 
 Result<void> Tape::check_same_values(const ModelFolder& folder, const TensorInfo& tensor,

@@ -70,6 +70,7 @@ class Tape {
   Result<void> open_files(const checkpoint::ModelFolder& folder, const Options& options);
   Result<void> load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
                            LoadProgress progress, const CancellationToken& cancel);
+  void keep(ThreadPool& pool, const PinnedExtent& pinned, const std::byte* bytes);
   Result<void> check_unchanged() const;
   const std::string& tensor_name(std::uint32_t use) const;
 

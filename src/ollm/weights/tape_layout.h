@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,12 +30,15 @@ struct MatrixUse {
   friend bool operator==(const MatrixUse&, const MatrixUse&) = default;
 };
 
-/// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory.
+/// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory, as f32.
 struct VectorUse {
   std::string tensor;
   std::size_t first = 0;
   std::size_t size = 0;
   std::size_t tensor_size = 0;
+  /// Of weights of RMS norms alone: added to each element after it was widened. 1 where the norm
+  /// multiplies by 1 + w; else 0, which makes a weight of -0 one of +0.
+  std::optional<float> add = std::nullopt;
 };
 
 /// The order of a sweep.

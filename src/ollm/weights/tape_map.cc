@@ -112,10 +112,10 @@ class Mapper {
     for (const VectorUse& use : layout_.vectors) {
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
       const std::size_t element = size_bytes(tensor->dtype);
-      map_.vector_dtypes.push_back(tensor->dtype);
-      map_.vector_files.push_back(tensor->file);
-      map_.vector_offsets.push_back(tensor->offset_bytes + use.first * element);
-      map_.vector_sizes.push_back(use.size * element);
+      map_.vectors.push_back(
+          {{tensor->file, tensor->offset_bytes + use.first * element, use.size * element},
+           tensor->dtype,
+           0});
     }
     return {};
   }
@@ -181,10 +181,9 @@ class Mapper {
       before = segment.pinned ? &segment : nullptr;
     }
     const std::uint64_t first_vector = round_up(end, memory::kCacheLineBytes);
-    for (const std::uint64_t size : map_.vector_sizes) {
-      const std::uint64_t place = round_up(end, memory::kCacheLineBytes);
-      map_.vector_places.push_back(place);
-      end = place + size;
+    for (std::size_t i = 0; i < map_.vectors.size(); ++i) {
+      map_.vectors[i].place = round_up(end, memory::kCacheLineBytes);
+      end = map_.vectors[i].place + layout_.vectors[i].size * sizeof(float);
     }
     map_.storage_bytes = round_up(end, memory::kCacheLineBytes);
     map_.vector_bytes = map_.storage_bytes - first_vector;
@@ -325,10 +324,10 @@ PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
                             segment.matrix});
     }
   }
-  for (std::size_t i = 0; i < map.vector_places.size(); ++i) {
-    out.wanted.push_back({{map.vector_files[i], map.vector_offsets[i], map.vector_sizes[i]},
-                          map.vector_places[i],
-                          static_cast<std::uint32_t>(map.source.size() + i)});
+  for (std::size_t i = 0; i < map.vectors.size(); ++i) {
+    const HeldVector& vector = map.vectors[i];
+    out.wanted.push_back(
+        {vector.extent, vector.place, static_cast<std::uint32_t>(map.source.size() + i)});
   }
   std::sort(out.wanted.begin(), out.wanted.end(), [](const auto& a, const auto& b) {
     return std::pair(a.extent.file, a.extent.offset_bytes) <

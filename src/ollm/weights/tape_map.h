@@ -81,15 +81,19 @@ struct Loads {
 void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
                Loads& loads);
 
+/// A vector: where it stands in its file, and where in the storage, widened to f32.
+struct HeldVector {
+  FileExtent extent;
+  DType dtype = DType::f32;  // of the file
+  std::uint64_t place = 0;   // byte of the storage
+};
+
 struct TapeMap {
   std::vector<Segment> segments;             // by matrix, then by row
   std::vector<std::uint32_t> first_segment;  // of each matrix, and one behind the last
   std::vector<std::uint32_t> source;         // of each matrix: whose segments serve it
-  std::vector<std::uint64_t> vector_places;  // byte of the storage, of each vector
-  std::vector<std::uint32_t> vector_files;
-  std::vector<std::uint64_t> vector_offsets;  // in the file
-  std::vector<std::uint64_t> vector_sizes;
-  std::vector<DType> matrix_dtypes, vector_dtypes;
+  std::vector<DType> matrix_dtypes;
+  std::vector<HeldVector> vectors;
 
   Loads stream;                         // in the order of a sweep
   std::uint32_t body_loads = 0;         // of them, those before the last matrix (the head)

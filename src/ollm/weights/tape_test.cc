@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -16,6 +18,7 @@
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/temporary_folder.h"
+#include "ollm/tensor/float16.h"
 
 namespace ollm::weights {
 namespace {
@@ -314,6 +317,54 @@ TEST_F(TapeTest, ChargesWhatThePlanCounts) {
     if (!map.all_pinned())
       planned += ring_bytes(ring_options(map, options)) + io::File::kDirectAlignment;
     EXPECT_EQ(budget.used_bytes(), round_up(planned, std::uint64_t{64}));
+  }
+}
+
+TEST_F(TapeTest, VectorsAreWidenedExactlyAndNormsAddTheirOne) {
+  constexpr std::size_t kSize = 50, kFirst = 7, kUsed = 33;
+  std::vector<checkpoint::NewTensor> tensors;
+  std::map<std::string, std::vector<float>> values;
+  layout_ = {};
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    const std::string name(to_string(dtype));
+    tensors.push_back({name, dtype, Shape({kSize})});
+    for (const std::optional<float> add :
+         {std::optional<float>(), std::optional(0.0F), std::optional(1.0F)})
+      layout_.vectors.push_back({name, kFirst, kUsed, kSize, add});
+  }
+  std::string file = checkpoint::make_safetensors_header(tensors).value();
+  for (const checkpoint::NewTensor& tensor : tensors) {
+    for (std::size_t i = 0; i < kSize; ++i) {
+      // Held by all types but for the last few: -0, and a denormal of f32 or bf16.
+      float value = static_cast<float>(i) / 8 - 3;
+      if (i == kFirst) value = -0.0F;
+      if (i == kFirst + 1 && tensor.dtype != DType::f16) value = -0x1p-130F;
+      values[tensor.name].push_back(value);
+      const std::uint16_t half =
+          tensor.dtype == DType::bf16 ? f32_to_bf16(value) : f32_to_f16(value);
+      if (tensor.dtype == DType::f32)
+        file.append(reinterpret_cast<const char*>(&value), sizeof value);
+      else
+        file.append(reinterpret_cast<const char*>(&half), sizeof half);
+    }
+  }
+  folder_.write("model.safetensors", file);
+  folder_.write("config.json", "{}");
+  const auto tape = load(small(0));
+  ASSERT_TRUE(tape.ok()) << tape.error().message;
+  for (std::uint32_t v = 0; v < layout_.vectors.size(); ++v) {
+    const VectorUse& use = layout_.vectors[v];
+    const backend::WeightVector vector = (*tape)->vector({v});
+    ASSERT_EQ(vector.size, kUsed);
+    for (std::size_t i = 0; i < kUsed; ++i) {
+      const float stored = values[use.tensor][kFirst + i];
+      // Sums are those of kernels: denormals are zero there.
+      float expected = stored;
+      if (use.add) expected = std::abs(stored) < 0x1p-126F ? *use.add : stored + *use.add;
+      EXPECT_EQ(std::bit_cast<std::uint32_t>(vector.data[i]),
+                std::bit_cast<std::uint32_t>(expected))
+          << use.tensor << ", element " << i;
+    }
   }
 }
 

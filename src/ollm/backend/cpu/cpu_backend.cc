@@ -207,9 +207,8 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
 
 void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
                           const WeightVector& bias) {
-  const auto kernel = kernels_.add_bias[type_index(bias.dtype)];
   split(rows, 1, rows * bias.size / 8, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * x_stride, x_stride, end - begin, bias.data, bias.size);
+    kernels_.add_bias(x + begin * x_stride, x_stride, end - begin, bias.data, bias.size);
   });
 }
 
@@ -222,22 +221,19 @@ void CpuBackend::widen(const WeightRows& w, float* out) {
   });
 }
 
-void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float weight_offset,
-                          float eps, float* out, std::size_t rows) {
-  const auto kernel = kernels_.rms_norm[type_index(weight.dtype)];
+void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                          std::size_t rows) {
   split(rows, 1, rows * weight.size / 8, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * weight.size, weight.data, weight_offset, eps, out + begin * weight.size,
-           end - begin, weight.size);
+    kernels_.rms_norm(x + begin * weight.size, weight.data, eps, out + begin * weight.size,
+                      end - begin, weight.size);
   });
 }
 
 void CpuBackend::layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                             float eps, float* out, std::size_t rows) {
-  const std::size_t bias_type = type_index(bias.data == nullptr ? weight.dtype : bias.dtype);
-  const auto kernel = kernels_.layer_norm[type_index(weight.dtype)][bias_type];
   split(rows, 1, rows * weight.size / 4, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * weight.size, weight.data, bias.data, eps, out + begin * weight.size,
-           end - begin, weight.size);
+    kernels_.layer_norm(x + begin * weight.size, weight.data, bias.data, eps,
+                        out + begin * weight.size, end - begin, weight.size);
   });
 }
 

@@ -37,8 +37,8 @@ class CpuBackend final : public Backend {
   void add_bias(float* x, std::size_t x_stride, std::size_t rows,
                 const WeightVector& bias) override;
   void widen(const WeightRows& w, float* out) override;
-  void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
-                float* out, std::size_t rows) override;
+  void rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                std::size_t rows) override;
   void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias, float eps,
                   float* out, std::size_t rows) override;
   void add(float* x, const float* y, float y_scale, std::size_t n) override;

@@ -16,7 +16,7 @@ namespace ollm::backend::cpu {
 // Accuracies are against backend/reference on equal operands and held by tests. The order of
 // additions is written down in docs/decisions/same-bits.md.
 
-/// Types of weights as they stand in files; the index into arrays of kernels below.
+/// Types of matrices as they stand in files; the index into arrays of kernels below.
 enum class WeightType : std::uint8_t { f32, f16, bf16 };
 inline constexpr std::size_t kWeightTypes = 3;
 
@@ -103,25 +103,23 @@ struct Kernels {
   void (*widen[kWeightTypes])(const std::byte* weights, float* out, std::size_t n);
 
   /// x[r][i] += bias[i], in place; x [rows, size], rows `x_stride` floats apart.
-  void (*add_bias[kWeightTypes])(float* x, std::size_t x_stride, std::size_t rows,
-                                 const std::byte* bias, std::size_t size);
+  void (*add_bias)(float* x, std::size_t x_stride, std::size_t rows, const float* bias,
+                   std::size_t size);
 
   /// Root-mean-square norm of each row, scaled by a learned weight:
   ///
-  ///   out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset)
+  ///   out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * weight[i]
   ///
   /// x, out [rows, size] f32, packed; may be the same memory. weight [size].
   /// Within 1e-5, relative. Source: Zhang and Sennrich, 2019, eq. 4.
-  void (*rms_norm[kWeightTypes])(const float* x, const std::byte* weight, float weight_offset,
-                                 float eps, float* out, std::size_t rows, std::size_t size);
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* out, std::size_t rows,
+                   std::size_t size);
 
   /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias may be
-  /// null. By the types of weight and bias. x, out [rows, size] f32, packed; may be the same
-  /// memory. Within 1e-5 * (|out - bias| + |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer
-  /// Normalization", 2016, eq. 4.
-  void (*layer_norm[kWeightTypes][kWeightTypes])(const float* x, const std::byte* weight,
-                                                 const std::byte* bias, float eps, float* out,
-                                                 std::size_t rows, std::size_t size);
+  /// null. x, out [rows, size] f32, packed; may be the same memory. Within 1e-5 * (|out - bias| +
+  /// |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer Normalization", 2016, eq. 4.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* out,
+                     std::size_t rows, std::size_t size);
 
   /// x[i] += y[i] * y_scale; n values. One rounding.
   void (*add)(float* x, const float* y, float y_scale, std::size_t n);
