@@ -203,9 +203,12 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   OLLM_TRY_VOID(cancel.check());
   OLLM_TRY_VOID(lay_out_rows(work));
   if (rows_ == 0) return {};
-  bool with_head = false;
-  for (const Work& item : work) with_head |= item.first_logit < item.tokens.size();
-  OLLM_TRY(weights::TapePass pass, weights::TapePass::begin(tape_, with_head));
+  weights::Sections sections = {weights::Section::layers};
+  for (const Work& item : work) {
+    if (item.first_logit < item.tokens.size())
+      sections = {weights::Section::layers, weights::Section::head};
+  }
+  OLLM_TRY(weights::TapePass pass, weights::TapePass::begin(tape_, sections));
   OLLM_TRY_VOID(embed(pass));
   for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
     OLLM_TRY_VOID(cancel.check());

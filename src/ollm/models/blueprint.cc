@@ -22,6 +22,7 @@ class Composer {
     out_.max_positions = config_.max_position_embeddings;
     const std::string embedding = "model.embed_tokens.weight";
     out_.embedding = matrix(embedding, config_.vocab_size, config_.hidden_size);
+    out_.tape.matrices.back().section = weights::Section::embedding;
     out_.embedding_multiplier = static_cast<float>(config_.embedding_multiplier.value_or(1));
     out_.residual_multiplier = static_cast<float>(config_.residual_multiplier.value_or(1));
     out_.logits_divisor = static_cast<float>(config_.logits_scaling.value_or(1));
@@ -31,6 +32,7 @@ class Composer {
     out_.head = {matrix(blueprint_.tied_head ? embedding : "lm_head.weight", config_.vocab_size,
                         config_.hidden_size),
                  std::nullopt, config_.hidden_size, config_.vocab_size};
+    out_.tape.matrices.back().section = weights::Section::head;
     return std::move(out_);
   }
 

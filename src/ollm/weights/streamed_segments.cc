@@ -13,9 +13,41 @@ void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File
     out.push_back({&files[extent.file], extent.offset_bytes, extent.size_bytes});
 }
 
+PassLoads::PassLoads(const TapeMap& map, Sections sections) {
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < kSections; ++i) {
+    if (!sections.contains(static_cast<Section>(i)) || map.parts[i].loads == 0) continue;
+    ranges_[used++] = {map.parts[i].first_load, map.parts[i].loads};
+    count_ += map.parts[i].loads;
+  }
+  std::sort(ranges_.begin(), ranges_.begin() + static_cast<std::ptrdiff_t>(used),
+            [](const Range& a, const Range& b) { return a.first < b.first; });
+}
+
+std::uint32_t PassLoads::at(std::uint32_t n) const {
+  OLLM_DCHECK(n < count_);
+  for (const Range& range : ranges_) {
+    if (n < range.count) return range.first + n;
+    n -= range.count;
+  }
+  return 0;
+}
+
+std::uint32_t PassLoads::find(std::uint32_t load) const {
+  std::uint32_t before = 0;
+  for (const Range& range : ranges_) {
+    if (load >= range.first && load - range.first < range.count) return before + load - range.first;
+    before += range.count;
+  }
+  return count_;
+}
+
 StreamedSegments::StreamedSegments(const TapeMap& map, std::span<const io::File> files,
                                    const Options& options)
-    : map_(map), files_(files), slots_(map.stream.loads.empty() ? 0 : options.ring_slots) {}
+    : map_(map),
+      files_(files),
+      slots_(map.stream.loads.empty() ? 0 : options.ring_slots),
+      likely_(map, {Section::layers}) {}
 
 Result<std::unique_ptr<StreamedSegments>> StreamedSegments::make(const TapeMap& map,
                                                                  std::span<const io::File> files,
@@ -47,13 +79,13 @@ void StreamedSegments::begin_load(std::uint32_t load) {
 void StreamedSegments::fill() {
   if (slots_ == 0) return;
   while (begun_ - used_ < slots_) {
-    if (!ahead_ && next_begin_ == pass_loads_) {
+    if (!ahead_ && next_begin_ == pass_.count()) {
       ahead_ = true;
       next_begin_ = 0;
     }
-    // Whether the next pass wants the head is not known yet.
-    if (ahead_ && next_begin_ >= map_.body_loads) return;
-    begin_load(next_begin_++);
+    const PassLoads& pass = ahead_ ? likely_ : pass_;
+    if (next_begin_ == pass.count()) return;
+    begin_load(pass.at(next_begin_++));
   }
 }
 
@@ -63,18 +95,25 @@ void StreamedSegments::start() {
   fill();
 }
 
-void StreamedSegments::begin_pass(std::uint32_t loads) {
-  if (inside_) {
-    ring_->forget();
-    begun_ = used_ = 0;
-    next_begin_ = 0;
-    ahead_ = false;
-  } else if (!ahead_) {
-    next_begin_ = 0;
-  }
+void StreamedSegments::forget() {
+  ring_->forget();
+  begun_ = used_ = 0;
+  next_begin_ = 0;
+}
+
+bool StreamedSegments::begins_as_read_ahead(const PassLoads& pass) const {
+  if (pass.count() < next_begin_) return false;
+  for (std::uint32_t n = 0; n < next_begin_; ++n)
+    if (pass.at(n) != likely_.at(n)) return false;
+  return true;
+}
+
+void StreamedSegments::begin_pass(Sections sections) {
+  pass_ = PassLoads(map_, sections);
+  if (!ahead_) next_begin_ = 0;
+  if (inside_ || !begins_as_read_ahead(pass_)) forget();
   ahead_ = false;
   inside_ = true;
-  pass_loads_ = loads;
   next_use_ = 0;
   fill();
 }
@@ -86,14 +125,15 @@ void StreamedSegments::release() {
 }
 
 Result<const std::byte*> StreamedSegments::wait(std::uint32_t load) {
-  OLLM_CHECK(inside_ && load < pass_loads_);
-  while (next_use_ < load) release();
-  OLLM_CHECK(next_use_ == load);
+  const std::uint32_t wanted = pass_.find(load);
+  OLLM_CHECK(inside_ && wanted < pass_.count());
+  while (next_use_ < wanted) release();
+  OLLM_CHECK(next_use_ == wanted);
   return ring_->wait(used_ % slots_);
 }
 
 void StreamedSegments::end_pass() {
-  while (next_use_ < pass_loads_) release();
+  while (next_use_ < pass_.count()) release();
   inside_ = false;
 }
 

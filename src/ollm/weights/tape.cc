@@ -197,12 +197,10 @@ Result<void> Tape::check_same_values(const ModelFolder& folder, const TensorInfo
   return {};
 }
 
-Result<TapePass> TapePass::begin(Tape& tape, bool with_head) {
+Result<TapePass> TapePass::begin(Tape& tape, Sections sections) {
   if (tape.streamed_) {
     OLLM_TRY_VOID(tape.check_unchanged());
-    const TapeMap& map = tape.map_;
-    tape.streamed_->begin_pass(with_head ? static_cast<std::uint32_t>(map.stream.loads.size())
-                                         : map.body_loads);
+    tape.streamed_->begin_pass(sections);
   }
   return TapePass(tape);
 }

@@ -87,21 +87,21 @@ class Tape {
 /// segment from one that was just read.
 class TapePass {
  public:
-  /// A pass that ends before the head where no logits are wanted. One at a time.
+  /// A pass over the matrices of some sections; gathered ones are had in any. One at a time.
   /// Errors: corrupt where a file changed since the folder was opened; io.
-  static Result<TapePass> begin(Tape& tape, bool with_head);
+  static Result<TapePass> begin(Tape& tape, Sections sections);
 
   TapePass(TapePass&& other) noexcept : tape_(other.tape_) {}
   TapePass& operator=(TapePass&&) = delete;
 
   /// Calls `use` for every segment of the matrix, in ascending rows, with the segment's first row.
   /// Pinned segments that stand together come as one.
-  /// Matrices must be asked for in the order of the layout, each once a pass.
+  /// Matrices of the pass's sections must be asked for in the order of the layout, each once.
   /// Errors: io, corrupt where a streamed segment cannot be read.
   Result<void> for_each_segment(
       MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t first_row)> use);
 
-  /// Calls `use` with each named row of the embedding; at any time. Rows were checked by the
+  /// Calls `use` with each named row of a gathered matrix; at any time. Rows were checked by the
   /// caller. Errors: io, corrupt where a row cannot be read.
   Result<void> gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
                            FunctionRef<void(const backend::WeightRows&, std::size_t position)> use);

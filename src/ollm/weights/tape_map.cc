@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/memory/buffer.h"
 
@@ -20,7 +21,7 @@ constexpr std::uint64_t kGapBytes = 16 << 10;
 constexpr std::size_t kMostReads = 64;
 constexpr std::size_t kMostItems = 256;
 
-// Rows of the embedding that are read at once.
+// Rows that are gathered at once.
 constexpr std::size_t kGatheredRows = 32;
 
 struct Grouped {
@@ -96,10 +97,7 @@ class Mapper {
  private:
   Result<void> cut() {
     const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
-    for (std::uint32_t i = 0; i < count; ++i) map_.source.push_back(i);
-    // Where the head is tied to the embedding, matrix 0, its segments serve both.
-    for (std::uint32_t i = 1; i < count; ++i)
-      if (layout_.matrices[i] == layout_.matrices[0]) map_.source[0] = i;
+    for (std::uint32_t i = 0; i < count; ++i) map_.source.push_back(source_of(i));
     map_.first_segment.resize(count + 1);
     for (std::uint32_t i = 0; i < count; ++i) {
       map_.first_segment[i] = static_cast<std::uint32_t>(map_.segments.size());
@@ -120,6 +118,24 @@ class Mapper {
     return {};
   }
 
+  bool gathered(std::uint32_t matrix) const {
+    return kind_of(layout_.matrices[matrix].section) == SectionKind::gathered;
+  }
+
+  // Where a head is tied to the embedding, its segments serve both.
+  std::uint32_t source_of(std::uint32_t matrix) const {
+    const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
+    if (!gathered(matrix)) return matrix;
+    const MatrixUse& use = layout_.matrices[matrix];
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const MatrixUse& other = layout_.matrices[i];
+      if (!gathered(i) && other.tensor == use.tensor && other.first_row == use.first_row &&
+          other.rows == use.rows)
+        return i;
+    }
+    return matrix;
+  }
+
   void cut(std::uint32_t matrix, const MatrixUse& use, const TensorInfo& tensor) {
     const std::uint64_t row_bytes = std::uint64_t{use.cols} * size_bytes(tensor.dtype);
     const std::size_t rows_at_once =
@@ -137,8 +153,8 @@ class Mapper {
     }
   }
 
-  // Whether a sweep meets these segments: all but those that only the embedding uses.
-  static bool swept(const Segment& segment) { return segment.matrix != 0; }
+  // Whether a sweep meets these segments: all but those that are gathered alone.
+  bool swept(const Segment& segment) const { return !gathered(segment.matrix); }
 
   void choose_pinned() {
     std::uint64_t all = 0, swept_bytes = 0;
@@ -203,32 +219,39 @@ class Mapper {
       items.clear();
       of_item.clear();
     };
-    for (std::uint32_t matrix = 1; matrix < count; ++matrix) {
-      const bool head = matrix + 1 == count;
-      if (head) {
-        flush();
-        map_.body_loads = static_cast<std::uint32_t>(map_.stream.loads.size());
-        map_.body_stream_bytes = map_.stream_bytes;
-        map_.body_bytes = map_.sweep_bytes;
+    for (std::uint32_t matrix = 0; matrix < count; ++matrix) {
+      const Section section = layout_.matrices[matrix].section;
+      if (gathered(matrix)) {
+        note_gathered(matrix);
+        continue;
       }
-      const std::uint32_t from = map_.source[matrix];
-      for (std::uint32_t s = map_.first_segment[from]; s < map_.first_segment[from + 1]; ++s) {
+      const bool first = matrix == 0 || layout_.matrices[matrix - 1].section != section;
+      SectionPart& part = map_.parts[static_cast<std::size_t>(section)];
+      if (first) {
+        OLLM_CHECK(part.bytes == 0);  // a section stands together
+        part.first_load = static_cast<std::uint32_t>(map_.stream.loads.size());
+      }
+      for (std::uint32_t s = map_.first_segment[matrix]; s < map_.first_segment[matrix + 1]; ++s) {
         Segment& segment = map_.segments[s];
-        map_.sweep_bytes += segment.size_bytes;
+        part.bytes += segment.size_bytes;
         if (segment.pinned) continue;
-        map_.stream_bytes += segment.size_bytes;
+        part.stream_bytes += segment.size_bytes;
         items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, 0, 0});
         of_item.push_back(&segment);
       }
+      if (matrix + 1 == count || layout_.matrices[matrix + 1].section != section) {
+        flush();
+        part.loads = static_cast<std::uint32_t>(map_.stream.loads.size()) - part.first_load;
+      }
     }
-    flush();
-    if (count == 0) return;
+  }
+
+  void note_gathered(std::uint32_t matrix) {
+    const std::span<const Segment> segments = map_.segments_of(matrix);
+    if (segments.empty()) return;
     map_.gather_row_bytes =
-        map_.segments_of(0).front().size_bytes / map_.segments_of(0).front().rows;
-    for (const Segment& segment : map_.segments_of(0)) {
-      if (segment.pinned) continue;
-      map_.gathers_from_disk = true;
-    }
+        std::max(map_.gather_row_bytes, segments.front().size_bytes / segments.front().rows);
+    for (const Segment& segment : segments) map_.gathers_from_disk |= !segment.pinned;
   }
 
   const checkpoint::TensorIndex& index_;
@@ -270,6 +293,18 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
 Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
                          const Options& options) {
   return Mapper(index, layout, options).map();
+}
+
+std::uint64_t TapeMap::sweep_bytes() const {
+  std::uint64_t sum = 0;
+  for (const SectionPart& part : parts) sum += part.bytes;
+  return sum;
+}
+
+std::uint64_t TapeMap::stream_bytes() const {
+  std::uint64_t sum = 0;
+  for (const SectionPart& part : parts) sum += part.stream_bytes;
+  return sum;
 }
 
 std::uint64_t gather_space(const TapeMap& map) {
