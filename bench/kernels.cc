@@ -165,6 +165,8 @@ class Bench {
         attention(b, context > 5000 && !setup_.all ? 128 : 512, context, head_size);
       }
     }
+    for (const std::size_t lines : {std::size_t{1}, std::size_t{8}, std::size_t{64}})
+      decoding_lines(b, lines, 512);
   }
 
   // Rounds of a limit and a body, one beside the other; `amount` is bytes or operations of one
@@ -268,6 +270,36 @@ class Bench {
     measure(
         name, 4.0 * static_cast<double>(options.heads * head_size) * seen, "GFLOP/s",
         [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); }, body);
+  }
+
+  // One new token of each of some lines, as a server decodes them.
+  void decoding_lines(Backend& b, std::size_t lines, std::size_t context) {
+    constexpr std::size_t kHeadSize = 64;
+    backend::AttentionOptions options;
+    options.heads = 32;
+    options.layout = {8, kHeadSize, kHeadSize, b.options().compute};
+    options.scale = 0.125f;
+    const std::vector<float> q = random_floats(lines * options.heads * kHeadSize);
+    std::vector<float> out(q.size());
+    const std::vector<std::uint32_t> positions(lines, static_cast<std::uint32_t>(context - 1));
+    const Bytes state = aligned(b.attention_state_bytes(options, lines));
+    const std::size_t tile_bytes = options.layout.tile_bytes();
+    std::vector<const std::byte*> tiles(context / backend::kTileTokens);
+    const auto body = [&] {
+      for (std::size_t line = 0; line < lines; ++line) {
+        for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
+        const std::size_t at = line * options.heads * kHeadSize;
+        const backend::AttentionRows r = {q.data() + at, out.data() + at, positions.data() + line,
+                                          1};
+        b.attention_begin(options, r, state.get());
+        b.attention_fold(options, r, tiles, 0, state.get());
+        b.attention_finish(options, r, state.get());
+      }
+    };
+    measure(
+        fmt::format("attention of {} lines, {} tokens", lines, context),
+        static_cast<double>(lines * tiles.size() * tile_bytes), "GB/s  ",
+        [this] { return memory_limit(); }, body);
   }
 
   const Setup setup_;
