@@ -253,9 +253,8 @@ class Bench {
     const auto body = [&] {
       tiles.clear();
       for (std::size_t t = 0; t < count; ++t) tiles.push_back(weights_.next(tile_bytes, 0));
-      b.attention_begin(options, r, state.get());
-      b.attention_fold(options, r, tiles, 0, state.get());
-      b.attention_finish(options, r, state.get());
+      const backend::AttentionLine line = {.rows = rows, .tiles = tiles};
+      b.attention(options, r, {&line, 1}, state.get());
     };
     const std::string name =
         fmt::format("attention {} rows, {}k, head {}", rows, context / 1024, head_size);
@@ -284,17 +283,18 @@ class Bench {
     const std::vector<std::uint32_t> positions(lines, static_cast<std::uint32_t>(context - 1));
     const Bytes state = aligned(b.attention_state_bytes(options, lines));
     const std::size_t tile_bytes = options.layout.tile_bytes();
-    std::vector<const std::byte*> tiles(context / backend::kTileTokens);
+    const std::size_t count = context / backend::kTileTokens;
+    std::vector<const std::byte*> tiles(lines * count);
+    std::vector<backend::AttentionLine> runs;
+    for (std::size_t line = 0; line < lines; ++line)
+      runs.push_back(
+          {.first_row = line,
+           .rows = 1,
+           .tiles = std::span<const std::byte* const>(tiles).subspan(line * count, count)});
+    const backend::AttentionRows r = {q.data(), out.data(), positions.data(), lines};
     const auto body = [&] {
-      for (std::size_t line = 0; line < lines; ++line) {
-        for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
-        const std::size_t at = line * options.heads * kHeadSize;
-        const backend::AttentionRows r = {q.data() + at, out.data() + at, positions.data() + line,
-                                          1};
-        b.attention_begin(options, r, state.get());
-        b.attention_fold(options, r, tiles, 0, state.get());
-        b.attention_finish(options, r, state.get());
-      }
+      for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
+      b.attention(options, r, runs, state.get());
     };
     measure(
         fmt::format("attention of {} lines, {} tokens", lines, context),

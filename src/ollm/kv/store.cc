@@ -135,19 +135,22 @@ void Sequence::commit(std::size_t count) {
   tokens_ += count;
 }
 
-Result<void> Sequence::walk(std::size_t layer, std::size_t first_token, std::size_t end_token,
-                            UseTiles use) {
+void Sequence::walk(std::size_t layer, std::size_t first_token, std::size_t end_token) {
+  layer_ = layer;
+  next_tile_ = first_token / kTileTokens;
+  end_tile_ = ceil_div(end_token, kTileTokens);
+  OLLM_CHECK(end_tile_ <= blocks_.size() * (store_->options_.block_tokens / kTileTokens));
+}
+
+Result<TileRun> Sequence::next_run() {
   const std::size_t tiles_per_block = store_->options_.block_tokens / kTileTokens;
-  const std::size_t first_tile = first_token / kTileTokens;
-  const std::size_t end_tile = ceil_div(end_token, kTileTokens);
-  OLLM_CHECK(end_tile <= blocks_.size() * tiles_per_block);
+  const std::size_t first_token = next_tile_ * kTileTokens;
   tiles_.clear();
-  for (std::size_t tile = first_tile; tile < end_tile; ++tile) {
-    const BlockRef& block = blocks_[tile / tiles_per_block];
-    tiles_.push_back(store_->tile(block.index_, layer, tile % tiles_per_block));
+  for (; next_tile_ < end_tile_; ++next_tile_) {
+    const BlockRef& block = blocks_[next_tile_ / tiles_per_block];
+    tiles_.push_back(store_->tile(block.index_, layer_, next_tile_ % tiles_per_block));
   }
-  if (!tiles_.empty()) use(tiles_, first_tile * kTileTokens);
-  return {};
+  return TileRun{tiles_, first_token, true};
 }
 
 Result<Sequence> Sequence::fork(std::size_t tokens) const {

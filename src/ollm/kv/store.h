@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "ollm/backend/kv_layout.h"
-#include "ollm/base/function_ref.h"
 #include "ollm/base/result.h"
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"
@@ -88,6 +87,13 @@ class Store {
   std::vector<bool> dirty_;  // was used before: must be zeroed when it is taken again
 };
 
+/// Some tiles of one layer, one after the other.
+struct TileRun {
+  std::span<const std::byte* const> tiles;  // empty: the walk is over
+  std::size_t first_token = 0;              // of the first tile
+  bool last = true;                         // nothing follows
+};
+
 /// The keys and values of one line of tokens: full blocks, which may be shared and are never
 /// written again, and one private open tail.
 class Sequence {
@@ -110,14 +116,14 @@ class Sequence {
   /// Declares the next `count` tokens complete in all layers.
   void commit(std::size_t count);
 
-  /// Calls `use` with the tiles of one layer that hold tokens [first_token rounded down to a tile,
-  /// end_token), in ascending order, in one or more runs; where the tiles come from is nobody's
-  /// business. `use` gets the tiles and the first token of the first tile.
+  /// Starts a walk over the tiles of one layer that hold tokens [first_token rounded down to a
+  /// tile, end_token). One walk at a time; a new one takes the place of what is left of the last.
+  void walk(std::size_t layer, std::size_t first_token, std::size_t end_token);
+
+  /// The next tiles of the walk, in ascending order: all at once or run by run; where they come
+  /// from is nobody's business. Valid until the next call, or anything is written.
   /// Errors: io, corrupt where blocks come from disk.
-  using UseTiles =
-      FunctionRef<void(std::span<const std::byte* const> tiles, std::size_t first_token)>;
-  Result<void> walk(std::size_t layer, std::size_t first_token, std::size_t end_token,
-                    UseTiles use);
+  Result<TileRun> next_run();
 
   /// A second sequence with the same first `tokens` tokens: full blocks are shared, the tail is
   /// copied. Errors: out_of_budget.
@@ -136,7 +142,11 @@ class Sequence {
   Store* store_;
   std::vector<BlockRef> blocks_;
   std::size_t tokens_ = 0;
-  std::vector<const std::byte*> tiles_;  // scratch of walk, reserved with the blocks
+  // of the walk
+  std::size_t layer_ = 0;
+  std::size_t next_tile_ = 0;
+  std::size_t end_tile_ = 0;
+  std::vector<const std::byte*> tiles_;  // of a run; reserved with the blocks
 };
 
 }  // namespace ollm::kv

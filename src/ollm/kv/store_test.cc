@@ -34,16 +34,12 @@ class KvStore : public ::testing::Test {
   }
 
   int read(Sequence& sequence, std::size_t layer, std::size_t token) {
-    int mark = -1;
-    EXPECT_TRUE(sequence
-                    .walk(layer, token, token + 1,
-                          [&](std::span<const std::byte* const> tiles, std::size_t first) {
-                            EXPECT_EQ(tiles.size(), 1u);
-                            EXPECT_EQ(first, token / kTileTokens * kTileTokens);
-                            mark = static_cast<int>(tiles[0][token % kTileTokens]);
-                          })
-                    .ok());
-    return mark;
+    sequence.walk(layer, token, token + 1);
+    const Result<TileRun> run = sequence.next_run();
+    EXPECT_TRUE(run.ok());
+    EXPECT_EQ(run->tiles.size(), 1u);
+    EXPECT_EQ(run->first_token, token / kTileTokens * kTileTokens);
+    return static_cast<int>(run->tiles[0][token % kTileTokens]);
   }
 
   memory::Budget budget_{std::uint64_t{64} << 20};
@@ -66,15 +62,18 @@ TEST_F(KvStore, WalkGivesTilesInOrderFromTheFirstThatHoldsTheToken) {
     EXPECT_EQ(read(sequence, 0, token), static_cast<int>(token % 251));
     EXPECT_EQ(read(sequence, 1, token), static_cast<int>(token % 251));
   }
-  std::size_t tiles_seen = 0;
-  ASSERT_TRUE(sequence
-                  .walk(0, 70, 300,
-                        [&](std::span<const std::byte* const> tiles, std::size_t first) {
-                          EXPECT_EQ(first, 64u);
-                          tiles_seen += tiles.size();
-                        })
-                  .ok());
-  EXPECT_EQ(tiles_seen, 4u);  // tokens 64 to 319
+  sequence.walk(0, 70, 300);
+  std::size_t next = 64;  // tokens 64 to 319
+  for (bool last = false; !last;) {
+    const Result<TileRun> run = sequence.next_run();
+    ASSERT_TRUE(run.ok());
+    ASSERT_FALSE(run->tiles.empty());
+    EXPECT_EQ(run->first_token, next);
+    next += run->tiles.size() * kTileTokens;
+    last = run->last;
+  }
+  EXPECT_EQ(next, 320u);
+  EXPECT_TRUE(sequence.next_run()->tiles.empty());
 }
 
 TEST_F(KvStore, FullStoreIsOutOfBudgetAndChangesNothing) {

@@ -171,11 +171,9 @@ class KernelRates {
     for (std::size_t t = 0; t < kContext / backend::kTileTokens; ++t)
       tiles.push_back(next(options.layout.tile_bytes()));
     const backend::AttentionRows block{q.data(), out.data(), positions.data(), rows};
-    const double seconds = seconds_of([&] {
-      backend_->attention_begin(options, block, state.data());
-      backend_->attention_fold(options, block, tiles, 0, state.data());
-      backend_->attention_finish(options, block, state.data());
-    });
+    const backend::AttentionLine line{.rows = rows, .tiles = tiles};
+    const double seconds =
+        seconds_of([&] { backend_->attention(options, block, {&line, 1}, state.data()); });
     const double seen =
         static_cast<double>(rows) * (static_cast<double>(kContext) - static_cast<double>(rows) / 2);
     return 4.0 * static_cast<double>(kHeads * kHeadSize) * seen / seconds;

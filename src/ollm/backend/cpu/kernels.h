@@ -31,11 +31,11 @@ struct Matmul {
   std::size_t out_stride;  // floats from row to row
 };
 
-/// One call of attention over some rows of one sequence; see `ModeKernels::attention_fold`.
+/// One call of attention over the rows of a sweep; see `ModeKernels::attention_fold`.
 struct Attention {
   const float* q;                  // [rows, heads, key_size]
   float* out;                      // [rows, heads, value_size]
-  const std::uint32_t* positions;  // [rows], ascending
+  const std::uint32_t* positions;  // [rows]
   std::size_t rows;
   std::size_t heads;
   std::size_t kv_heads;
@@ -78,8 +78,9 @@ struct ModeKernels {
                           std::size_t row_end);
 
   /// Folds tiles [tile_count] of 64 tokens from `first_token` on (a multiple of 64) into the
-  /// online softmax of these rows: Milakov and Gimelshein, "Online normalizer calculation for
-  /// softmax", 2018, algorithm 3; values are weighed as in Dao et al., "FlashAttention", 2022.
+  /// online softmax of these rows, all of one line: Milakov and Gimelshein, "Online normalizer
+  /// calculation for softmax", 2018, algorithm 3; values are weighed as in Dao et al.,
+  /// "FlashAttention", 2022.
   void (*attention_fold)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
                          std::size_t row_end, const std::byte* const* tiles, std::size_t tile_count,
                          std::size_t first_token);

@@ -10,11 +10,12 @@ namespace {
 
 struct Sizes {
   std::size_t hidden, normed, side, q, k, v, attended, gate, up, left, positions, cosines, sines,
-      attention_state;
+      attention_state, slots, lines;
 
-  std::array<std::size_t, 14> all() const {
+  std::array<std::size_t, 16> all() const {
     return {hidden, normed, side, q,         k,       v,     attended,
-            gate,   up,     left, positions, cosines, sines, attention_state};
+            gate,   up,     left, positions, cosines, sines, attention_state,
+            slots,  lines};
   }
 };
 
@@ -40,6 +41,8 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.positions = rows * sizeof(std::uint32_t);
   sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
   sizes.sines = sizes.cosines;
+  sizes.slots = rows * sizeof(backend::KvSlot);
+  sizes.lines = rows * sizeof(backend::AttentionLine);
   for (const LayerSpec& layer : composition.layers) {
     const AttentionSpec* mixer = attention_of(layer);
     if (mixer == nullptr) continue;
@@ -100,6 +103,8 @@ Result<Activations> Activations::make(const Composition& composition,
   OLLM_TRY_VOID(make(buffers.cosines, sizes.cosines));
   OLLM_TRY_VOID(make(buffers.sines, sizes.sines));
   OLLM_TRY_VOID(make(buffers.attention_state, sizes.attention_state));
+  OLLM_TRY_VOID(make(buffers.slots, sizes.slots));
+  OLLM_TRY_VOID(make(buffers.lines, sizes.lines));
   return buffers;
 }
 

@@ -49,6 +49,8 @@ struct Activations {
   memory::Buffer positions;       // [rows] u32
   memory::Buffer cosines, sines;  // [rotaries, rotary_stride]
   memory::Buffer attention_state;
+  memory::Buffer slots;  // [rows] backend::KvSlot, of the layer that runs
+  memory::Buffer lines;  // [rows] backend::AttentionLine, of one call
 };
 
 }  // namespace ollm::models

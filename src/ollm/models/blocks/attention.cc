@@ -18,6 +18,47 @@ void norm_heads(const SweepTools& tools, const NormSpec& spec, bool whole_row, f
   norm(tools, spec, x, x, whole_row ? rows : rows * heads);
 }
 
+// Keys and values of all rows, each into its line's tile.
+void store(const SweepTools& tools, const backend::KvLayout& layout, std::size_t layer,
+           std::span<const RowSpan> spans, Activations& activations) {
+  backend::KvSlot* slots = activations.slots.as<backend::KvSlot>();
+  std::size_t count = 0;
+  for (const RowSpan& span : spans) {
+    const std::size_t first_token = span.kv->tokens();
+    for (std::size_t token = first_token; token < first_token + span.rows; ++token)
+      slots[count++] = {span.kv->tile_for_write(layer, token), token % backend::kTileTokens};
+  }
+  tools.backend.store_kv(layout, activations.k.as<float>(), activations.v.as<float>(),
+                         {slots, count});
+}
+
+// All rows over the tiles of their lines: of each line the next run, until none has any left.
+Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
+                    std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
+  for (const RowSpan& span : spans) {
+    // Keys before the first row's window are seen by no row.
+    const std::size_t seen = span.kv->tokens() + 1;
+    span.kv->walk(layer, spec.window == 0 || seen <= spec.window ? 0 : seen - spec.window,
+                  span.kv->tokens() + span.rows);
+  }
+  const backend::AttentionOptions options =
+      attention_options(spec, kv_layout(spec, tools.backend.options().compute));
+  const backend::AttentionRows block{activations.q.as<float>(), activations.attended.as<float>(),
+                                     activations.positions.as<std::uint32_t>(), rows};
+  backend::AttentionLine* lines = activations.lines.as<backend::AttentionLine>();
+  for (bool first = true;; first = false) {
+    std::size_t count = 0;
+    for (const RowSpan& span : spans) {
+      if (span.rows == 0) continue;
+      OLLM_TRY(const kv::TileRun run, span.kv->next_run());
+      if (run.tiles.empty()) continue;
+      lines[count++] = {span.first_row, span.rows, run.tiles, run.first_token, first, run.last};
+    }
+    if (count == 0) return {};
+    tools.backend.attention(options, block, {lines, count}, activations.attention_state.data());
+  }
+}
+
 }  // namespace
 
 Result<void> attention(const SweepTools& tools, const Composition& composition,
@@ -41,31 +82,8 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
     rotate(tools, composition, *spec.rotary, k, spec.kv_heads, spec.head_dim, rows, activations);
   }
 
-  const backend::AttentionOptions options = attention_options(spec, layout);
-  const std::uint32_t* positions = activations.positions.as<std::uint32_t>();
-  for (const RowSpan& span : spans) {
-    const std::size_t first_token = span.kv->tokens();
-    for (std::size_t r = 0; r < span.rows; ++r) {
-      const std::size_t token = first_token + r;
-      const std::size_t row = span.first_row + r;
-      tools.backend.store_kv(layout, k + row * spec.k.out, v + row * spec.v.out,
-                             span.kv->tile_for_write(layer, token), token % backend::kTileTokens);
-    }
-    const backend::AttentionRows block{
-        q + span.first_row * spec.q.out,
-        activations.attended.as<float>() + span.first_row * spec.q.out, positions + span.first_row,
-        span.rows};
-    std::byte* state = activations.attention_state.data();
-    tools.backend.attention_begin(options, block, state);
-    // Keys before the first row's window are seen by no row.
-    const std::size_t first_seen =
-        spec.window == 0 || first_token + 1 <= spec.window ? 0 : first_token + 1 - spec.window;
-    OLLM_TRY_VOID(span.kv->walk(layer, first_seen, first_token + span.rows,
-                                [&](std::span<const std::byte* const> tiles, std::size_t first) {
-                                  tools.backend.attention_fold(options, block, tiles, first, state);
-                                }));
-    tools.backend.attention_finish(options, block, state);
-  }
+  store(tools, layout, layer, spans, activations);
+  OLLM_TRY_VOID(attend(tools, spec, layer, spans, rows, activations));
 
   const backend::LeftOperand attended = tools.backend.prepare_left(
       activations.attended.as<float>(), spec.o.in, rows, spec.o.in, activations.left.data());
