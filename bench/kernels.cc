@@ -241,15 +241,17 @@ class Bench {
     options.scale = 1 / std::sqrt(static_cast<float>(head_size));
     const std::vector<float> q = random_floats(rows * options.heads * head_size);
     std::vector<float> out(q.size());
-    std::vector<std::uint32_t> positions;
+    const std::vector<std::uint32_t> first_seen(rows, 0);
+    std::vector<std::uint32_t> end_seen;
     for (std::size_t r = 0; r < rows; ++r)
-      positions.push_back(static_cast<std::uint32_t>(context - rows + r));
+      end_seen.push_back(static_cast<std::uint32_t>(context - rows + r + 1));
     const Bytes state = aligned(b.attention_state_bytes(options, rows));
     const std::size_t tile_bytes = options.layout.tile_bytes();
     const std::size_t count = context / backend::kTileTokens;
     // Values of size one in every slot, as the pool holds them.
     std::vector<const std::byte*> tiles;
-    const backend::AttentionRows r = {q.data(), out.data(), positions.data(), rows};
+    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                      rows};
     const auto body = [&] {
       tiles.clear();
       for (std::size_t t = 0; t < count; ++t) tiles.push_back(weights_.next(tile_bytes, 0));
@@ -280,7 +282,8 @@ class Bench {
     options.scale = 0.125f;
     const std::vector<float> q = random_floats(lines * options.heads * kHeadSize);
     std::vector<float> out(q.size());
-    const std::vector<std::uint32_t> positions(lines, static_cast<std::uint32_t>(context - 1));
+    const std::vector<std::uint32_t> first_seen(lines, 0);
+    const std::vector<std::uint32_t> end_seen(lines, static_cast<std::uint32_t>(context));
     const Bytes state = aligned(b.attention_state_bytes(options, lines));
     const std::size_t tile_bytes = options.layout.tile_bytes();
     const std::size_t count = context / backend::kTileTokens;
@@ -291,7 +294,8 @@ class Bench {
           {.first_row = line,
            .rows = 1,
            .tiles = std::span<const std::byte* const>(tiles).subspan(line * count, count)});
-    const backend::AttentionRows r = {q.data(), out.data(), positions.data(), lines};
+    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                      lines};
     const auto body = [&] {
       for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
       b.attention(options, r, runs, state.get());

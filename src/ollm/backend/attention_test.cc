@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <random>
 
 #include "ollm/backend/kernel_fixture.h"
 
@@ -27,7 +28,7 @@ struct Layer {
   AttentionOptions options;
   std::vector<float> sinks;
   std::vector<float> q;
-  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> first_seen, end_seen;
   std::vector<AlignedBytes> tiles;
 
   std::vector<const std::byte*> pointers() const {
@@ -43,12 +44,15 @@ Layer layer_of(Backend& backend, const Shape& s, unsigned seed) {
   layer.options.heads = s.heads;
   layer.options.layout = {s.kv_heads, s.key_size, s.value_size, backend.options().compute};
   layer.options.scale = 1 / std::sqrt(static_cast<float>(s.key_size));
-  layer.options.window = s.window;
   layer.options.soft_cap = s.soft_cap;
   layer.sinks = random_floats(s.heads, seed + 3);
   layer.q = random_floats(s.rows * s.heads * s.key_size, seed, 2);
-  for (std::size_t r = 0; r < s.rows; ++r)
-    layer.positions.push_back(static_cast<std::uint32_t>(s.tokens - s.rows + r));
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    const std::size_t end = s.tokens - s.rows + r + 1;
+    layer.first_seen.push_back(
+        static_cast<std::uint32_t>(s.window == 0 ? 0 : end - std::min(end, s.window)));
+    layer.end_seen.push_back(static_cast<std::uint32_t>(end));
+  }
   const std::vector<float> k = random_floats(s.tokens * s.kv_heads * s.key_size, seed + 1);
   const std::vector<float> v = random_floats(s.tokens * s.kv_heads * s.value_size, seed + 2);
   std::vector<KvSlot> slots;
@@ -79,7 +83,8 @@ std::vector<float> attend(Backend& backend, const Layer& layer, std::size_t tile
   AttentionRows r;
   r.q = layer.q.data() + first * s.heads * s.key_size;
   r.out = out.data();
-  r.positions = layer.positions.data() + first;
+  r.first_seen = layer.first_seen.data() + first;
+  r.end_seen = layer.end_seen.data() + first;
   r.rows = rows;
   const std::size_t state_bytes = backend.attention_state_bytes(options, rows);
   const AlignedBytes state(state_bytes);
@@ -96,7 +101,7 @@ std::vector<float> attend(Backend& backend, const Layer& layer, std::size_t tile
 struct ManyLines {
   std::vector<Layer> layers;
   std::vector<float> q;
-  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> first_seen, end_seen;
   std::size_t gap;
 
   ManyLines(Backend& backend, std::size_t gap_rows) : gap(gap_rows) {
@@ -113,18 +118,21 @@ struct ManyLines {
       layers.push_back(layer_of(backend, shape, 20 + i));
       q.insert(q.end(), layers.back().q.begin(), layers.back().q.end());
       q.resize(q.size() + gap * 4 * 16);
-      positions.insert(positions.end(), layers.back().positions.begin(),
-                       layers.back().positions.end());
-      positions.resize(positions.size() + gap);
+      const Layer& line = layers.back();
+      first_seen.insert(first_seen.end(), line.first_seen.begin(), line.first_seen.end());
+      end_seen.insert(end_seen.end(), line.end_seen.begin(), line.end_seen.end());
+      first_seen.resize(first_seen.size() + gap);
+      end_seen.resize(end_seen.size() + gap);
     }
   }
 
   std::size_t row_size() const { return 4 * 24; }
 
   std::vector<float> attend(Backend& backend, std::size_t tiles_per_call) const {
-    std::vector<float> out(positions.size() * row_size(), -9);
+    std::vector<float> out(end_seen.size() * row_size(), -9);
     const AttentionOptions& options = layers.front().options;
-    const AttentionRows rows = {q.data(), out.data(), positions.data(), positions.size()};
+    const AttentionRows rows = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                end_seen.size()};
     const AlignedBytes state(backend.attention_state_bytes(options, rows.rows));
     std::vector<std::vector<const std::byte*>> tiles;
     for (const Layer& layer : layers) tiles.push_back(layer.pointers());
@@ -237,6 +245,56 @@ TEST(Attention, ReferenceIsSoftmaxOfScoresTimesValues) {
         for (std::size_t i = 0; i < 8; ++i)
           ASSERT_NEAR(got[(r * 2 + h) * 8 + i], values[i] / sum, 1e-6);
       }
+    }
+  }
+}
+
+// Any span of tokens for any row: seen from both sides, one token, none at all.
+Layer with_any_spans(Layer layer, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<std::uint32_t> any(0,
+                                                   static_cast<std::uint32_t>(layer.shape.tokens));
+  for (std::size_t r = 0; r < layer.shape.rows; ++r) {
+    const auto [first, end] = std::minmax({any(random), any(random)});
+    layer.first_seen[r] = first;
+    layer.end_seen[r] = r % 7 == 0 ? std::min(end, first + 1) : end;
+  }
+  // Some rows side by side that see the same, as of an image.
+  for (std::size_t r = layer.shape.rows / 2; r + 1 < layer.shape.rows; ++r) {
+    layer.first_seen[r] = 0;
+    layer.end_seen[r] = static_cast<std::uint32_t>(layer.shape.tokens);
+  }
+  return layer;
+}
+
+TEST(Attention, AgreesWithTheReferenceWhateverTokensARowSees) {
+  ThreadPool pool(2);
+  for (const ComputeMode mode : kModes) {
+    const auto reference = backend_of(Isa::reference, mode, pool);
+    for (unsigned i = 0; i < std::size(kShapes); ++i) {
+      const std::vector<float> truth =
+          attend(*reference, with_any_spans(layer_of(*reference, kShapes[i], 5), i), kAll);
+      for (const Isa isa : supported_isas()) {
+        SCOPED_TRACE(name_of(isa, mode) + ", shape " + std::to_string(i));
+        const auto backend = backend_of(isa, mode, pool);
+        const Layer layer = with_any_spans(layer_of(*backend, kShapes[i], 5), i);
+        const std::vector<float> got = attend(*backend, layer, kAll);
+        expect_close(got, truth, tolerance(mode));
+        EXPECT_TRUE(same_bits(attend(*backend, layer, 1), got));
+      }
+    }
+  }
+}
+
+TEST(Attention, ARowThatSeesNoTokenIsZero) {
+  ThreadPool pool(1);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : tables_and_reference()) {
+      const auto backend = backend_of(isa, mode, pool);
+      Layer layer = layer_of(*backend, kShapes[7], 5);  // with sinks
+      layer.first_seen[3] = layer.end_seen[3] = 100;
+      const std::vector<float> out = attend(*backend, layer, kAll);
+      for (std::size_t i = 3 * 40; i < 4 * 40; ++i) EXPECT_EQ(out[i], 0) << name_of(isa, mode);
     }
   }
 }
@@ -402,8 +460,7 @@ TEST(Attention, BitsDoNotDependOnWhatUnseenSlotsHold) {
           const std::vector<float> garbage(2 * 32, std::numeric_limits<float>::infinity());
           const std::vector<float> large = random_floats(2 * 32, 15, 1e30f);
           for (std::size_t token = 0; token < layer.tiles.size() * kTileTokens; ++token) {
-            const bool before = window != 0 && token + window <= layer.positions.front();
-            if (token <= layer.positions.back() && !before) continue;
+            if (token >= layer.first_seen.front() && token < layer.end_seen.back()) continue;
             const std::vector<float>& put = token % 3 == 0 ? garbage : large;
             const KvSlot slot = {layer.tiles[token / kTileTokens].get(), token % kTileTokens};
             backend->store_kv(layer.options.layout, put.data(), put.data(), {&slot, 1});

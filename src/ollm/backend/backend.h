@@ -45,17 +45,19 @@ struct AttentionOptions {
   std::size_t heads =
       0;  // a multiple of layout.kv_heads; head h reads kv head h / (heads / kv_heads)
   KvLayout layout;
-  float scale = 0;         // multiplies q . k
-  std::size_t window = 0;  // 0: all keys; else only keys with position > row position - window
-  float soft_cap = 0;      // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
+  float scale = 0;               // multiplies q . k
+  float soft_cap = 0;            // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
   const float* sinks = nullptr;  // [heads] logits that take part in the denominator only, or null
 };
 
-/// Query rows of a sweep: those of one line after those of another.
+/// Query rows of a sweep: those of one line after those of another. Row r sees the tokens
+/// first_seen[r] to end_seen[r] - 1 of its line, wherever it stands itself: causal, windows and
+/// spans that are seen from both sides are only how these are filled. A row that sees none is zero.
 struct AttentionRows {
-  const float* q = nullptr;                  // [rows, heads, key_size], rotated, not scaled
-  float* out = nullptr;                      // [rows, heads, value_size]
-  const std::uint32_t* positions = nullptr;  // [rows]; row r sees keys 0 ... positions[r]
+  const float* q = nullptr;                   // [rows, heads, key_size], rotated, not scaled
+  float* out = nullptr;                       // [rows, heads, value_size]
+  const std::uint32_t* first_seen = nullptr;  // [rows]
+  const std::uint32_t* end_seen = nullptr;    // [rows]
   std::size_t rows = 0;
 };
 

@@ -78,6 +78,7 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
     }
   }
   rows_ = ids_.size();
+  models::lay_out_seen(spans_, activations_);
   return {};
 }
 

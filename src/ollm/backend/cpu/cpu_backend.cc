@@ -87,7 +87,8 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   cpu::Attention a = {};
   a.q = rows.q;
   a.out = rows.out;
-  a.positions = rows.positions;
+  a.first_seen = rows.first_seen;
+  a.end_seen = rows.end_seen;
   a.rows = rows.rows;
   a.heads = options.heads;
   a.kv_heads = options.layout.kv_heads;
@@ -95,7 +96,6 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   a.value_size = options.layout.value_size;
   a.scale = options.scale;
   a.soft_cap = options.soft_cap;
-  a.window = options.window;
   a.sinks = options.sinks;
   a.state = state;
   return a;

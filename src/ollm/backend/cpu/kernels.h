@@ -33,9 +33,10 @@ struct Matmul {
 
 /// One call of attention over the rows of a sweep; see `ModeKernels::attention_fold`.
 struct Attention {
-  const float* q;                  // [rows, heads, key_size]
-  float* out;                      // [rows, heads, value_size]
-  const std::uint32_t* positions;  // [rows]
+  const float* q;                   // [rows, heads, key_size]
+  float* out;                       // [rows, heads, value_size]
+  const std::uint32_t* first_seen;  // [rows]
+  const std::uint32_t* end_seen;    // [rows]
   std::size_t rows;
   std::size_t heads;
   std::size_t kv_heads;
@@ -43,7 +44,6 @@ struct Attention {
   std::size_t value_size;
   float scale;
   float soft_cap;      // 0: none
-  std::size_t window;  // 0: none
   const float* sinks;  // [heads], or null
   std::byte* state;    // attention_state_bytes, 64-byte aligned
 };

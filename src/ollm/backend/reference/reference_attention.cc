@@ -90,10 +90,6 @@ void put_element(const KvLayout& layout, std::byte* data, std::size_t index, flo
   }
 }
 
-bool visible(const AttentionOptions& options, std::size_t position, std::size_t token) {
-  return token <= position && (options.window == 0 || token + options.window > position);
-}
-
 // One row of one head.
 struct Attend {
   ComputeMode mode;
@@ -117,7 +113,7 @@ struct Attend {
     bool seen[kTileTokens];
     double largest = -std::numeric_limits<double>::infinity();
     for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
-      seen[slot] = visible(options, rows.positions[row], token + slot);
+      seen[slot] = rows.first_seen[row] <= token + slot && token + slot < rows.end_seen[row];
       if (!seen[slot]) continue;
       scores[slot] = score(row, head, keys, slot);
       largest = std::max(largest, scores[slot]);

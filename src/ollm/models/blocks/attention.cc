@@ -35,16 +35,18 @@ void store(const SweepTools& tools, const backend::KvLayout& layout, std::size_t
 // All rows over the tiles of their lines: of each line the next run, until none has any left.
 Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
                     std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
+  const SeenTokens seen = activations.seen_of(spec.window);
   for (const RowSpan& span : spans) {
-    // Keys before the first row's window are seen by no row.
-    const std::size_t seen = span.kv->tokens() + 1;
-    span.kv->walk(layer, spec.window == 0 || seen <= spec.window ? 0 : seen - spec.window,
-                  span.kv->tokens() + span.rows);
+    if (span.rows == 0) continue;
+    const std::uint32_t* first = seen.first + span.first_row;
+    const std::uint32_t* end = seen.end + span.first_row;
+    span.kv->walk(layer, *std::min_element(first, first + span.rows),
+                  *std::max_element(end, end + span.rows));
   }
   const backend::AttentionOptions options =
       attention_options(spec, kv_layout(spec, tools.backend.options().compute));
   const backend::AttentionRows block{activations.q.as<float>(), activations.attended.as<float>(),
-                                     activations.positions.as<std::uint32_t>(), rows};
+                                     seen.first, seen.end, rows};
   backend::AttentionLine* lines = activations.lines.as<backend::AttentionLine>();
   for (bool first = true;; first = false) {
     std::size_t count = 0;

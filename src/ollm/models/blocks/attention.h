@@ -12,8 +12,8 @@ namespace ollm::models {
 
 /// Reads the block's input [rows, hidden] from activations.normed, appends keys and values of
 /// `layer` (whose mixer `spec` is) to the sequences, and leaves the block's output [rows, hidden]
-/// in activations.normed. activations.positions, cosines and sines hold those of the sweep. Errors:
-/// those of weights::TapePass and kv::Sequence::next_run.
+/// in activations.normed. activations.cosines, sines, first_seen and end_seen hold those of the
+/// sweep. Errors: those of weights::TapePass and kv::Sequence::next_run.
 Result<void> attention(const SweepTools& tools, const Composition& composition,
                        const AttentionSpec& spec, std::size_t layer, std::span<const RowSpan> spans,
                        std::size_t rows, Activations& activations);

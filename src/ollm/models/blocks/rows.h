@@ -1,4 +1,4 @@
-// The rows of one sweep: which tokens of which sequences stand where.
+// The rows of one sweep: which tokens of which sequences stand where, and which each of them sees.
 #pragma once
 
 #include <cstddef>
@@ -17,5 +17,11 @@ struct RowSpan {
   std::size_t first_row = 0;
   std::size_t rows = 0;
 };
+
+struct Activations;
+
+/// Fills activations.first_seen and end_seen for rows that see the tokens before them and
+/// themselves, each within the window of its layer.
+void lay_out_seen(std::span<const RowSpan> spans, Activations& activations);
 
 }  // namespace ollm::models
