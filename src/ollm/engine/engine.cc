@@ -63,8 +63,8 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
   ids_.clear();
   std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
   for (const Work& item : work) {
-    const std::size_t first_position = item.kv->tokens();
-    spans_.push_back({item.kv, ids_.size(), item.tokens.size()});
+    const std::size_t first_position = item.line->tokens();
+    spans_.push_back({item.line, ids_.size(), item.tokens.size()});
     OLLM_CHECK(ids_.size() + item.tokens.size() <= options_.max_rows);
     for (std::size_t i = 0; i < item.tokens.size(); ++i) {
       const TokenId id = item.tokens[i];
@@ -185,7 +185,7 @@ Result<void> Engine::check(std::span<const Work> work) const {
   const float* row = logits_.as<float>();
   for (const Work& item : work)
     for (std::size_t token = item.first_logit; token < item.tokens.size(); ++token, row += vocab)
-      OLLM_TRY_VOID(check_logits({row, vocab}, item.kv->tokens() + token));
+      OLLM_TRY_VOID(check_logits({row, vocab}, item.line->tokens() + token));
   return {};
 }
 
@@ -224,19 +224,19 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
     OLLM_TRY_VOID(check(work));
     hand_out(work, sink);
   }
-  for (const Work& item : work) item.kv->commit(item.tokens.size());
+  for (const Work& item : work) item.line->commit(item.tokens.size());
   ++sweeps_;
   return {};
 }
 
-Result<void> Engine::prefill(kv::Sequence& kv, std::span<const TokenId> tokens,
-                             FunctionRef<void(std::size_t)> progress,
-                             FunctionRef<void(std::span<float>)> sink,
-                             const CancellationToken& cancel) {
+Result<void> Engine::extend(kv::Line& line, std::span<const TokenId> tokens,
+                            FunctionRef<void(std::size_t)> progress,
+                            FunctionRef<void(std::span<float>)> sink,
+                            const CancellationToken& cancel) {
   for (std::size_t done = 0; done < tokens.size();) {
     const std::size_t count = std::min(options_.max_rows, tokens.size() - done);
     const bool last = done + count == tokens.size();
-    const Work work{&kv, tokens.subspan(done, count), last ? count - 1 : count};
+    const Work work{&line, tokens.subspan(done, count), last ? count - 1 : count};
     OLLM_TRY_VOID(sweep(
         {&work, 1}, [&](std::size_t, std::size_t, std::span<float> logits) { sink(logits); },
         cancel));

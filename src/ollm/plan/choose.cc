@@ -284,7 +284,8 @@ class Chooser {
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
     const models::Widths widths = models::widths(composition_);
-    const std::size_t outputs = std::max({widths.hidden, widths.q, widths.kv, widths.intermediate});
+    const std::size_t outputs =
+        std::max({widths.hidden, widths.q, widths.k, widths.v, widths.intermediate});
     if (const std::uint64_t scratch =
             std::max(backend_->scratch_bytes(plan_.threads, options.max_rows, outputs),
                      backend_->scratch_bytes(plan_.threads, options.max_logit_rows, vocab));
@@ -465,7 +466,7 @@ class Chooser {
 
   Result<void> choose_memory() {
     plan_.kv.strategy = "resident";
-    plan_.kv.layers = models::kv_layouts(composition_, plan_.backend.compute);
+    plan_.kv.layers = models::kv_layers(composition_, plan_.backend.compute);
     plan_.kv.block_tokens = kBlockTokens;
     plan_.kv.max_blocks =
         kv::blocks_for_tokens(plan_.kv, plan_.context_tokens) * plan_.workload.sequences;

@@ -15,7 +15,7 @@
 #include "ollm/engine/engine.h"
 #include "ollm/engine/sampling.h"
 #include "ollm/io/read_queue.h"
-#include "ollm/kv/store.h"
+#include "ollm/kv/line.h"
 #include "ollm/memory/budget.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/plan_run.h"

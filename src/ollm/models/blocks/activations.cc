@@ -36,13 +36,13 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.normed = floats(width.hidden);
   sizes.side = floats(width.side);
   sizes.q = floats(width.q);
-  sizes.k = floats(width.kv);
-  sizes.v = floats(width.kv);
-  sizes.attended = floats(width.q);
+  sizes.k = floats(width.k);
+  sizes.v = floats(width.v);
+  sizes.attended = floats(width.attended);
   sizes.gate = floats(width.intermediate);
   const std::size_t piece = std::min(rows, feed_forward_rows);
   sizes.up = piece * width.intermediate * sizeof(float);
-  for (const std::size_t columns : {width.hidden, width.q, width.intermediate})
+  for (const std::size_t columns : {width.hidden, width.attended, width.intermediate})
     sizes.left = std::max(sizes.left, backend.left_bytes(rows, columns));
   const std::size_t pieces = (rows + piece - 1) / piece;
   sizes.left = std::max(sizes.left, pieces * left_piece_bytes(backend, piece, width.hidden));
@@ -72,6 +72,7 @@ backend::AttentionOptions attention_options(const AttentionSpec& spec,
   options.heads = spec.heads;
   options.layout = layout;
   options.scale = spec.scale;
+  options.soft_cap = spec.soft_cap;
   return options;
 }
 

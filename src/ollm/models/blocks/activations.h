@@ -13,7 +13,8 @@
 
 namespace ollm::models {
 
-/// The constants of one layer's attention as the backend takes them.
+/// The constants of one layer's attention as the backend takes them; sinks are weights, and not
+/// here.
 backend::AttentionOptions attention_options(const AttentionSpec& spec,
                                             const backend::KvLayout& layout);
 
@@ -53,8 +54,8 @@ struct Activations {
   memory::Buffer normed;     // [rows, hidden] a block's input; later its output
   memory::Buffer side;       // [rows, hidden] the feed-forward's input in a parallel layer
   memory::Buffer q;          // [rows, q]
-  memory::Buffer k, v;       // [rows, kv]
-  memory::Buffer attended;   // [rows, q]
+  memory::Buffer k, v;       // [rows, k], [rows, v]
+  memory::Buffer attended;   // [rows, attended]
   memory::Buffer gate;       // [rows, intermediate]
   memory::Buffer up;         // [feed_forward_rows, intermediate]
   memory::Buffer left;       // LeftOperand of the widest input
