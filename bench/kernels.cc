@@ -165,6 +165,8 @@ class Bench {
         attention(b, context > 5000 && !setup_.all ? 128 : 512, context, head_size);
       }
     }
+    for (const std::size_t lines : {std::size_t{1}, std::size_t{8}, std::size_t{64}})
+      decoding_lines(b, lines, 512);
   }
 
   // Rounds of a limit and a body, one beside the other; `amount` is bytes or operations of one
@@ -239,21 +241,22 @@ class Bench {
     options.scale = 1 / std::sqrt(static_cast<float>(head_size));
     const std::vector<float> q = random_floats(rows * options.heads * head_size);
     std::vector<float> out(q.size());
-    std::vector<std::uint32_t> positions;
+    const std::vector<std::uint32_t> first_seen(rows, 0);
+    std::vector<std::uint32_t> end_seen;
     for (std::size_t r = 0; r < rows; ++r)
-      positions.push_back(static_cast<std::uint32_t>(context - rows + r));
+      end_seen.push_back(static_cast<std::uint32_t>(context - rows + r + 1));
     const Bytes state = aligned(b.attention_state_bytes(options, rows));
     const std::size_t tile_bytes = options.layout.tile_bytes();
     const std::size_t count = context / backend::kTileTokens;
     // Values of size one in every slot, as the pool holds them.
     std::vector<const std::byte*> tiles;
-    const backend::AttentionRows r = {q.data(), out.data(), positions.data(), rows};
+    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                      rows};
     const auto body = [&] {
       tiles.clear();
       for (std::size_t t = 0; t < count; ++t) tiles.push_back(weights_.next(tile_bytes, 0));
-      b.attention_begin(options, r, state.get());
-      b.attention_fold(options, r, tiles, 0, state.get());
-      b.attention_finish(options, r, state.get());
+      const backend::AttentionLine line = {.rows = rows, .tiles = tiles};
+      b.attention(options, r, {&line, 1}, state.get());
     };
     const std::string name =
         fmt::format("attention {} rows, {}k, head {}", rows, context / 1024, head_size);
@@ -268,6 +271,39 @@ class Bench {
     measure(
         name, 4.0 * static_cast<double>(options.heads * head_size) * seen, "GFLOP/s",
         [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); }, body);
+  }
+
+  // One new token of each of some lines, as a server decodes them.
+  void decoding_lines(Backend& b, std::size_t lines, std::size_t context) {
+    constexpr std::size_t kHeadSize = 64;
+    backend::AttentionOptions options;
+    options.heads = 32;
+    options.layout = {8, kHeadSize, kHeadSize, b.options().compute};
+    options.scale = 0.125f;
+    const std::vector<float> q = random_floats(lines * options.heads * kHeadSize);
+    std::vector<float> out(q.size());
+    const std::vector<std::uint32_t> first_seen(lines, 0);
+    const std::vector<std::uint32_t> end_seen(lines, static_cast<std::uint32_t>(context));
+    const Bytes state = aligned(b.attention_state_bytes(options, lines));
+    const std::size_t tile_bytes = options.layout.tile_bytes();
+    const std::size_t count = context / backend::kTileTokens;
+    std::vector<const std::byte*> tiles(lines * count);
+    std::vector<backend::AttentionLine> runs;
+    for (std::size_t line = 0; line < lines; ++line)
+      runs.push_back(
+          {.first_row = line,
+           .rows = 1,
+           .tiles = std::span<const std::byte* const>(tiles).subspan(line * count, count)});
+    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                      lines};
+    const auto body = [&] {
+      for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
+      b.attention(options, r, runs, state.get());
+    };
+    measure(
+        fmt::format("attention of {} lines, {} tokens", lines, context),
+        static_cast<double>(lines * tiles.size() * tile_bytes), "GB/s  ",
+        [this] { return memory_limit(); }, body);
   }
 
   const Setup setup_;

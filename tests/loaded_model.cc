@@ -62,10 +62,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   model->pool_ = std::make_unique<ThreadPool>(options.threads);
   OLLM_TRY(model->backend_, backend::make_backend({options.isa, options.compute}, *model->pool_));
   const CancellationToken never;
-  OLLM_TRY(model->tape_, weights::Tape::load(folder, model->composition_.tape, options.weights,
-                                             model->budget_, *model->pool_, nullptr, never));
+  model->reads_ = std::make_unique<io::ReadQueue>(options.weights.read_method);
+  OLLM_TRY(model->tape_,
+           weights::Tape::load(folder, model->composition_.tape, options.weights, model->budget_,
+                               *model->pool_, *model->reads_, nullptr, never));
   kv::Options kv;
-  kv.layers = models::kv_layouts(model->composition_, options.compute);
+  kv.layers = models::kv_layers(model->composition_, options.compute);
   kv.block_tokens = options.kv_block_tokens;
   kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
   OLLM_TRY(model->store_, kv::Store::make(kv, model->budget_));
@@ -80,12 +82,12 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
 Result<std::vector<float>> LoadedModel::logits(const std::vector<std::int32_t>& ids,
                                                std::size_t chunk) {
   const CancellationToken never;
-  kv::Sequence sequence = new_sequence();
-  OLLM_TRY_VOID(sequence.reserve(ids.size()));
+  kv::Line line = new_line();
+  OLLM_TRY_VOID(line.reserve(ids.size()));
   std::vector<float> all(ids.size() * vocab_size());
   for (std::size_t done = 0; done < ids.size();) {
     const std::size_t count = std::min(chunk, ids.size() - done);
-    const engine::Work work{&sequence, std::span(ids).subspan(done, count), 0};
+    const engine::Work work{&line, std::span(ids).subspan(done, count), 0};
     OLLM_TRY_VOID(engine_->sweep(
         {&work, 1},
         [&](std::size_t, std::size_t token, std::span<float> row) {
@@ -101,14 +103,14 @@ Result<std::vector<float>> LoadedModel::logits(const std::vector<std::int32_t>& 
 Result<std::vector<std::int32_t>> LoadedModel::greedy(const std::vector<std::int32_t>& ids,
                                                       std::size_t count) {
   const CancellationToken never;
-  kv::Sequence sequence = new_sequence();
-  OLLM_TRY_VOID(sequence.reserve(ids.size() + count));
+  kv::Line line = new_line();
+  OLLM_TRY_VOID(line.reserve(ids.size() + count));
   std::vector<std::int32_t> out;
   const auto take = [&](std::span<float> row) { out.push_back(argmax(row)); };
-  OLLM_TRY_VOID(engine_->prefill(sequence, ids, nullptr, take, never));
+  OLLM_TRY_VOID(engine_->extend(line, ids, nullptr, take, never));
   while (out.size() < count) {
     const std::int32_t last = out.back();
-    OLLM_TRY_VOID(engine_->prefill(sequence, {&last, 1}, nullptr, take, never));
+    OLLM_TRY_VOID(engine_->extend(line, {&last, 1}, nullptr, take, never));
   }
   return out;
 }

@@ -12,7 +12,7 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/engine/engine.h"
-#include "ollm/kv/store.h"
+#include "ollm/kv/line.h"
 #include "ollm/models/composition.h"
 #include "ollm/weights/tape.h"
 
@@ -43,7 +43,7 @@ class LoadedModel {
                                                    io::SystemCalls& calls = io::posix());
 
   engine::Engine& engine() { return *engine_; }
-  kv::Sequence new_sequence() { return kv::Sequence(*store_); }
+  kv::Line new_line() { return kv::Line(*store_); }
   std::size_t vocab_size() const { return composition_.head.out; }
   const models::Composition& composition() const { return composition_; }
   const weights::Tape& tape() const { return *tape_; }
@@ -59,6 +59,7 @@ class LoadedModel {
   memory::Budget budget_{std::uint64_t{8} << 30};
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<backend::Backend> backend_;
+  std::unique_ptr<io::ReadQueue> reads_;
   std::unique_ptr<weights::Tape> tape_;
   std::unique_ptr<kv::Store> store_;
   std::unique_ptr<engine::Engine> engine_;

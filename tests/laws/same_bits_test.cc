@@ -1,4 +1,4 @@
-// Same bits: whatever the chunk, the threads, the sequences beside and the size of KV blocks,
+// Same bits: whatever the chunk, the threads, the lines beside and the size of KV blocks,
 // logits are equal bit for bit; and so they are on every table of one numeric class.
 #include <gtest/gtest.h>
 
@@ -72,18 +72,18 @@ class SameBits : public ::testing::TestWithParam<Case> {
     return std::move(model).value();
   }
 
-  // The sequence's logits, computed in uneven chunks while six others go along in each sweep.
+  // The line's logits, computed in uneven chunks while six others go along in each sweep.
   std::vector<float> beside_others(LoadedModel& model, const std::vector<std::int32_t>& ids) {
     constexpr std::size_t kOthers = 6;
     const CancellationToken never;
     const std::size_t vocab = model.vocab_size();
     std::vector<std::vector<std::int32_t>> others;
-    std::vector<kv::Sequence> sequences;
+    std::vector<kv::Line> lines;
     for (std::uint32_t i = 0; i < kOthers; ++i)
       others.push_back(random_ids(30 + 25 * i, vocab, 1000 + i));
     for (std::size_t i = 0; i <= kOthers; ++i) {
-      sequences.push_back(model.new_sequence());
-      EXPECT_TRUE(sequences[i].reserve(i == kOthers ? ids.size() : others[i].size()).ok());
+      lines.push_back(model.new_line());
+      EXPECT_TRUE(lines[i].reserve(i == kOthers ? ids.size() : others[i].size()).ok());
     }
     std::vector<float> out(ids.size() * vocab);
     std::vector<std::size_t> done(kOthers + 1, 0);
@@ -95,7 +95,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
         const std::size_t wanted = 1 + (round * 13 + i * 7) % 23;
         const std::size_t count = std::min(wanted, all.size() - done[i]);
         if (count == 0) continue;
-        work.push_back({&sequences[i], std::span(all).subspan(done[i], count), 0});
+        work.push_back({&lines[i], std::span(all).subspan(done[i], count), 0});
         who.push_back(i);
       }
       EXPECT_TRUE(model.engine()

@@ -47,16 +47,16 @@ TEST_P(TokenLoop, AllocatesNothingAfterTheFirstToken) {
     ASSERT_TRUE(loaded.ok()) << loaded.error().message;
     LoadedModel& model = **loaded;
     const CancellationToken never;
-    kv::Sequence sequence = model.new_sequence();
-    ASSERT_TRUE(sequence.reserve(210).ok());
+    kv::Line kv = model.new_line();
+    ASSERT_TRUE(kv.reserve(210).ok());
     std::vector<std::int32_t> line = {1, 403, 407, 261, 378};  // "<s> Once upon a time"
     line.reserve(256);
     const auto take = [&](std::span<float> logits) { line.push_back(argmax(logits)); };
-    ASSERT_TRUE(model.engine().prefill(sequence, line, nullptr, take, never).ok());
+    ASSERT_TRUE(model.engine().extend(kv, line, nullptr, take, never).ok());
     const std::size_t before = allocation_count();
     for (int token = 0; token < 200; ++token) {
       const std::int32_t last = line.back();
-      ASSERT_TRUE(model.engine().prefill(sequence, {&last, 1}, nullptr, take, never).ok());
+      ASSERT_TRUE(model.engine().extend(kv, {&last, 1}, nullptr, take, never).ok());
     }
     EXPECT_EQ(allocation_count() - before, 0u);
   }

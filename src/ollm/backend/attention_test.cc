@@ -1,10 +1,12 @@
-// Attention of every table: against the reference, and the same bits however tiles and rows come.
+// Attention of every table: against the reference, and the same bits however tiles, rows and lines
+// come.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <random>
 
 #include "ollm/backend/kernel_fixture.h"
 
@@ -26,7 +28,7 @@ struct Layer {
   AttentionOptions options;
   std::vector<float> sinks;
   std::vector<float> q;
-  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> first_seen, end_seen;
   std::vector<AlignedBytes> tiles;
 
   std::vector<const std::byte*> pointers() const {
@@ -42,21 +44,32 @@ Layer layer_of(Backend& backend, const Shape& s, unsigned seed) {
   layer.options.heads = s.heads;
   layer.options.layout = {s.kv_heads, s.key_size, s.value_size, backend.options().compute};
   layer.options.scale = 1 / std::sqrt(static_cast<float>(s.key_size));
-  layer.options.window = s.window;
   layer.options.soft_cap = s.soft_cap;
   layer.sinks = random_floats(s.heads, seed + 3);
   layer.q = random_floats(s.rows * s.heads * s.key_size, seed, 2);
-  for (std::size_t r = 0; r < s.rows; ++r)
-    layer.positions.push_back(static_cast<std::uint32_t>(s.tokens - s.rows + r));
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    const std::size_t end = s.tokens - s.rows + r + 1;
+    layer.first_seen.push_back(
+        static_cast<std::uint32_t>(s.window == 0 ? 0 : end - std::min(end, s.window)));
+    layer.end_seen.push_back(static_cast<std::uint32_t>(end));
+  }
   const std::vector<float> k = random_floats(s.tokens * s.kv_heads * s.key_size, seed + 1);
   const std::vector<float> v = random_floats(s.tokens * s.kv_heads * s.value_size, seed + 2);
+  std::vector<KvSlot> slots;
   for (std::size_t token = 0; token < s.tokens; ++token) {
     if (token % kTileTokens == 0) layer.tiles.emplace_back(layer.options.layout.tile_bytes());
-    backend.store_kv(layer.options.layout, k.data() + token * s.kv_heads * s.key_size,
-                     v.data() + token * s.kv_heads * s.value_size, layer.tiles.back().get(),
-                     token % kTileTokens);
+    slots.push_back({layer.tiles.back().get(), token % kTileTokens});
   }
+  backend.store_kv(layer.options.layout, k.data(), v.data(), slots);
   return layer;
+}
+
+// Tiles [first, first + count) of all of a line, for these rows.
+AttentionLine run_of(std::span<const std::byte* const> all, std::size_t first, std::size_t count,
+                     std::size_t first_row, std::size_t rows) {
+  const std::size_t end = std::min(all.size(), first + count);
+  return {first_row,           rows,       all.subspan(first, end - first),
+          first * kTileTokens, first == 0, end == all.size()};
 }
 
 // Rows [first, first + rows), with all tiles given `tiles_per_call` at a time.
@@ -70,20 +83,73 @@ std::vector<float> attend(Backend& backend, const Layer& layer, std::size_t tile
   AttentionRows r;
   r.q = layer.q.data() + first * s.heads * s.key_size;
   r.out = out.data();
-  r.positions = layer.positions.data() + first;
+  r.first_seen = layer.first_seen.data() + first;
+  r.end_seen = layer.end_seen.data() + first;
   r.rows = rows;
   const std::size_t state_bytes = backend.attention_state_bytes(options, rows);
   const AlignedBytes state(state_bytes);
   std::memset(state.get(), 0xff, state_bytes);
-  backend.attention_begin(options, r, state.get());
   const std::vector<const std::byte*> all = layer.pointers();
-  const std::span<const std::byte* const> tiles(all);
-  for (std::size_t t = 0; t < all.size(); t += tiles_per_call)
-    backend.attention_fold(options, r, tiles.subspan(t, std::min(tiles_per_call, all.size() - t)),
-                           t * kTileTokens, state.get());
-  backend.attention_finish(options, r, state.get());
+  for (std::size_t t = 0; t < all.size(); t += tiles_per_call) {
+    const AttentionLine line = run_of(all, t, tiles_per_call, 0, rows);
+    backend.attention(options, r, {&line, 1}, state.get());
+  }
   return out;
 }
+
+// Lines of one layer in the same calls, with rows between them that are nobody's.
+struct ManyLines {
+  std::vector<Layer> layers;
+  std::vector<float> q;
+  std::vector<std::uint32_t> first_seen, end_seen;
+  std::size_t gap;
+
+  ManyLines(Backend& backend, std::size_t gap_rows) : gap(gap_rows) {
+    constexpr std::size_t kRows[] = {1, 1, 130, 64, 1, 65, 1, 3, 1};
+    constexpr std::size_t kTokens[] = {1, 500, 130, 100, 64, 300, 65, 3, 129};
+    for (unsigned i = 0; i < std::size(kRows); ++i) {
+      const Shape shape = {.heads = 4,
+                           .kv_heads = 2,
+                           .key_size = 16,
+                           .value_size = 24,
+                           .tokens = kTokens[i],
+                           .rows = kRows[i],
+                           .window = 70};
+      layers.push_back(layer_of(backend, shape, 20 + i));
+      q.insert(q.end(), layers.back().q.begin(), layers.back().q.end());
+      q.resize(q.size() + gap * 4 * 16);
+      const Layer& line = layers.back();
+      first_seen.insert(first_seen.end(), line.first_seen.begin(), line.first_seen.end());
+      end_seen.insert(end_seen.end(), line.end_seen.begin(), line.end_seen.end());
+      first_seen.resize(first_seen.size() + gap);
+      end_seen.resize(end_seen.size() + gap);
+    }
+  }
+
+  std::size_t row_size() const { return 4 * 24; }
+
+  std::vector<float> attend(Backend& backend, std::size_t tiles_per_call) const {
+    std::vector<float> out(end_seen.size() * row_size(), -9);
+    const AttentionOptions& options = layers.front().options;
+    const AttentionRows rows = {q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                end_seen.size()};
+    const AlignedBytes state(backend.attention_state_bytes(options, rows.rows));
+    std::vector<std::vector<const std::byte*>> tiles;
+    for (const Layer& layer : layers) tiles.push_back(layer.pointers());
+    std::vector<AttentionLine> lines;
+    for (std::size_t t = 0; t == 0 || !lines.empty(); t += tiles_per_call) {
+      lines.clear();
+      std::size_t row = 0;
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        if (t < tiles[i].size())
+          lines.push_back(run_of(tiles[i], t, tiles_per_call, row, layers[i].shape.rows));
+        row += layers[i].shape.rows + gap;
+      }
+      backend.attention(options, rows, lines, state.get());
+    }
+    return out;
+  }
+};
 
 constexpr std::size_t kAll = SIZE_MAX / 2;
 
@@ -179,6 +245,56 @@ TEST(Attention, ReferenceIsSoftmaxOfScoresTimesValues) {
         for (std::size_t i = 0; i < 8; ++i)
           ASSERT_NEAR(got[(r * 2 + h) * 8 + i], values[i] / sum, 1e-6);
       }
+    }
+  }
+}
+
+// Any span of tokens for any row: seen from both sides, one token, none at all.
+Layer with_any_spans(Layer layer, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<std::uint32_t> any(0,
+                                                   static_cast<std::uint32_t>(layer.shape.tokens));
+  for (std::size_t r = 0; r < layer.shape.rows; ++r) {
+    const auto [first, end] = std::minmax({any(random), any(random)});
+    layer.first_seen[r] = first;
+    layer.end_seen[r] = r % 7 == 0 ? std::min(end, first + 1) : end;
+  }
+  // Some rows side by side that see the same, as of an image.
+  for (std::size_t r = layer.shape.rows / 2; r + 1 < layer.shape.rows; ++r) {
+    layer.first_seen[r] = 0;
+    layer.end_seen[r] = static_cast<std::uint32_t>(layer.shape.tokens);
+  }
+  return layer;
+}
+
+TEST(Attention, AgreesWithTheReferenceWhateverTokensARowSees) {
+  ThreadPool pool(2);
+  for (const ComputeMode mode : kModes) {
+    const auto reference = backend_of(Isa::reference, mode, pool);
+    for (unsigned i = 0; i < std::size(kShapes); ++i) {
+      const std::vector<float> truth =
+          attend(*reference, with_any_spans(layer_of(*reference, kShapes[i], 5), i), kAll);
+      for (const Isa isa : supported_isas()) {
+        SCOPED_TRACE(name_of(isa, mode) + ", shape " + std::to_string(i));
+        const auto backend = backend_of(isa, mode, pool);
+        const Layer layer = with_any_spans(layer_of(*backend, kShapes[i], 5), i);
+        const std::vector<float> got = attend(*backend, layer, kAll);
+        expect_close(got, truth, tolerance(mode));
+        EXPECT_TRUE(same_bits(attend(*backend, layer, 1), got));
+      }
+    }
+  }
+}
+
+TEST(Attention, ARowThatSeesNoTokenIsZero) {
+  ThreadPool pool(1);
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : tables_and_reference()) {
+      const auto backend = backend_of(isa, mode, pool);
+      Layer layer = layer_of(*backend, kShapes[7], 5);  // with sinks
+      layer.first_seen[3] = layer.end_seen[3] = 100;
+      const std::vector<float> out = attend(*backend, layer, kAll);
+      for (std::size_t i = 3 * 40; i < 4 * 40; ++i) EXPECT_EQ(out[i], 0) << name_of(isa, mode);
     }
   }
 }
@@ -294,6 +410,35 @@ TEST(Attention, BitsDoNotDependOnThreads) {
   }
 }
 
+// Lines of any length and any number of rows in the same calls, their tiles in runs that begin and
+// end in different ones; a gap of rows that no line names.
+TEST(Attention, BitsOfALineDoNotDependOnTheLinesBeside) {
+  constexpr std::size_t kGap = 5;
+  for (const std::size_t threads : {std::size_t{1}, std::size_t{3}}) {
+    ThreadPool pool(threads);
+    for (const ComputeMode mode : kModes) {
+      for (const Isa isa : tables_and_reference()) {
+        SCOPED_TRACE(name_of(isa, mode));
+        const auto backend = backend_of(isa, mode, pool);
+        for (const std::size_t tiles_per_call : {kAll, std::size_t{2}}) {
+          ManyLines many(*backend, kGap);
+          const std::vector<float> together = many.attend(*backend, tiles_per_call);
+          std::size_t first_row = 0;
+          for (const Layer& layer : many.layers) {
+            const std::vector<float> alone = attend(*backend, layer, kAll);
+            const auto begin =
+                together.begin() + static_cast<std::ptrdiff_t>(first_row * many.row_size());
+            EXPECT_TRUE(same_bits(
+                std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(alone.size())),
+                alone));
+            first_row += layer.shape.rows + kGap;
+          }
+        }
+      }
+    }
+  }
+}
+
 // Slots that a row does not see: later tokens of its own chunk, or what an earlier use left there.
 TEST(Attention, BitsDoNotDependOnWhatUnseenSlotsHold) {
   ThreadPool pool(1);
@@ -315,11 +460,10 @@ TEST(Attention, BitsDoNotDependOnWhatUnseenSlotsHold) {
           const std::vector<float> garbage(2 * 32, std::numeric_limits<float>::infinity());
           const std::vector<float> large = random_floats(2 * 32, 15, 1e30f);
           for (std::size_t token = 0; token < layer.tiles.size() * kTileTokens; ++token) {
-            const bool before = window != 0 && token + window <= layer.positions.front();
-            if (token <= layer.positions.back() && !before) continue;
+            if (token >= layer.first_seen.front() && token < layer.end_seen.back()) continue;
             const std::vector<float>& put = token % 3 == 0 ? garbage : large;
-            backend->store_kv(layer.options.layout, put.data(), put.data(),
-                              layer.tiles[token / kTileTokens].get(), token % kTileTokens);
+            const KvSlot slot = {layer.tiles[token / kTileTokens].get(), token % kTileTokens};
+            backend->store_kv(layer.options.layout, put.data(), put.data(), {&slot, 1});
           }
           EXPECT_TRUE(same_bits(attend(*backend, layer, kAll), expected))
               << tokens << " tokens, window " << window;
@@ -340,8 +484,8 @@ TEST(Attention, AnEarlierRowDoesNotSeeALaterTokensInfinity) {
       const Layer layer = layer_of(*backend, s, 16);
       const std::vector<float> before = attend(*backend, layer, kAll, 0, 9);
       const std::vector<float> infinite(16, std::numeric_limits<float>::infinity());
-      backend->store_kv(layer.options.layout, infinite.data(), infinite.data(),
-                        layer.tiles[0].get(), 9);
+      const KvSlot slot = {layer.tiles[0].get(), 9};
+      backend->store_kv(layer.options.layout, infinite.data(), infinite.data(), {&slot, 1});
       std::vector<float> after = attend(*backend, layer, kAll);
       after.resize(before.size());
       EXPECT_TRUE(same_bits(before, after)) << name_of(isa, mode);

@@ -24,10 +24,9 @@ struct WeightRows {
   std::size_t cols = 0;  // inputs
 };
 
-/// A weight vector [size] as it stands in the file, at any byte. F32, F16 or BF16.
+/// A weight vector [size], widened to f32 when it was loaded.
 struct WeightVector {
-  const std::byte* data = nullptr;
-  DType dtype = DType::f32;
+  const float* data = nullptr;
   std::size_t size = 0;
 };
 
@@ -46,18 +45,37 @@ struct AttentionOptions {
   std::size_t heads =
       0;  // a multiple of layout.kv_heads; head h reads kv head h / (heads / kv_heads)
   KvLayout layout;
-  float scale = 0;         // multiplies q . k
-  std::size_t window = 0;  // 0: all keys; else only keys with position > row position - window
-  float soft_cap = 0;      // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
+  float scale = 0;               // multiplies q . k
+  float soft_cap = 0;            // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
   const float* sinks = nullptr;  // [heads] logits that take part in the denominator only, or null
 };
 
-/// Query rows of one sequence, in ascending positions.
+/// Query rows of a sweep: those of one line after those of another. Row r sees the tokens
+/// first_seen[r] to end_seen[r] - 1 of its line, wherever it stands itself: causal, windows and
+/// spans that are seen from both sides are only how these are filled. A row that sees none is zero.
 struct AttentionRows {
-  const float* q = nullptr;                  // [rows, heads, key_size], rotated, not scaled
-  float* out = nullptr;                      // [rows, heads, value_size]
-  const std::uint32_t* positions = nullptr;  // [rows]; row r sees keys 0 ... positions[r]
+  const float* q = nullptr;                   // [rows, heads, key_size], rotated, not scaled
+  float* out = nullptr;                       // [rows, heads, value_size]
+  const std::uint32_t* first_seen = nullptr;  // [rows]
+  const std::uint32_t* end_seen = nullptr;    // [rows]
   std::size_t rows = 0;
+};
+
+/// Some rows that read the keys and values of one line, and a run of the tiles that hold these. A
+/// line's tiles may come in several runs, one call of `Backend::attention` after the other.
+struct AttentionLine {
+  std::size_t first_row = 0;                // of AttentionRows
+  std::size_t rows = 0;                     // from there on
+  std::span<const std::byte* const> tiles;  // of one layer, in ascending order
+  std::size_t first_token = 0;              // of the first tile: a multiple of kTileTokens
+  bool first_run = true;                    // no tiles of these rows came before
+  bool last_run = true;                     // none follow: `out` is written
+};
+
+/// Where the keys and values of one row go.
+struct KvSlot {
+  std::byte* tile = nullptr;  // of one layer
+  std::size_t slot = 0;       // 0 ... 63
 };
 
 /// Computes on the threads of the pool that it was made with. One thread at a time may call it.
@@ -99,15 +117,14 @@ class Backend {
   /// out[r][i] = w[r][i] as f32, for `w.rows` rows that stand together (an embedding's row).
   virtual void widen(const WeightRows& w, float* out) = 0;
 
-  /// out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset).
+  /// out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * weight[i].
   /// x, out [rows, weight.size] f32, packed; may be the same memory.
   /// Source: Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019, eq. 4.
-  virtual void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
-                        float* out, std::size_t rows) = 0;
+  virtual void rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                        std::size_t rows) = 0;
 
   /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias.data may be
-  /// null; weight and bias may differ in type. x, out [rows, weight.size] f32, packed; may be the
-  /// same memory.
+  /// null. x, out [rows, weight.size] f32, packed; may be the same memory.
   virtual void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                           float eps, float* out, std::size_t rows) = 0;
 
@@ -145,27 +162,21 @@ class Backend {
                       std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
                       bool interleaved) = 0;
 
-  /// Writes one token's keys and values of one layer into its slot (0 ... 63) of a tile.
-  /// k [kv_heads, key_size], v [kv_heads, value_size] f32.
-  virtual void store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
-                        std::size_t slot) = 0;
+  /// Writes the keys and values of rows of any lines into their slots: row r into slots[r], no two
+  /// rows into one. k [slots, kv_heads, key_size], v [slots, kv_heads, value_size] f32, packed.
+  virtual void store_kv(const KvLayout& layout, const float* k, const float* v,
+                        std::span<const KvSlot> slots) = 0;
 
   /// Bytes of scratch for attention over this many rows; 64-byte aligned.
   virtual std::size_t attention_state_bytes(const AttentionOptions& options,
                                             std::size_t rows) const = 0;
 
-  /// Softmax attention in three steps, so that tiles may come from anywhere, block by block:
-  /// begin, then fold over all tiles in ascending order in any number of calls, then finish.
-  ///
-  /// `fold` takes tiles whose first token is `first_token` (a multiple of kTileTokens);
-  /// `tiles[i]` is the tile of one layer. Tiles masked as a whole for a row are skipped for it.
-  virtual void attention_begin(const AttentionOptions& options, const AttentionRows& rows,
-                               std::byte* state) = 0;
-  virtual void attention_fold(const AttentionOptions& options, const AttentionRows& rows,
-                              std::span<const std::byte* const> tiles, std::size_t first_token,
-                              std::byte* state) = 0;
-  virtual void attention_finish(const AttentionOptions& options, const AttentionRows& rows,
-                                std::byte* state) = 0;
+  /// Softmax attention over a run of tiles of each of `lines`, which name rows in ascending order,
+  /// each at most once. Where tiles come in several runs, `state` and `rows` are kept between the
+  /// calls; lines may then begin and end in different ones. Tiles of which a row sees no token are
+  /// passed over for it.
+  virtual void attention(const AttentionOptions& options, const AttentionRows& rows,
+                         std::span<const AttentionLine> lines, std::byte* state) = 0;
 };
 
 /// What the machine can run, best last: scalar always, then what the CPU has.

@@ -40,6 +40,8 @@ struct KvLayout {
   std::size_t value_bytes() const { return kTileTokens * padded_value_size() * element_bytes(); }
   std::size_t head_bytes() const { return key_bytes() + value_bytes(); }
   std::size_t tile_bytes() const { return kv_heads * head_bytes(); }
+
+  friend bool operator==(const KvLayout&, const KvLayout&) = default;
 };
 
 }  // namespace ollm::backend

@@ -63,8 +63,8 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
   ids_.clear();
   std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
   for (const Work& item : work) {
-    const std::size_t first_position = item.kv->tokens();
-    spans_.push_back({item.kv, ids_.size(), item.tokens.size()});
+    const std::size_t first_position = item.line->tokens();
+    spans_.push_back({item.line, ids_.size(), item.tokens.size()});
     OLLM_CHECK(ids_.size() + item.tokens.size() <= options_.max_rows);
     for (std::size_t i = 0; i < item.tokens.size(); ++i) {
       const TokenId id = item.tokens[i];
@@ -78,10 +78,11 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
     }
   }
   rows_ = ids_.size();
+  models::lay_out_seen(spans_, activations_);
   return {};
 }
 
-Result<void> Engine::embed(weights::Pass& pass) {
+Result<void> Engine::embed(weights::TapePass& pass) {
   float* hidden = activations_.hidden.as<float>();
   OLLM_TRY_VOID(pass.gather_rows(
       composition_.embedding, ids_, [&](const backend::WeightRows& row, std::size_t position) {
@@ -100,7 +101,7 @@ Result<void> Engine::embed(weights::Pass& pass) {
   return {};
 }
 
-Result<void> Engine::layer(std::size_t index, weights::Pass& pass) {
+Result<void> Engine::layer(std::size_t index, weights::TapePass& pass) {
   const LayerSpec& spec = composition_.layers[index];
   const SweepTools tools{backend_, tape_, pass};
   const std::size_t values = rows_ * composition_.hidden_size;
@@ -151,7 +152,7 @@ Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
 }
 
 // Logits of the rows that want them, in the order of the work; how many they are.
-Result<std::size_t> Engine::head(std::span<const Work> work, weights::Pass& pass) {
+Result<std::size_t> Engine::head(std::span<const Work> work, weights::TapePass& pass) {
   // Only rows whose logits are wanted meet the head, the largest matrix of most models.
   const std::size_t hidden_size = composition_.hidden_size;
   float* input = head_input_.as<float>();
@@ -184,7 +185,7 @@ Result<void> Engine::check(std::span<const Work> work) const {
   const float* row = logits_.as<float>();
   for (const Work& item : work)
     for (std::size_t token = item.first_logit; token < item.tokens.size(); ++token, row += vocab)
-      OLLM_TRY_VOID(sampling::check_logits({row, vocab}, item.kv->tokens() + token));
+      OLLM_TRY_VOID(sampling::check_logits({row, vocab}, item.line->tokens() + token));
   return {};
 }
 
@@ -203,9 +204,12 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   OLLM_TRY_VOID(cancel.check());
   OLLM_TRY_VOID(lay_out_rows(work));
   if (rows_ == 0) return {};
-  bool with_head = false;
-  for (const Work& item : work) with_head |= item.first_logit < item.tokens.size();
-  OLLM_TRY(weights::Pass pass, weights::Pass::begin(tape_, with_head));
+  weights::Sections sections = {weights::Section::layers};
+  for (const Work& item : work) {
+    if (item.first_logit < item.tokens.size())
+      sections = {weights::Section::layers, weights::Section::head};
+  }
+  OLLM_TRY(weights::TapePass pass, weights::TapePass::begin(tape_, sections));
   OLLM_TRY_VOID(embed(pass));
   for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
     OLLM_TRY_VOID(cancel.check());
@@ -220,19 +224,19 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
     OLLM_TRY_VOID(check(work));
     hand_out(work, sink);
   }
-  for (const Work& item : work) item.kv->commit(item.tokens.size());
+  for (const Work& item : work) item.line->commit(item.tokens.size());
   ++sweeps_;
   return {};
 }
 
-Result<void> Engine::prefill(kv::Sequence& kv, std::span<const TokenId> tokens,
-                             FunctionRef<void(std::size_t)> progress,
-                             FunctionRef<void(std::span<float>)> sink,
-                             const CancellationToken& cancel) {
+Result<void> Engine::extend(kv::Line& line, std::span<const TokenId> tokens,
+                            FunctionRef<void(std::size_t)> progress,
+                            FunctionRef<void(std::span<float>)> sink,
+                            const CancellationToken& cancel) {
   for (std::size_t done = 0; done < tokens.size();) {
     const std::size_t count = std::min(options_.max_rows, tokens.size() - done);
     const bool last = done + count == tokens.size();
-    const Work work{&kv, tokens.subspan(done, count), last ? count - 1 : count};
+    const Work work{&line, tokens.subspan(done, count), last ? count - 1 : count};
     OLLM_TRY_VOID(sweep(
         {&work, 1}, [&](std::size_t, std::size_t, std::span<float> logits) { sink(logits); },
         cancel));

@@ -1,4 +1,4 @@
-// The sweep: one pass over all layers for token rows of any number of sequences. Token ids only.
+// The sweep: one pass over all layers for token rows of any number of lines. Token ids only.
 // Leaves to others: text (runtime/), what layers are made of (models/), where bytes live (plan/).
 #pragma once
 
@@ -13,7 +13,7 @@
 #include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
-#include "ollm/kv/store.h"
+#include "ollm/kv/line.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/models/blocks/activations.h"
 #include "ollm/models/blocks/linear.h"
@@ -25,7 +25,7 @@ namespace ollm::engine {
 
 /// What the plan chose.
 struct Options {
-  std::size_t max_rows = 1;        // rows of one sweep: the prefill chunk, over all sequences
+  std::size_t max_rows = 1;        // rows of one sweep: the prefill chunk, over all lines
   std::size_t max_logit_rows = 1;  // rows of one sweep whose logits are computed
   /// Rows whose feed-forward intermediate is computed at once, for one and the same segment of
   /// weights; max_rows or more: all. Else a multiple of 12, so that it ends with a group of rows of
@@ -39,10 +39,10 @@ std::uint64_t activation_bytes(const models::Composition& composition,
 std::uint64_t logits_bytes(const models::Composition& composition, const backend::Backend& backend,
                            const Options& options);
 
-/// The next tokens of one sequence in a sweep.
+/// The next tokens of one line in a sweep; a line comes once in each.
 struct Work {
-  kv::Sequence* kv = nullptr;       // with room reserved for the tokens
-  std::span<const TokenId> tokens;  // at positions kv->tokens(), kv->tokens() + 1, ...
+  kv::Line* line = nullptr;         // with room reserved for the tokens
+  std::span<const TokenId> tokens;  // at positions line->tokens(), line->tokens() + 1, ...
   std::size_t first_logit = 0;      // logits are wanted of tokens [first_logit, tokens.size())
 };
 
@@ -60,18 +60,19 @@ class Engine {
   const Options& options() const { return options_; }
   const models::Composition& composition() const { return composition_; }
 
-  /// One pass over the weights. On success the tokens are committed to their sequences; on an error
+  /// One pass over the weights. On success the tokens are committed to their lines; on an error
   /// none is, `sink` was not called, and the sweep may be tried again.
   /// Errors: invalid_argument for a token outside the vocabulary, naming it and the limit; io,
   /// corrupt from weights or KV, or where logits are no numbers (NaN, +infinity, all -infinity);
   /// cancelled, asked between layers.
   Result<void> sweep(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
 
-  /// Sweeps over all of `tokens` in chunks of max_rows; the logits of the last token go to `sink`.
-  /// `progress` is told the tokens done. Errors: as sweep; what was committed stays.
-  Result<void> prefill(kv::Sequence& kv, std::span<const TokenId> tokens,
-                       FunctionRef<void(std::size_t done)> progress,
-                       FunctionRef<void(std::span<float>)> sink, const CancellationToken& cancel);
+  /// Extends a line by `tokens`, be it a prompt or the token that was just chosen: sweeps in chunks
+  /// of max_rows; the logits of the last token go to `sink`. `progress` is told the tokens done.
+  /// Errors: as sweep; what was committed stays.
+  Result<void> extend(kv::Line& line, std::span<const TokenId> tokens,
+                      FunctionRef<void(std::size_t done)> progress,
+                      FunctionRef<void(std::span<float>)> sink, const CancellationToken& cancel);
 
   /// Sweeps so far, and bytes of weights that they read from disk.
   std::uint64_t sweeps() const { return sweeps_; }
@@ -81,10 +82,10 @@ class Engine {
          const Options& options);
 
   Result<void> lay_out_rows(std::span<const Work> work);
-  Result<void> embed(weights::Pass& pass);
-  Result<void> layer(std::size_t index, weights::Pass& pass);
+  Result<void> embed(weights::TapePass& pass);
+  Result<void> layer(std::size_t index, weights::TapePass& pass);
   Result<void> mix(std::size_t index, const models::SweepTools& tools);
-  Result<std::size_t> head(std::span<const Work> work, weights::Pass& pass);
+  Result<std::size_t> head(std::span<const Work> work, weights::TapePass& pass);
   Result<void> check(std::span<const Work> work) const;
   void hand_out(std::span<const Work> work, LogitsSink sink);
 

@@ -1,5 +1,5 @@
 // Reads that go on while the caller computes: io_uring, or threads that call pread. Leaves to
-// others: what is read where, and what a short or failed read means (read_ring.h).
+// others: what is read where, and what a short or failed read means (read_queue.h).
 #pragma once
 
 #include <cstddef>

@@ -16,7 +16,7 @@
 
 #include "ollm/base/forbidden_calls.h"
 #include "ollm/base/thread.h"
-#include "ollm/io/read_ring.h"
+#include "ollm/io/slot_ring.h"
 #include "ollm/io/temporary_folder.h"
 
 namespace ollm::io {
@@ -44,10 +44,12 @@ class Reader {
   void drop_cached() { file_->drop_cached(0, kFileBytes); }
 
   void make_ring(std::unique_ptr<AsyncReads> reads) {
-    ring_.emplace(ReadRing::Options{kSlots, kSlotBytes, kReadBytes, 64}, aligned_for_reads(memory_),
-                  std::move(reads));
+    ring_.reset();
+    queue_.emplace(std::move(reads));
+    ring_.emplace(*queue_, SlotRing::Options{kSlots, kSlotBytes, kReadBytes, 64},
+                  aligned_for_reads(memory_));
   }
-  ReadRing& ring() { return *ring_; }
+  ReadMethod method() const { return queue_->method(); }
 
   void begin(std::size_t slot) {
     const Extent extent{&*file_, next_, kSlotBytes};
@@ -74,7 +76,7 @@ class Reader {
       }
       begin(step % kSlots);
     }
-    ring_->drain();
+    ring_->forget();
     return 0;
   }
 
@@ -86,7 +88,8 @@ class Reader {
   std::vector<std::byte> memory_;
   std::uint64_t places_[kSlots] = {};
   std::uint64_t next_ = 0;
-  std::optional<ReadRing> ring_;
+  std::optional<ReadQueue> queue_;
+  std::optional<SlotRing> ring_;
 };
 
 // Reads whose first results are scripted: nothing is read then.
@@ -143,7 +146,7 @@ TEST(AsyncReads, AQueueThatMayBeMadeAndNotEnteredIsNoQueue) {
           if (io_uring_allowed() || probe_io_uring().error().kind != ErrorKind::unsupported)
             return 3;
           reader.make_ring(make_async_reads(ReadMethod::io_uring, 8));
-          return reader.ring().method() == ReadMethod::threads ? reader.run(20) : 4;
+          return reader.method() == ReadMethod::threads ? reader.run(20) : 4;
         },
         {SYS_io_uring_enter}, error, true);
   }
@@ -153,7 +156,7 @@ TEST(AsyncReads, AQueueThatMayNotBeMadeIsServedByThreads) {
   expect_in_child(
       [](Reader& reader) {
         reader.make_ring(make_async_reads(ReadMethod::io_uring, 8));
-        return reader.ring().method() == ReadMethod::threads ? reader.run(20) : 4;
+        return reader.method() == ReadMethod::threads ? reader.run(20) : 4;
       },
       {SYS_io_uring_setup}, EPERM, true);
 }
@@ -163,7 +166,7 @@ TEST(AsyncReads, ThreadsGoOnWhereTheKernelStopsToServeTheQueue) {
     expect_in_child(
         [](Reader& reader) {
           const int result = reader.run(20);
-          return reader.ring().method() == ReadMethod::threads ? result : 4;
+          return reader.method() == ReadMethod::threads ? result : 4;
         },
         {SYS_io_uring_enter}, error, false);
   }
@@ -174,7 +177,7 @@ TEST(AsyncReads, AKernelThatAlwaysPutsOffIsGivenUp) {
   expect_in_child(
       [](Reader& reader) {
         const int result = reader.run(20);
-        return reader.ring().method() == ReadMethod::threads ? result : 4;
+        return reader.method() == ReadMethod::threads ? result : 4;
       },
       {SYS_io_uring_enter}, EAGAIN, false, {Access::buffered});
 }
@@ -204,7 +207,7 @@ TEST(AsyncReads, SignalsDoNotDisturbAQueue) {
       reader.drop_cached();
       if (reader.run(100) != 0) return 1;
     }
-    return reader.ring().method() == ReadMethod::io_uring ? 0 : 4;
+    return reader.method() == ReadMethod::io_uring ? 0 : 4;
   });
   EXPECT_EQ(result, 0);
 }

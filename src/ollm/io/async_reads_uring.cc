@@ -1,5 +1,6 @@
-// Reads through io_uring. The one file that includes liburing. Its reads pass the injectable file
-// layer by: faults are injected into the `threads` kind, and read_ring.cc treats both alike.
+// Reads through io_uring. The one file that includes liburing. The kernel makes its reads, so that
+// the injectable file layer is told of each before and after (File::before_queued_read). Leaves to
+// others: what is read where, and what a short or failed read means (read_queue.h).
 #include "ollm/io/async_reads_uring.h"
 
 #include <fmt/format.h>
@@ -41,6 +42,7 @@ class UringReads final : public AsyncReads {
  public:
   explicit UringReads(std::size_t depth) : depth_(depth), table_(depth) {
     queued_.reserve(depth);
+    refused_.reserve(depth);
     free_.reserve(depth);
     for (std::size_t i = 0; i < depth; ++i) free_.push_back(i);
   }
@@ -66,6 +68,10 @@ class UringReads final : public AsyncReads {
 
   void submit(const AsyncRead& read) override {
     if (threads_) return threads_->submit(read);
+    if (const int error = read.file->before_queued_read(); error != 0) {
+      refused_.push_back({read.tag, error});
+      return;
+    }
     OLLM_CHECK(!free_.empty());
     const std::size_t entry = free_.back();
     io_uring_sqe* place = ::io_uring_get_sqe(&ring_);
@@ -80,6 +86,11 @@ class UringReads final : public AsyncReads {
   }
 
   ReadDone wait() override {
+    if (!refused_.empty()) {
+      const ReadDone done = refused_.front();
+      refused_.erase(refused_.begin());
+      return done;
+    }
     const double begin = monotonic_seconds();
     for (int idle = 0; !threads_;) {
       int error = push();
@@ -141,7 +152,8 @@ class UringReads final : public AsyncReads {
 
   ReadDone take(io_uring_cqe* done) {
     const std::size_t entry = ::io_uring_cqe_get_data64(done);
-    const ReadDone result{table_[entry].read.tag, done->res};
+    const AsyncRead& read = table_[entry].read;
+    const ReadDone result{read.tag, read.file->after_queued_read(read.offset, read.out, done->res)};
     ::io_uring_cqe_seen(&ring_, done);
     table_[entry].under_way = false;
     free_.push_back(entry);
@@ -186,6 +198,7 @@ class UringReads final : public AsyncReads {
   std::vector<Entry> table_;             // an entry's number is its mark in the queue
   std::vector<std::size_t> free_;        // entries that are not in use
   std::vector<std::size_t> queued_;      // in the order of the queue, not yet taken by the kernel
+  std::vector<ReadDone> refused_;        // never handed over: what the file layer says of them
   std::size_t in_kernel_ = 0;            // taken by it and not waited for
   bool silent_ = false;                  // it did not answer in time
   std::unique_ptr<AsyncReads> threads_;  // since the kernel serves the queue no more

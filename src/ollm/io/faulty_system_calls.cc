@@ -180,38 +180,57 @@ int FaultySystemCalls::close(int fd) {
   return -1;
 }
 
+int FaultySystemCalls::refused_read(int fd) {
+  if (!matches(fd)) return 0;
+  if (interrupted()) return errno;  // moves nothing, and is no read that k counts
+  if (strikes(Call::pread, true)) return errno;
+  return direct_refused_ && direct_.contains(fd) ? EINVAL : 0;
+}
+
+// Cut after the call, since direct access refuses a count that is not whole sectors. What lies
+// behind the bytes that count is spoilt: nobody may rely on it.
+std::size_t FaultySystemCalls::told(int fd, void* buffer, off_t offset, std::size_t moved) {
+  std::lock_guard lock(mutex_);
+  if (!matches(fd)) return moved;
+  std::size_t left = moved;
+  for (const Change& change : changes_) {
+    if (change.kind != Change::Kind::shrink) continue;
+    if (counts_[static_cast<std::size_t>(Call::pread)] <= change.from_reads) continue;
+    const auto end = static_cast<off_t>(change.size_bytes);
+    left = offset >= end ? 0 : std::min(left, static_cast<std::size_t>(end - offset));
+  }
+  left = torn(left);
+  std::memset(static_cast<char*>(buffer) + left, 0xa5, moved - left);
+  bytes_read_ += left;
+  return left;
+}
+
 ssize_t FaultySystemCalls::pread(int fd, void* buffer, std::size_t count, off_t offset) {
-  bool matching = false;
-  std::size_t limit = count;
   {
     std::lock_guard lock(mutex_);
-    matching = matches(fd);
-    if (matching) {
-      if (interrupted()) return -1;  // moves nothing, and is no read that k counts
-      if (strikes(Call::pread, matching)) return -1;
-      if (direct_refused_ && direct_.contains(fd)) {
-        errno = EINVAL;
-        return -1;
-      }
-      for (const Change& change : changes_) {
-        if (change.kind != Change::Kind::shrink) continue;
-        if (counts_[static_cast<std::size_t>(Call::pread)] <= change.from_reads) continue;
-        const auto end = static_cast<off_t>(change.size_bytes);
-        if (offset >= end) return 0;
-        limit = std::min(limit, static_cast<std::size_t>(end - offset));
-      }
+    if (const int error = refused_read(fd); error != 0) {
+      errno = error;
+      return -1;
     }
   }
   const ssize_t moved = below_.pread(fd, buffer, count, offset);
-  if (!matching || moved <= 0) return moved;
-  std::lock_guard lock(mutex_);
-  // Cut after the call, since direct access refuses a count that is not whole sectors. What lies
-  // behind the bytes that count is spoilt: nobody may rely on it.
-  const auto whole = static_cast<std::size_t>(moved);
-  const std::size_t told = torn(std::min(whole, limit));
-  std::memset(static_cast<char*>(buffer) + told, 0xa5, whole - told);
-  bytes_read_ += told;
-  return static_cast<ssize_t>(told);
+  if (moved <= 0) return moved;
+  return static_cast<ssize_t>(told(fd, buffer, offset, static_cast<std::size_t>(moved)));
+}
+
+int FaultySystemCalls::before_queued_read(int fd) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const int error = refused_read(fd); error != 0) return error;
+  }
+  return below_.before_queued_read(fd);
+}
+
+std::int64_t FaultySystemCalls::after_queued_read(int fd, void* buffer, off_t offset,
+                                                  std::int64_t moved) {
+  moved = below_.after_queued_read(fd, buffer, offset, moved);
+  if (moved <= 0) return moved;
+  return static_cast<std::int64_t>(told(fd, buffer, offset, static_cast<std::size_t>(moved)));
 }
 
 ssize_t FaultySystemCalls::pwrite(int fd, const void* buffer, std::size_t count, off_t offset) {

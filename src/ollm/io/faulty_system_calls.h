@@ -16,6 +16,8 @@ namespace ollm::io {
 
 /// Passes every call on to another SystemCalls, but for the faults that a test scripted. Faults
 /// may be combined. Any number of threads may call; which of them meets the k-th call is then open.
+///
+/// A read by a queue of the kernel counts as a call of pread, and meets all that pread meets.
 class FaultySystemCalls final : public SystemCalls {
  public:
   enum class Call {
@@ -101,6 +103,8 @@ class FaultySystemCalls final : public SystemCalls {
   int mkdir(const char* path, mode_t mode) override;
   int flock(int fd, int operation) override;
   int statvfs(const char* path, struct statvfs* out) override;
+  int before_queued_read(int fd) override;
+  std::int64_t after_queued_read(int fd, void* buffer, off_t offset, std::int64_t moved) override;
   int readlink(const char* path, std::string* out) override;
   int realpath(const char* path, std::string* out) override;
   int list(const char* path, std::size_t limit, std::vector<std::string>* names) override;
@@ -124,7 +128,11 @@ class FaultySystemCalls final : public SystemCalls {
   bool strikes(Call call, bool matching);  // counts the call; true with errno set where it fails
   bool interrupted();
   std::size_t torn(std::size_t count);
+  int refused_read(int fd);  // counts the read; the errno that it fails with, or 0
   void disguise(struct stat* out, bool by_path) const;
+
+  // What is told of a read that moved so many bytes; takes mutex_.
+  std::size_t told(int fd, void* buffer, off_t offset, std::size_t moved);
 
   SystemCalls& below_;  // constant after construction
 

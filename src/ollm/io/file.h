@@ -1,5 +1,5 @@
 // Reading files at given offsets: whole, through interruptions, and noticing when they change.
-// Leaves to others: reading ahead (read_ring.h), what the bytes mean, writing
+// Leaves to others: reading ahead (slot_ring.h), what the bytes mean, writing
 // (atomic_replace.h).
 #pragma once
 
@@ -67,6 +67,14 @@ class File {
 
   /// One call of pread, as it comes: bytes moved, 0 at the end of the file, or minus errno.
   std::int64_t read_once(std::uint64_t offset, std::span<std::byte> out) const;
+
+  /// For a read by a queue of the kernel, which passes the calls of this file by (SystemCalls says
+  /// what the two stand for): asked before it is handed over, 0 or minus errno; and given what came
+  /// of it, what counts.
+  int before_queued_read() const { return -calls_->before_queued_read(fd_); }
+  std::int64_t after_queued_read(std::uint64_t offset, std::byte* out, std::int64_t moved) const {
+    return calls_->after_queued_read(fd_, out, static_cast<off_t>(offset), moved);
+  }
 
   /// The errors of a read of `size` bytes at `offset`, in the words of read_at: what the system
   /// said, and that the file ended after `done` bytes.

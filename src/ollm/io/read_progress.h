@@ -1,6 +1,6 @@
 // How a read of many bytes comes together from calls that move fewer: through interruptions, short
 // reads and the end of the file. One set of rules for reads in place (file.cc) and for those under
-// way (read_ring.cc). Leaves to others: making the calls.
+// way (read_queue.cc). Leaves to others: making the calls.
 #pragma once
 
 #include <cstddef>

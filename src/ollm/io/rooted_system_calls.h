@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -58,6 +59,10 @@ class RootedSystemCalls final : public SystemCalls {
   int flock(int fd, int operation) override { return below_.flock(fd, operation); }
   int statvfs(const char* path, struct statvfs* out) override {
     return below_.statvfs(inside(path).c_str(), out);
+  }
+  int before_queued_read(int fd) override { return below_.before_queued_read(fd); }
+  std::int64_t after_queued_read(int fd, void* buffer, off_t offset, std::int64_t moved) override {
+    return below_.after_queued_read(fd, buffer, offset, moved);
   }
   int readlink(const char* path, std::string* out) override {
     return below_.readlink(inside(path).c_str(), out);

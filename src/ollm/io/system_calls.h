@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,15 @@ class SystemCalls {
   virtual int mkdir(const char* path, mode_t mode) = 0;
   virtual int flock(int fd, int operation) = 0;
   virtual int statvfs(const char* path, struct statvfs* out) = 0;
+
+  /// A read that a queue of the kernel makes (io_uring) passes here twice, as pread is a call to it
+  /// and a return from it. Before it is handed over: 0, or the errno that it ends with unmade.
+  virtual int before_queued_read(int /*fd*/) { return 0; }
+  /// When it is done, with what the kernel says of it (bytes, or minus an errno): what is told.
+  virtual std::int64_t after_queued_read(int /*fd*/, void* /*buffer*/, off_t /*offset*/,
+                                         std::int64_t moved) {
+    return moved;
+  }
 
   /// readlink(2) with room for every target; 0, or -1 and errno.
   virtual int readlink(const char* path, std::string* out) = 0;

@@ -17,8 +17,8 @@ using backend::kTileTokens;
 
 std::uint64_t block_bytes(const Options& options) {
   std::uint64_t bytes = 0;
-  for (const backend::KvLayout& layer : options.layers)
-    bytes += layer.tile_bytes() * (options.block_tokens / kTileTokens);
+  for (const LayerOptions& layer : options.layers)
+    if (!layer.of_layer) bytes += layer.layout.tile_bytes() * (options.block_tokens / kTileTokens);
   return bytes;
 }
 
@@ -28,36 +28,60 @@ std::size_t blocks_for_tokens(const Options& options, std::size_t tokens) {
 
 // BlockRef ----------------------------------------------------------------------------------------
 
-BlockRef::BlockRef(const BlockRef& other) : store_(other.store_), index_(other.index_) {
-  if (store_ != nullptr) ++store_->references_[index_];
+BlockRef::BlockRef(const BlockRef& other)
+    : store_(other.store_), group_(other.group_), index_(other.index_) {
+  if (store_ != nullptr) ++store_->groups_[group_].references[index_];
 }
 
 BlockRef::BlockRef(BlockRef&& other) noexcept
-    : store_(std::exchange(other.store_, nullptr)), index_(other.index_) {}
+    : store_(std::exchange(other.store_, nullptr)), group_(other.group_), index_(other.index_) {}
 
 BlockRef& BlockRef::operator=(BlockRef other) noexcept {
   std::swap(store_, other.store_);
+  std::swap(group_, other.group_);
   std::swap(index_, other.index_);
   return *this;
 }
 
 BlockRef::~BlockRef() {
-  if (store_ != nullptr) store_->release(index_);
+  if (store_ == nullptr) return;
+  Store::Group& group = store_->groups_[group_];
+  OLLM_CHECK(group.references[index_] > 0);
+  if (--group.references[index_] == 0) group.free.push_back(index_);
 }
 
 std::uint32_t BlockRef::count() const {
-  return store_ == nullptr ? 0 : store_->references_[index_];
+  return store_ == nullptr ? 0 : store_->groups_[group_].references[index_];
 }
 
 // Store -------------------------------------------------------------------------------------------
 
 Store::Store(Options options) : options_(std::move(options)) {
-  std::size_t offset = 0;
-  for (const backend::KvLayout& layer : options_.layers) {
-    layer_offset_.push_back(offset);
-    offset += layer.tile_bytes() * (options_.block_tokens / kTileTokens);
+  for (std::size_t i = 0; i < options_.layers.size(); ++i) {
+    const LayerOptions& layer = options_.layers[i];
+    if (layer.of_layer) {
+      OLLM_CHECK(*layer.of_layer < i && places_[*layer.of_layer].stores);
+      places_.push_back(places_[*layer.of_layer]);
+      places_.back().stores = false;
+      continue;
+    }
+    const std::size_t group = group_of(layer);
+    std::size_t& bytes = groups_[group].block_bytes;
+    places_.push_back({group, bytes, layer.layout.tile_bytes(), true});
+    bytes += layer.layout.tile_bytes() * (options_.block_tokens / kTileTokens);
   }
-  block_bytes_ = offset;
+}
+
+// The group of such layers, made where it is the first.
+std::size_t Store::group_of(const LayerOptions& layer) {
+  const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
+    return group.layout == layer.layout && group.window == layer.window;
+  });
+  if (found != groups_.end()) return static_cast<std::size_t>(found - groups_.begin());
+  Group& group = groups_.emplace_back();
+  group.layout = layer.layout;
+  group.window = layer.window;
+  return groups_.size() - 1;
 }
 
 Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget) {
@@ -69,13 +93,18 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
   OLLM_CHECK(options.block_tokens > 0 && options.block_tokens % kTileTokens == 0);
   std::unique_ptr<Store> store(new Store(std::move(options)));
   const std::size_t blocks = store->options_.max_blocks;
-  const auto bytes = checked_mul(store->block_bytes_, blocks);
+  const auto bytes = checked_mul(block_bytes(store->options_), std::uint64_t{blocks});
   if (!bytes) return fail(ErrorKind::out_of_budget, fmt::format("{} KV blocks overflow", blocks));
   OLLM_TRY(store->storage_, memory::Buffer::make(budget, "kv", *bytes));
-  store->references_.assign(blocks, 0);
-  store->dirty_.assign(blocks, false);
-  store->free_.reserve(blocks);
-  for (std::size_t i = blocks; i-- > 0;) store->free_.push_back(static_cast<std::uint32_t>(i));
+  std::size_t first_byte = 0;
+  for (Group& group : store->groups_) {
+    group.first_byte = first_byte;
+    first_byte += group.block_bytes * blocks;
+    group.references.assign(blocks, 0);
+    group.dirty.assign(blocks, false);
+    group.free.reserve(blocks);
+    for (std::size_t i = blocks; i-- > 0;) group.free.push_back(static_cast<std::uint32_t>(i));
+  }
   return store;
 }
 
@@ -83,122 +112,30 @@ Error Store::full() const {
   return fail(
       ErrorKind::out_of_budget,
       fmt::format("all {} KV blocks of {} are in use: the planned context and sequences are full",
-                  options_.max_blocks, format_bytes(block_bytes_)));
+                  options_.max_blocks, format_bytes(block_bytes(options_))));
 }
 
-Result<BlockRef> Store::take() {
-  if (free_.empty()) return full();
-  const std::uint32_t index = free_.back();
-  free_.pop_back();
-  references_[index] = 1;
-  if (dirty_[index]) std::memset(storage_.data() + index * block_bytes_, 0, block_bytes_);
-  dirty_[index] = true;
-  return BlockRef(this, index);
+BlockRef Store::take(std::size_t group_index) {
+  Group& group = groups_[group_index];
+  OLLM_CHECK(!group.free.empty());
+  const std::uint32_t index = group.free.back();
+  group.free.pop_back();
+  group.references[index] = 1;
+  BlockRef block(this, static_cast<std::uint32_t>(group_index), index);
+  if (group.dirty[index]) std::memset(data(block), 0, group.block_bytes);
+  group.dirty[index] = true;
+  return block;
 }
 
-void Store::release(std::uint32_t index) {
-  OLLM_CHECK(references_[index] > 0);
-  if (--references_[index] == 0) free_.push_back(index);
+BlockRef Store::copy(const BlockRef& block) {
+  BlockRef made = take(block.group_);
+  std::memcpy(data(made), data(block), groups_[block.group_].block_bytes);
+  return made;
 }
 
-std::byte* Store::tile(std::uint32_t block, std::size_t layer, std::size_t tile_in_block) {
-  return storage_.data() + block * block_bytes_ + layer_offset_[layer] +
-         tile_in_block * options_.layers[layer].tile_bytes();
-}
-
-// Sequence ----------------------------------------------------------------------------------------
-
-Result<void> Sequence::reserve(std::size_t tokens) {
-  const std::size_t needed = blocks_for_tokens(store_->options_, tokens);
-  const std::size_t had = blocks_.size();
-  blocks_.reserve(needed);
-  tiles_.reserve(needed * (store_->options_.block_tokens / kTileTokens));
-  while (blocks_.size() < needed) {
-    Result<BlockRef> block = store_->take();
-    if (!block.ok()) {
-      blocks_.resize(had);
-      return std::move(block).error();
-    }
-    blocks_.push_back(std::move(block).value());
-  }
-  return {};
-}
-
-std::byte* Sequence::tile_for_write(std::size_t layer, std::size_t token) {
-  const std::size_t block_tokens = store_->options_.block_tokens;
-  OLLM_CHECK(token >= tokens_ && token < blocks_.size() * block_tokens);
-  const BlockRef& block = blocks_[token / block_tokens];
-  OLLM_DCHECK(block.count() == 1);
-  return store_->tile(block.index_, layer, token % block_tokens / kTileTokens);
-}
-
-void Sequence::commit(std::size_t count) {
-  OLLM_CHECK(tokens_ + count <= blocks_.size() * store_->options_.block_tokens);
-  tokens_ += count;
-}
-
-Result<void> Sequence::walk(std::size_t layer, std::size_t first_token, std::size_t end_token,
-                            UseTiles use) {
-  const std::size_t tiles_per_block = store_->options_.block_tokens / kTileTokens;
-  const std::size_t first_tile = first_token / kTileTokens;
-  const std::size_t end_tile = ceil_div(end_token, kTileTokens);
-  OLLM_CHECK(end_tile <= blocks_.size() * tiles_per_block);
-  tiles_.clear();
-  for (std::size_t tile = first_tile; tile < end_tile; ++tile) {
-    const BlockRef& block = blocks_[tile / tiles_per_block];
-    tiles_.push_back(store_->tile(block.index_, layer, tile % tiles_per_block));
-  }
-  if (!tiles_.empty()) use(tiles_, first_tile * kTileTokens);
-  return {};
-}
-
-Result<Sequence> Sequence::fork(std::size_t tokens) const {
-  OLLM_CHECK(tokens <= tokens_);
-  Sequence copy(*store_);
-  const std::size_t full = tokens / store_->options_.block_tokens;
-  copy.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(full));
-  if (tokens % store_->options_.block_tokens != 0) {
-    OLLM_TRY(BlockRef tail, store_->take());
-    std::memcpy(store_->tile(tail.index_, 0, 0), store_->tile(blocks_[full].index_, 0, 0),
-                store_->block_bytes_);
-    copy.blocks_.push_back(std::move(tail));
-  }
-  copy.tokens_ = tokens;
-  copy.tiles_.reserve(copy.blocks_.size() * (store_->options_.block_tokens / kTileTokens));
-  return copy;
-}
-
-Result<void> Sequence::restart(std::size_t kept, std::size_t tokens) {
-  OLLM_CHECK(kept <= tokens_ && kept <= tokens);
-  const std::size_t block_tokens = store_->options_.block_tokens;
-  const std::size_t kept_blocks = ceil_div(kept, block_tokens);
-  const bool copies_tail = kept % block_tokens != 0 && blocks_[kept_blocks - 1].count() > 1;
-  std::size_t given_back = 0;
-  for (std::size_t i = kept_blocks; i < blocks_.size(); ++i)
-    given_back += blocks_[i].count() == 1 ? 1 : 0;
-  const std::size_t needed = blocks_for_tokens(store_->options_, tokens) - kept_blocks;
-  if (needed + (copies_tail ? 1 : 0) > store_->free_.size() + given_back) return store_->full();
-  if (copies_tail) {
-    // What is given back first may be what the copy is made in.
-    blocks_.resize(kept_blocks);
-    tokens_ = std::min(tokens_, kept_blocks * block_tokens);
-  }
-  OLLM_TRY_VOID(truncate(kept));
-  return reserve(tokens);
-}
-
-Result<void> Sequence::truncate(std::size_t tokens) {
-  OLLM_CHECK(tokens <= tokens_);
-  const std::size_t block_tokens = store_->options_.block_tokens;
-  const std::size_t full = tokens / block_tokens;
-  if (tokens % block_tokens != 0 && blocks_[full].count() > 1) {
-    OLLM_TRY(Sequence copy, fork(tokens));
-    *this = std::move(copy);
-    return {};
-  }
-  blocks_.resize(ceil_div(tokens, block_tokens));
-  tokens_ = tokens;
-  return {};
+std::byte* Store::data(const BlockRef& block) {
+  const Group& group = groups_[block.group_];
+  return storage_.data() + group.first_byte + block.index_ * group.block_bytes;
 }
 
 }  // namespace ollm::kv

@@ -1,38 +1,45 @@
-// Keys and values of sequences: tables of reference-counted blocks in the packed layout of
-// backend/. Leaves to others: what is written into a slot and how attention folds (backend/), which
-// strategy is chosen (plan/).
+// Blocks of keys and values in the packed layout of backend/, reference-counted, group by group of
+// layers that store alike. Leaves to others: which blocks make a line (line.h), what is written
+// into a slot and how attention folds (backend/), which strategy is chosen (plan/).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ollm/backend/kv_layout.h"
-#include "ollm/base/callback.h"
 #include "ollm/base/result.h"
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"
 
 namespace ollm::kv {
 
+/// What one layer stores.
+struct LayerOptions {
+  backend::KvLayout layout;
+  std::size_t window = 0;  // tokens that may still be read; 0: all
+  /// Reads the keys and values of this earlier layer, which stores its own, and stores none.
+  std::optional<std::size_t> of_layer;
+};
+
 /// What the plan chose.
 struct Options {
   std::string strategy = "resident";
-  std::vector<backend::KvLayout> layers;
+  std::vector<LayerOptions> layers;
   /// A multiple of backend::kTileTokens. Blocks are what is shared, kept and moved; the fold tile
   /// does not depend on it, so that no bit does.
   std::size_t block_tokens = 64;
-  /// Blocks that may exist at once, over all sequences.
+  /// Blocks that may exist at once in each group of layers, over all lines.
   std::size_t max_blocks = 0;
 };
 
-/// Bytes of one block: all layers, `block_tokens` tokens.
+/// Bytes of `block_tokens` tokens in all layers: of one block of each group.
 std::uint64_t block_bytes(const Options& options);
 
-/// Blocks that a sequence of this many tokens needs.
+/// Blocks that a line of this many tokens needs in each group.
 std::size_t blocks_for_tokens(const Options& options, std::size_t tokens);
 
 class Store;
@@ -52,91 +59,65 @@ class BlockRef {
 
  private:
   friend class Store;
-  friend class Sequence;
-  BlockRef(Store* store, std::uint32_t index) : store_(store), index_(index) {}
+  BlockRef(Store* store, std::uint32_t group, std::uint32_t index)
+      : store_(store), group_(group), index_(index) {}
 
   Store* store_ = nullptr;
+  std::uint32_t group_ = 0;
   std::uint32_t index_ = 0;
 };
 
-/// All blocks of one loaded model. One thread at a time; must outlive its sequences.
+/// Where a layer's tiles stand: in blocks of which group, and where inside.
+struct LayerPlace {
+  std::size_t group = 0;
+  std::size_t offset = 0;      // of the layer's first tile in a block
+  std::size_t tile_bytes = 0;  // from one tile to the next
+  bool stores = true;          // else what stands there is an earlier layer's
+};
+
+/// All blocks of one loaded model. Layers of equal layout and window are a group: their tokens
+/// stand in the same blocks, which come and go together. One thread at a time; must outlive its
+/// lines.
 class Store {
  public:
-  /// Charges max_blocks to the budget at once, so that the token loop needs none.
+  /// Charges max_blocks of each group to the budget at once, so that the token loop needs none.
   /// Errors: out_of_budget; unsupported for a strategy that is not built.
   static Result<std::unique_ptr<Store>> make(Options options, memory::Budget& budget);
 
   const Options& options() const { return options_; }
-  std::size_t free_blocks() const { return free_.size(); }
+  std::size_t groups() const { return groups_.size(); }
+  std::size_t free_blocks(std::size_t group) const { return groups_[group].free.size(); }
+  const LayerPlace& place(std::size_t layer) const { return places_[layer]; }
+
+  /// A block, zeroed. There must be a free one.
+  BlockRef take(std::size_t group);
+  /// A block with the same bytes. There must be a free one.
+  BlockRef copy(const BlockRef& block);
+  /// The bytes of a block; only where one reference is held may they be written.
+  std::byte* data(const BlockRef& block);
+
+  /// out_of_budget: that a group has too few free blocks.
+  Error full() const;
 
  private:
   friend class BlockRef;
-  friend class Sequence;
-  explicit Store(Options options);
+  struct Group {
+    backend::KvLayout layout;
+    std::size_t window = 0;
+    std::size_t block_bytes = 0;
+    std::size_t first_byte = 0;             // in storage_
+    std::vector<std::uint32_t> references;  // of each block
+    std::vector<std::uint32_t> free;
+    std::vector<bool> dirty;  // was used before: must be zeroed when it is taken again
+  };
 
-  Result<BlockRef> take();  // zeroed; errors: out_of_budget
-  Error full() const;
-  void release(std::uint32_t index);
-  std::byte* tile(std::uint32_t block, std::size_t layer, std::size_t tile_in_block);
+  explicit Store(Options options);
+  std::size_t group_of(const LayerOptions& layer);
 
   Options options_;
-  std::vector<std::size_t> layer_offset_;  // of each layer inside a block
-  std::size_t block_bytes_ = 0;
+  std::vector<LayerPlace> places_;  // of each layer
+  std::vector<Group> groups_;
   memory::Buffer storage_;
-  std::vector<std::uint32_t> references_;  // of each block
-  std::vector<std::uint32_t> free_;
-  std::vector<bool> dirty_;  // was used before: must be zeroed when it is taken again
-};
-
-/// The keys and values of one line of tokens: full blocks, which may be shared and are never
-/// written again, and one private open tail.
-class Sequence {
- public:
-  explicit Sequence(Store& store) : store_(&store) {}
-  Sequence(Sequence&&) = default;
-  Sequence& operator=(Sequence&&) = default;
-
-  /// Tokens whose keys and values are complete in all layers.
-  std::size_t tokens() const { return tokens_; }
-
-  /// Makes room for `tokens` tokens in all, so that writing them allocates nothing.
-  /// Errors: out_of_budget, when the store has no free block left; nothing is changed then.
-  Result<void> reserve(std::size_t tokens);
-
-  /// The tile of one layer that holds this token, for writing; `token` must not be below tokens()
-  /// and room must be reserved. The slot is token % kTileTokens.
-  std::byte* tile_for_write(std::size_t layer, std::size_t token);
-
-  /// Declares the next `count` tokens complete in all layers.
-  void commit(std::size_t count);
-
-  /// Calls `use` with the tiles of one layer that hold tokens [first_token rounded down to a tile,
-  /// end_token), in ascending order, in one or more runs; where the tiles come from is nobody's
-  /// business. `use` gets the tiles and the first token of the first tile.
-  /// Errors: io, corrupt where blocks come from disk.
-  using UseTiles =
-      FunctionRef<void(std::span<const std::byte* const> tiles, std::size_t first_token)>;
-  Result<void> walk(std::size_t layer, std::size_t first_token, std::size_t end_token,
-                    UseTiles use);
-
-  /// A second sequence with the same first `tokens` tokens: full blocks are shared, the tail is
-  /// copied. Errors: out_of_budget.
-  Result<Sequence> fork(std::size_t tokens) const;
-
-  /// Forgets all tokens from `kept` on and makes room for `tokens` in all: as truncate and reserve,
-  /// but where the store has too few blocks, counting what is given back, nothing is changed.
-  /// Errors: out_of_budget.
-  Result<void> restart(std::size_t kept, std::size_t tokens);
-
-  /// Forgets all tokens from `tokens` on. Blocks behind are given back; a shared block that would
-  /// become the open tail is copied first. Errors: out_of_budget.
-  Result<void> truncate(std::size_t tokens);
-
- private:
-  Store* store_;
-  std::vector<BlockRef> blocks_;
-  std::size_t tokens_ = 0;
-  std::vector<const std::byte*> tiles_;  // scratch of walk, reserved with the blocks
 };
 
 }  // namespace ollm::kv

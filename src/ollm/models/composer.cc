@@ -14,6 +14,7 @@ Composer::Composer(std::size_t hidden_size, std::size_t max_positions) {
 void Composer::embedding(std::string tensor, std::size_t vocab_size, float multiplier) {
   out_.vocab_size = vocab_size;
   out_.embedding = matrix(std::move(tensor), {0, vocab_size, vocab_size}, out_.hidden_size);
+  out_.tape.matrices.back().section = weights::Section::embedding;
   out_.embedding_multiplier = multiplier;
 }
 
@@ -35,6 +36,7 @@ NormSpec Composer::norm(std::string_view name, NormKind kind, std::size_t size, 
   NormSpec spec;
   spec.kind = kind;
   spec.weight = vector(fmt::format("{}.weight", name), {0, size, size});
+  if (kind == NormKind::rms) out_.tape.vectors.back().add = 0.0F;
   if (bias) spec.bias = vector(fmt::format("{}.bias", name), {0, size, size});
   spec.eps = eps;
   return spec;
@@ -55,18 +57,20 @@ void Composer::head(std::string tensor, float divisor) {
   const std::size_t vocab = out_.vocab_size;
   out_.head = {matrix(std::move(tensor), {0, vocab, vocab}, out_.hidden_size), std::nullopt,
                out_.hidden_size, vocab};
+  out_.tape.matrices.back().section = weights::Section::head;
   out_.logits_divisor = divisor;
 }
 
 Composition Composer::take() { return std::move(out_); }
 
 MatrixId Composer::matrix(std::string tensor, Part part, std::size_t in) {
-  out_.tape.matrices.push_back({std::move(tensor), part.first, part.out, in, part.whole});
+  out_.tape.matrices.push_back(
+      {std::move(tensor), part.first, part.out, in, part.whole, weights::Section::layers});
   return {static_cast<std::uint32_t>(out_.tape.matrices.size() - 1)};
 }
 
 VectorId Composer::vector(std::string tensor, Part part) {
-  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole});
+  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole, {}});
   return {static_cast<std::uint32_t>(out_.tape.vectors.size() - 1)};
 }
 

@@ -26,17 +26,16 @@ std::optional<std::size_t> settle_context(Composition& composition, std::size_t 
 }
 
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode) {
-  return {mixer.kv_heads, mixer.head_dim, mixer.head_dim, mode};
+  return {mixer.kv_heads, mixer.head_dim, mixer.value_dim.value_or(mixer.head_dim), mode};
 }
 
-std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
-                                          backend::ComputeMode mode) {
-  std::vector<backend::KvLayout> layouts;
-  layouts.reserve(composition.layers.size());
+std::vector<kv::LayerOptions> kv_layers(const Composition& composition, backend::ComputeMode mode) {
+  std::vector<kv::LayerOptions> layers;
+  layers.reserve(composition.layers.size());
   for (const LayerSpec& layer : composition.layers)
     if (const AttentionSpec* mixer = attention_of(layer))
-      layouts.push_back(kv_layout(*mixer, mode));
-  return layouts;
+      layers.push_back({kv_layout(*mixer, mode), mixer->window, mixer->kv_of_layer});
+  return layers;
 }
 
 Widths widths(const Composition& composition) {
@@ -45,7 +44,11 @@ Widths widths(const Composition& composition) {
   for (const LayerSpec& layer : composition.layers) {
     if (const AttentionSpec* mixer = attention_of(layer)) {
       widest.q = std::max(widest.q, mixer->q.out);
-      widest.kv = std::max(widest.kv, mixer->k.out);
+      widest.attended = std::max(widest.attended, mixer->o.in);
+      if (!mixer->kv_of_layer) {
+        widest.k = std::max(widest.k, mixer->k.out);
+        widest.v = std::max(widest.v, mixer->v.out);
+      }
     }
     if (const DenseSpec* dense = dense_of(layer))
       widest.intermediate = std::max(widest.intermediate, dense->up.out);
@@ -67,8 +70,10 @@ std::uint64_t products(const LinearSpec& linear) {
 std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
   std::uint64_t sum = 0;
   for (const LayerSpec& layer : composition.layers) {
-    if (const AttentionSpec* mixer = attention_of(layer))
-      sum += products(mixer->q) + products(mixer->k) + products(mixer->v) + products(mixer->o);
+    if (const AttentionSpec* mixer = attention_of(layer)) {
+      sum += products(mixer->q) + products(mixer->o);
+      if (!mixer->kv_of_layer) sum += products(mixer->k) + products(mixer->v);
+    }
     if (const DenseSpec* dense = dense_of(layer)) {
       if (dense->gate) sum += products(*dense->gate);
       sum += products(dense->up) + products(dense->down);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ollm/backend/backend.h"
+#include "ollm/kv/store.h"
 #include "ollm/weights/tape_layout.h"
 
 namespace ollm::models {
@@ -52,10 +53,17 @@ struct RotarySpec {
 struct AttentionSpec {
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
-  std::size_t head_dim = 0;
+  std::size_t head_dim = 0;              // of q and k
+  std::optional<std::size_t> value_dim;  // of v, and of what o reads; nothing: head_dim
   float scale = 0;
+  float soft_cap = 0;                 // 0: none; else scores become cap * tanh(score / cap)
   std::size_t window = 0;             // 0: full history
   std::optional<std::size_t> rotary;  // index into Composition::rotaries; nothing: no rotation
+  bool interleaved = false;           // rotates (x[2i], x[2i + 1]), else (x[i], x[i + pairs])
+  std::optional<VectorId> sinks;      // [heads] logits that take part in the denominator only
+  /// Reads the keys and values of this earlier layer, which has its own, and computes none: k, v
+  /// and k_norm are not used then, and kv_heads, head_dim and value_dim are those of that layer.
+  std::optional<std::size_t> kv_of_layer;
   LinearSpec q, k, v, o;
   /// Norms of q and k before the rotation: per head (weight [head_dim]) or over the whole row.
   std::optional<NormSpec> q_norm, k_norm;
@@ -121,15 +129,16 @@ std::optional<std::size_t> settle_context(Composition& composition, std::size_t 
 /// How one layer's keys and values lie in KV.
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode);
 
-/// The KV layout of every layer, for kv::Options.
-std::vector<backend::KvLayout> kv_layouts(const Composition& composition,
-                                          backend::ComputeMode mode);
+/// What every layer stores, for kv::Options.
+std::vector<kv::LayerOptions> kv_layers(const Composition& composition, backend::ComputeMode mode);
 
 /// Widest row of each kind of activation, over all layers; what buffers are sized by.
 struct Widths {
   std::size_t hidden = 0;
   std::size_t q = 0;             // heads * head_dim
-  std::size_t kv = 0;            // kv_heads * head_dim
+  std::size_t k = 0;             // kv_heads * head_dim
+  std::size_t v = 0;             // kv_heads * value_dim
+  std::size_t attended = 0;      // heads * value_dim
   std::size_t intermediate = 0;  // of a feed-forward
   std::size_t rotary_pairs = 0;
   std::size_t side = 0;  // hidden where some layer is parallel

@@ -285,7 +285,8 @@ class Chooser {
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
     const models::Widths widths = models::widths(composition_);
-    const std::size_t outputs = std::max({widths.hidden, widths.q, widths.kv, widths.intermediate});
+    const std::size_t outputs =
+        std::max({widths.hidden, widths.q, widths.k, widths.v, widths.intermediate});
     if (const std::uint64_t scratch =
             std::max(backend_->scratch_bytes(plan_.threads, options.max_rows, outputs),
                      backend_->scratch_bytes(plan_.threads, options.max_logit_rows, vocab));
@@ -353,7 +354,7 @@ class Chooser {
              other.bytes(memory::Phase::always);
     };
     const bool text_fits = other.text_peak_bytes() <= plan_.budget_bytes;
-    std::uint64_t pinned = all_.sweep_bytes;
+    std::uint64_t pinned = all_.sweep_bytes();
     if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
       out.fits = text_fits;
     } else {
@@ -366,21 +367,21 @@ class Chooser {
       out.weights.pinned_limit_bytes = pinned;
     }
     const double streamed =
-        1 - std::min(1.0, static_cast<double>(pinned) / static_cast<double>(all_.sweep_bytes));
+        1 - std::min(1.0, static_cast<double>(pinned) / static_cast<double>(all_.sweep_bytes()));
     SweepSizes sizes = sweep_sizes(out.engine);
     sizes.body_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.body_bytes));
     sizes.head_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
-    sizes.pinned_bytes = std::min(pinned, all_.sweep_bytes);
+    sizes.pinned_bytes = std::min(pinned, all_.sweep_bytes());
     out.seconds = plan::estimate(composition_, sizes, rates_, estimated_workload()).total_s;
     return out;
   }
 
   SweepSizes sweep_sizes(const engine::Options& engine) const {
     SweepSizes sizes;
-    sizes.head_bytes = all_.sweep_bytes - all_.body_bytes;
-    sizes.body_bytes = all_.body_bytes;
+    sizes.head_bytes = all_.part(weights::Section::head).bytes;
+    sizes.body_bytes = all_.part(weights::Section::layers).bytes;
     sizes.kv_bytes_per_token = kv::block_bytes(plan_.kv) / plan_.kv.block_tokens;
     sizes.chunk_rows = engine.max_rows;
     return sizes;
@@ -404,7 +405,7 @@ class Chooser {
     std::vector<RingSize> out;
     for (const RingSize& ring : kRings) {
       const bool small = ring.segment_bytes < (std::size_t{1} << 20);
-      if (small && all_.sweep_bytes > kSmallModelBytes) continue;
+      if (small && all_.sweep_bytes() > kSmallModelBytes) continue;
       out.push_back(ring);
     }
     return out;
@@ -466,7 +467,7 @@ class Chooser {
 
   Result<void> choose_memory() {
     plan_.kv.strategy = kv::kResident;
-    plan_.kv.layers = models::kv_layouts(composition_, plan_.backend.compute);
+    plan_.kv.layers = models::kv_layers(composition_, plan_.backend.compute);
     plan_.kv.block_tokens = kBlockTokens;
     plan_.kv.max_blocks =
         kv::blocks_for_tokens(plan_.kv, plan_.context_tokens) * plan_.workload.sequences;
@@ -506,13 +507,13 @@ class Chooser {
     OLLM_TRY(plan_.memory, ledger(plan_.engine, plan_.weights, map));
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
-    plan_.streamed_bytes = map.stream_bytes;
+    plan_.streamed_bytes = map.stream_bytes();
     explain_memory(map, rows_at_most);
 
     SweepSizes sizes = sweep_sizes(plan_.engine);
     sizes.pinned_bytes = map.storage_bytes;
-    sizes.body_stream_bytes = map.body_stream_bytes;
-    sizes.head_stream_bytes = map.stream_bytes - map.body_stream_bytes;
+    sizes.body_stream_bytes = map.part(weights::Section::layers).stream_bytes;
+    sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     return {};
   }
@@ -542,8 +543,8 @@ class Chooser {
     } else {
       decide("weights", map.pinned_bytes == 0 ? "streamed" : "pinned and streamed",
              fmt::format("{} of {} fit beside the rest; {} are read in every sweep",
-                         format_bytes(map.pinned_bytes), format_bytes(map.sweep_bytes),
-                         format_bytes(map.stream_bytes)));
+                         format_bytes(map.pinned_bytes), format_bytes(map.sweep_bytes()),
+                         format_bytes(map.stream_bytes())));
     }
     decide("memory.pages", machine_.huge_pages ? "2 MiB" : "4 KiB",
            machine_.huge_pages

@@ -162,21 +162,21 @@ class KernelRates {
     options.scale = 1 / std::sqrt(static_cast<float>(kHeadSize));
     const std::vector<float> q = random_floats(rows * kHeads * kHeadSize);
     std::vector<float> out(q.size());
-    std::vector<std::uint32_t> positions;
+    const std::vector<std::uint32_t> first_seen(rows, 0);
+    std::vector<std::uint32_t> end_seen;
     for (std::size_t r = 0; r < rows; ++r)
-      positions.push_back(static_cast<std::uint32_t>(kContext - rows + r));
+      end_seen.push_back(static_cast<std::uint32_t>(kContext - rows + r + 1));
     OLLM_TRY(memory::Buffer state,
              memory::Buffer::make(budget_, "measured rows",
                                   backend_->attention_state_bytes(options, rows)));
     std::vector<const std::byte*> tiles;
     for (std::size_t t = 0; t < kContext / backend::kTileTokens; ++t)
       tiles.push_back(next(options.layout.tile_bytes()));
-    const backend::AttentionRows block{q.data(), out.data(), positions.data(), rows};
-    const double seconds = seconds_of([&] {
-      backend_->attention_begin(options, block, state.data());
-      backend_->attention_fold(options, block, tiles, 0, state.data());
-      backend_->attention_finish(options, block, state.data());
-    });
+    const backend::AttentionRows block{q.data(), out.data(), first_seen.data(), end_seen.data(),
+                                       rows};
+    const backend::AttentionLine line{.rows = rows, .tiles = tiles};
+    const double seconds =
+        seconds_of([&] { backend_->attention(options, block, {&line, 1}, state.data()); });
     const double seen =
         static_cast<double>(rows) * (static_cast<double>(kContext) - static_cast<double>(rows) / 2);
     return 4.0 * static_cast<double>(kHeads * kHeadSize) * seen / seconds;

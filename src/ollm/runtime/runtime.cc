@@ -42,9 +42,11 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   const auto progress = [&](std::uint64_t done, std::uint64_t total) {
     if (on_progress) on_progress({Stage::load, done, total});
   };
+  const weights::Options& options = state.execution().weights;
+  state.reads = std::make_unique<io::ReadQueue>(options.read_method);
   OLLM_TRY(state.tape,
-           weights::Tape::load(folder, state.composition().tape, state.execution().weights,
-                               state.budget, *state.pool, progress, cancel));
+           weights::Tape::load(folder, state.composition().tape, options, state.budget, *state.pool,
+                               *state.reads, progress, cancel));
   const models::Composition& model = state.composition();
   const auto* head = models::stored_tied_head(folder.tensors(), model);
   if (head == nullptr) return {};
@@ -99,6 +101,7 @@ void tear_down(Runtime::State& state) {
   state.engine.reset();
   state.kv.reset();
   state.tape.reset();
+  state.reads.reset();
   state.charges.clear();
   state.backend.reset();
   state.pool.reset();

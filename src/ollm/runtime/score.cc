@@ -122,10 +122,10 @@ class Scorer {
   // Sweeps over the rows [first, first + count) until each is done; rows of a sweep are shared out
   // evenly, what a short one leaves goes to the others.
   Result<void> score_batch(std::size_t first, std::size_t count) {
-    std::vector<kv::Sequence> sequences;
+    std::vector<kv::Line> lines;
     for (std::size_t i = 0; i < count; ++i) {
-      sequences.emplace_back(*runtime_.kv);
-      OLLM_TRY_VOID(sequences[i].reserve(rows_[first + i].ids.size()));
+      lines.emplace_back(*runtime_.kv);
+      OLLM_TRY_VOID(lines[i].reserve(rows_[first + i].ids.size()));
     }
     std::vector<engine::Work> work;
     std::vector<std::size_t> row_of_work;
@@ -135,17 +135,17 @@ class Scorer {
       std::size_t room = runtime_.engine->options().max_rows;
       std::size_t open = 0;
       for (std::size_t i = 0; i < count; ++i)
-        if (sequences[i].tokens() < rows_[first + i].ids.size()) ++open;
+        if (lines[i].tokens() < rows_[first + i].ids.size()) ++open;
       if (open == 0) return {};
       for (std::size_t i = 0; i < count && room > 0; ++i) {
         const std::span<const TokenId> ids(rows_[first + i].ids);
-        const std::size_t done = sequences[i].tokens();
+        const std::size_t done = lines[i].tokens();
         if (done == ids.size()) continue;
         const std::size_t share = std::max<std::size_t>(1, room / open--);
         const std::size_t tokens = std::min(share, ids.size() - done);
         const bool ends = done + tokens == ids.size();
         const std::size_t first_logit = !options_.last_only ? 0 : ends ? tokens - 1 : tokens;
-        work.push_back({&sequences[i], ids.subspan(done, tokens), first_logit});
+        work.push_back({&lines[i], ids.subspan(done, tokens), first_logit});
         row_of_work.push_back(first + i);
         room -= tokens;
       }
@@ -154,7 +154,7 @@ class Scorer {
           work,
           [&](std::size_t item, std::size_t token, std::span<float> logits) {
             if (!written.ok()) return;
-            written = take(row_of_work[item], work[item].kv->tokens() + token, logits);
+            written = take(row_of_work[item], work[item].line->tokens() + token, logits);
           },
           cancel_));
       OLLM_TRY_VOID(std::move(written));

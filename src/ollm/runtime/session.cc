@@ -25,12 +25,12 @@ std::string_view to_string(FinishReason reason) {
 }
 
 struct Session::State {
-  State(std::shared_ptr<Runtime::State> loaded, kv::Sequence sequence)
-      : runtime(std::move(loaded)), kv(std::move(sequence)) {}
+  State(std::shared_ptr<Runtime::State> loaded, kv::Line empty)
+      : runtime(std::move(loaded)), kv(std::move(empty)) {}
 
   std::shared_ptr<Runtime::State> runtime;  // shared: keeps the weights as long as it lives
   std::vector<TokenId> line;                // all tokens; the last may not stand in KV yet
-  kv::Sequence kv;
+  kv::Line kv;
   // The tokens that stand in KV: mostly those of the line, and after a call that failed also those
   // that it had computed, which the next call finds if it asks for them again.
   std::vector<TokenId> computed;
@@ -113,8 +113,7 @@ class Generator {
     const std::size_t context = runtime_.execution().context_tokens;
     max_new_ = std::min(options_.max_new_tokens, context - size + 1);
     const std::size_t room = std::min(context, size + max_new_);
-    const std::size_t cached = stored_prefix(ids, anew);
-    OLLM_TRY_VOID(kv_.restart(cached, room));
+    OLLM_TRY(const std::size_t cached, kv_.restart(stored_prefix(ids, anew), room));
     session_.computed.resize(cached);
 
     LineBefore before(session_, anew);
@@ -260,7 +259,7 @@ class Generator {
     const std::size_t first = kv_.tokens();
     const std::size_t total = line_.size() - first;
     timing_.at_begin = timing_.at_decode = runtime_.tape->stream_cost();
-    OLLM_TRY_VOID(runtime_.engine->prefill(
+    OLLM_TRY_VOID(runtime_.engine->extend(
         kv_, std::span<const TokenId>(line_).subspan(first),
         [&](std::size_t done) {
           if (on_progress_) on_progress_({Stage::prefill, done, total});
@@ -298,7 +297,7 @@ class Generator {
         out_.finish_reason = FinishReason::length;
         return {};
       }
-      OLLM_TRY_VOID(runtime_.engine->prefill(kv_, {&line_.back(), 1}, nullptr, choose, cancel_));
+      OLLM_TRY_VOID(runtime_.engine->extend(kv_, {&line_.back(), 1}, nullptr, choose, cancel_));
       ++timing_.decoded;
     }
   }
@@ -320,7 +319,7 @@ class Generator {
 
   Session::State& session_;
   Runtime::State& runtime_;
-  kv::Sequence& kv_;
+  kv::Line& kv_;
   std::vector<TokenId>& line_;
   const GenerateOptions& options_;
   FunctionRef<void(std::string_view)> on_text_;
@@ -346,7 +345,7 @@ Session::~Session() = default;
 std::size_t Session::tokens() const { return state_ ? state_->line.size() : 0; }
 
 Result<Session> Runtime::new_session() const {
-  return Session(std::make_unique<Session::State>(state_, kv::Sequence(*state_->kv)));
+  return Session(std::make_unique<Session::State>(state_, kv::Line(*state_->kv)));
 }
 
 Result<Generation> Session::generate(const Prompt& prompt, const GenerateOptions& options,

@@ -13,7 +13,8 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/generation_config.h"
 #include "ollm/engine/engine.h"
-#include "ollm/kv/store.h"
+#include "ollm/io/read_queue.h"
+#include "ollm/kv/line.h"
 #include "ollm/memory/budget.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/plan_run.h"
@@ -66,6 +67,7 @@ struct Runtime::State {
   memory::Budget budget;
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<backend::Backend> backend;
+  std::unique_ptr<io::ReadQueue> reads;  // of all that is streamed
   std::unique_ptr<weights::Tape> tape;
   std::vector<memory::Charge> charges;  // of what is not a buffer: process, tokenizer
   std::unique_ptr<kv::Store> kv;

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "ollm/backend/float_mode.h"
 #include "ollm/backend/reference/elements.h"
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
@@ -30,6 +31,15 @@ void move_to(ThreadPool& pool, const std::byte* from, std::size_t size, std::byt
   });
 }
 
+// Exact but for what a norm adds, which is rounded as its kernel would round it.
+void widen(const std::byte* from, DType dtype, const VectorUse& use, float* to) {
+  const backend::FloatMode mode;
+  for (std::size_t i = 0; i < use.size; ++i) {
+    const float value = backend::weight_at(from, dtype, i);
+    to[i] = use.add ? value + *use.add : value;
+  }
+}
+
 }  // namespace
 
 Result<void> Tape::open_files(const ModelFolder& folder, const Options& options) {
@@ -48,9 +58,9 @@ Result<void> Tape::check_unchanged() const {
 
 Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLayout& layout,
                                          const Options& options, memory::Budget& budget,
-                                         ThreadPool& pool, LoadProgress progress,
-                                         const CancellationToken& cancel) {
-  std::unique_ptr<Tape> tape(new Tape());
+                                         ThreadPool& pool, io::ReadQueue& queue,
+                                         LoadProgress progress, const CancellationToken& cancel) {
+  std::unique_ptr<Tape> tape(new Tape(queue));
   tape->layout_ = layout;
   OLLM_TRY(tape->map_, map_tape(folder.tensors(), layout, options));
   OLLM_TRY_VOID(tape->open_files(folder, options));
@@ -58,8 +68,9 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
   OLLM_TRY_VOID(tape->load_pinned(options, budget, pool, progress, cancel));
   OLLM_TRY_VOID(tape->check_unchanged());
   if (!tape->map_.all_pinned()) {
-    OLLM_TRY(tape->stream_, Stream::make(tape->map_, tape->files_, options, budget));
-    tape->stream_->start();
+    OLLM_TRY(tape->streamed_,
+             StreamedSegments::make(tape->map_, tape->files_, options, budget, queue));
+    tape->streamed_->start();
   }
   return tape;
 }
@@ -67,6 +78,16 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
 const std::string& Tape::tensor_name(std::uint32_t use) const {
   const std::size_t matrices = layout_.matrices.size();
   return use < matrices ? layout_.matrices[use].tensor : layout_.vectors[use - matrices].tensor;
+}
+
+// What was read finds its place: segments as they are, vectors widened.
+void Tape::keep(ThreadPool& pool, const PinnedExtent& pinned, const std::byte* bytes) {
+  std::byte* place = storage_.data() + pinned.place;
+  const std::size_t matrices = layout_.matrices.size();
+  if (pinned.use < matrices) return move_to(pool, bytes, pinned.extent.size_bytes, place);
+  const std::size_t vector = pinned.use - matrices;
+  widen(bytes, map_.vectors[vector].dtype, layout_.vectors[vector],
+        reinterpret_cast<float*>(place));
 }
 
 // Through a ring of its own, in the order of the files, and from there to its place: files promise
@@ -80,12 +101,11 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
   std::uint64_t total = 0;
   for (const PinnedExtent& one : pinned.wanted) total += one.extent.size_bytes;
 
-  const io::ReadRing::Options ring_options = load_ring_options(loads, options);
+  const io::SlotRing::Options ring_options = load_ring_options(loads, options);
   OLLM_TRY(memory::Buffer memory,
            memory::Buffer::make(budget, "load ring",
                                 ring_bytes(ring_options) + io::File::kDirectAlignment));
-  io::ReadRing ring(ring_options, io::aligned_for_reads(memory.bytes()),
-                    io::make_async_reads(options.read_method, ring_options.slots));
+  io::SlotRing ring(queue_, ring_options, io::aligned_for_reads(memory.bytes()));
 
   std::vector<io::Extent> extents;
   const auto begin = [&](std::uint32_t load) {
@@ -107,8 +127,7 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
     }
     for (; item < pinned.items.size() && pinned.items[item].load == load; ++item) {
       const PinnedExtent& one = pinned.wanted[item];
-      move_to(pool, *slot + pinned.items[item].place, one.extent.size_bytes,
-              storage_.data() + one.place);
+      keep(pool, one, *slot + pinned.items[item].place);
       loaded_bytes_ += one.extent.size_bytes;
     }
     if (load + ring_options.slots < count)
@@ -119,39 +138,37 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
 }
 
 StreamCost Tape::stream_cost() const {
-  if (!stream_) return {};
-  const io::ReadRing& ring = stream_->ring();
-  return {ring.bytes_read(), ring.wait_seconds(), ring.cpu_seconds()};
+  if (!streamed_) return {};
+  const io::SlotRing& ring = streamed_->ring();
+  return {ring.bytes_read(), ring.wait_seconds(), queue_.cpu_seconds()};
 }
 
 std::optional<io::ReadMethod> Tape::read_method() const {
-  if (!stream_) return std::nullopt;
-  return stream_->ring().method();
+  if (!streamed_) return std::nullopt;
+  return queue_.method();
 }
 
 backend::WeightVector Tape::vector(VectorId id) const {
-  return {storage_.data() + map_.vector_places[id.index], map_.vector_dtypes[id.index],
-          layout_.vectors[id.index].size};
+  const std::byte* place = storage_.data() + map_.vectors[id.index].place;
+  return {reinterpret_cast<const float*>(place), layout_.vectors[id.index].size};
 }
 
-Result<Pass> Pass::begin(Tape& tape, bool with_head) {
-  if (tape.stream_) {
+Result<TapePass> TapePass::begin(Tape& tape, Sections sections) {
+  if (tape.streamed_) {
     OLLM_TRY_VOID(tape.check_unchanged());
-    const TapeMap& map = tape.map_;
-    tape.stream_->begin_pass(with_head ? static_cast<std::uint32_t>(map.stream.loads.size())
-                                       : map.body_loads);
+    tape.streamed_->begin_pass(sections);
   }
-  return Pass(tape);
+  return TapePass(tape);
 }
 
-Result<void> Pass::end() {
-  if (!tape_.stream_) return {};
+Result<void> TapePass::end() {
+  if (!tape_.streamed_) return {};
   OLLM_TRY_VOID(tape_.check_unchanged());
-  tape_.stream_->end_pass();
+  tape_.streamed_->end_pass();
   return {};
 }
 
-Result<void> Pass::for_each_segment(
+Result<void> TapePass::for_each_segment(
     MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const std::size_t cols = tape_.layout_.matrices[matrix.index].cols;
   const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
@@ -164,7 +181,7 @@ Result<void> Pass::for_each_segment(
       use({tape_.storage_.data() + first.place, dtype, rows, cols}, first.first_row);
       continue;
     }
-    Result<const std::byte*> slot = tape_.stream_->wait(first.load);
+    Result<const std::byte*> slot = tape_.streamed_->wait(first.load);
     if (!slot.ok()) {
       return std::move(slot).error().within(
           fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
@@ -174,8 +191,8 @@ Result<void> Pass::for_each_segment(
   return {};
 }
 
-Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
-                               FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
+Result<void> TapePass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
+                                   FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const MatrixUse& shape = tape_.layout_.matrices[matrix.index];
   const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
   const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
@@ -189,17 +206,17 @@ Result<void> Pass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> r
   std::size_t count = 0;
   const auto read = [&]() -> Result<void> {
     if (count == 0) return {};
-    OLLM_TRY(const std::byte* slot, tape_.stream_->gather({extents.data(), count}));
+    OLLM_TRY(const std::byte* slot, tape_.streamed_->gather({extents.data(), count}));
     for (std::size_t i = 0; i < count; ++i) {
-      use({slot + io::ReadRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
+      use({slot + io::SlotRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
           positions[i]);
-      slot += io::ReadRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
+      slot += io::SlotRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
     }
     count = 0;
     return {};
   };
   const std::size_t at_once =
-      tape_.stream_ ? std::min(kMost, tape_.stream_->gather_rows()) : std::size_t{0};
+      tape_.streamed_ ? std::min(kMost, tape_.streamed_->gather_rows()) : std::size_t{0};
   for (std::size_t i = 0; i < rows.size(); ++i) {
     OLLM_DCHECK(rows[i] < shape.rows);
     const Segment& segment = segments[rows[i] / rows_at_once];

@@ -1,4 +1,5 @@
-// Loading weights from a disk that fails and from files that change meanwhile (reliability B4, B8).
+// Loading weights from a disk that fails and from files that change meanwhile (docs/faults.md: B4,
+// B8).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,13 +23,18 @@ using Call = FaultySystemCalls::Call;
 using Repeat = FaultySystemCalls::Repeat;
 
 // The shipped model.
-class TapeFaults : public ::testing::Test {
+class TapeFaults : public ::testing::TestWithParam<io::ReadMethod> {
  protected:
   TapeFaults() { calls_.restrict_to("model.safetensors"); }
 
+  void SetUp() override {
+    if (GetParam() == io::ReadMethod::io_uring && !io::io_uring_allowed())
+      GTEST_SKIP() << "skipped: io_uring is not allowed here";
+  }
+
   Result<ModelFolder> open() { return ModelFolder::open("examples/models/clerk", calls_); }
 
-  static Result<std::unique_ptr<Tape>> load(const ModelFolder& folder) {
+  Result<std::unique_ptr<Tape>> load(const ModelFolder& folder) {
     TapeLayout layout;
     for (const checkpoint::TensorInfo& tensor : folder.tensors().tensors()) {
       if (tensor.shape.rank() == 2) {
@@ -40,16 +46,18 @@ class TapeFaults : public ::testing::Test {
     }
     Options options;
     options.segment_bytes = std::size_t{64} << 10;
+    options.read_method = GetParam();
     static memory::Budget budget(std::uint64_t{1} << 30);
     ThreadPool pool(1);
     const CancellationToken never;
-    return Tape::load(folder, layout, options, budget, pool, nullptr, never);
+    return Tape::load(folder, layout, options, budget, pool, reads_, nullptr, never);
   }
 
   FaultySystemCalls calls_;
+  io::ReadQueue reads_{GetParam()};
 };
 
-TEST_F(TapeFaults, EveryFailedReadIsAnErrorAndTheNextLoadWorks) {
+TEST_P(TapeFaults, EveryFailedReadIsAnErrorAndTheNextLoadWorks) {
   const auto folder = open();
   ASSERT_TRUE(folder.ok()) << folder.error().message;
   std::uint64_t k = 0;
@@ -70,7 +78,7 @@ TEST_F(TapeFaults, EveryFailedReadIsAnErrorAndTheNextLoadWorks) {
   EXPECT_FALSE(load(*folder).ok());
 }
 
-TEST_F(TapeFaults, AFileThatChangesWhileItIsReadIsRefused) {
+TEST_P(TapeFaults, AFileThatChangesWhileItIsReadIsRefused) {
   const auto changes = {+[](FaultySystemCalls& calls, std::uint64_t k) { calls.shrink(5000, k); },
                         +[](FaultySystemCalls& calls, std::uint64_t k) { calls.replace(k); },
                         +[](FaultySystemCalls& calls, std::uint64_t k) { calls.touch(k); }};
@@ -87,6 +95,10 @@ TEST_F(TapeFaults, AFileThatChangesWhileItIsReadIsRefused) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(All, TapeFaults,
+                         ::testing::Values(io::ReadMethod::threads, io::ReadMethod::io_uring),
+                         [](const auto& test) { return std::string(to_string(test.param)); });
 
 }  // namespace
 }  // namespace ollm::weights

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,44 @@ struct VectorId {
   std::uint32_t index = 0;
 };
 
+/// The parts of a tape, of which a pass names those that it runs.
+enum class Section : std::uint8_t {
+  embedding,  // gathered: single rows, at any time
+  encoder,
+  tower,
+  layers,
+  mtp_head,
+  head,
+};
+inline constexpr std::size_t kSections = 6;
+
+/// How a section's matrices are met.
+enum class SectionKind {
+  gathered,  // by single rows, in no order and in any pass
+  swept,     // whole, in the order of the layout; what most passes begin with, so it is read ahead
+  optional,  // as swept, by the passes that name it; not read ahead of its pass
+};
+constexpr SectionKind kind_of(Section section) {
+  if (section == Section::embedding) return SectionKind::gathered;
+  return section == Section::layers ? SectionKind::swept : SectionKind::optional;
+}
+
+/// A set of sections.
+class Sections {
+ public:
+  constexpr Sections() = default;
+  constexpr Sections(std::initializer_list<Section> sections) {
+    for (const Section section : sections) bits_ |= bit(section);
+  }
+  constexpr bool contains(Section section) const { return (bits_ & bit(section)) != 0; }
+
+  friend bool operator==(const Sections&, const Sections&) = default;
+
+ private:
+  static constexpr unsigned bit(Section section) { return 1U << static_cast<unsigned>(section); }
+  unsigned bits_ = 0;
+};
+
 /// Rows [first_row, first_row + rows) of a stored tensor [*, cols]. Fused projections are several
 /// uses of one tensor.
 struct MatrixUse {
@@ -25,22 +65,24 @@ struct MatrixUse {
   std::size_t rows = 0;
   std::size_t cols = 0;
   std::size_t tensor_rows = 0;  // of the whole tensor, to be checked against the file
-
-  friend bool operator==(const MatrixUse&, const MatrixUse&) = default;
+  Section section = Section::layers;
 };
 
-/// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory.
+/// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory, as f32.
 struct VectorUse {
   std::string tensor;
   std::size_t first = 0;
   std::size_t size = 0;
   std::size_t tensor_size = 0;
+  /// Of weights of RMS norms alone: added to each element after it was widened. 1 where the norm
+  /// multiplies by 1 + w; else 0, which makes a weight of -0 one of +0.
+  std::optional<float> add = std::nullopt;
 };
 
 /// The order of a sweep.
 struct TapeLayout {
-  /// The first, the embedding, is read by rows; each other is used once a sweep, in this order, and
-  /// the last, the head, only by sweeps that want logits.
+  /// Those of one section stand together. Each is used at most once a pass, in this order; those
+  /// that are gathered, at any time.
   std::vector<MatrixUse> matrices;
   std::vector<VectorUse> vectors;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/memory/buffer.h"
 
@@ -20,7 +21,7 @@ constexpr std::uint64_t kGapBytes = 16 << 10;
 constexpr std::size_t kMostReads = 64;
 constexpr std::size_t kMostItems = 256;
 
-// Rows of the embedding that are read at once.
+// Rows that are gathered at once.
 constexpr std::size_t kGatheredRows = 32;
 
 struct Grouped {
@@ -34,11 +35,11 @@ struct Grouped {
 Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
   if (items.size() == 1) {  // most loads of a large model
     const FileExtent& extent = items[0].extent;
-    const io::ReadRing::Options ring{.read_bytes = read_bytes};
+    const io::SlotRing::Options ring{.read_bytes = read_bytes};
     return {{extent},
-            {io::ReadRing::lead_bytes(extent.offset_bytes)},
-            io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes),
-            io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
+            {io::SlotRing::lead_bytes(extent.offset_bytes)},
+            io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes),
+            io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
   }
   std::vector<std::size_t> order(items.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -65,16 +66,16 @@ Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
     out.extents.push_back(item);
   }
   std::vector<std::uint64_t> begin(out.extents.size());
-  const io::ReadRing::Options ring{.read_bytes = read_bytes};
+  const io::SlotRing::Options ring{.read_bytes = read_bytes};
   for (std::size_t e = 0; e < out.extents.size(); ++e) {
     const FileExtent& extent = out.extents[e];
     begin[e] = out.bytes;
-    out.bytes += io::ReadRing::space_bytes(extent.offset_bytes, extent.size_bytes);
-    out.reads += io::ReadRing::reads(ring, extent.offset_bytes, extent.size_bytes);
+    out.bytes += io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes);
+    out.reads += io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes);
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
     const FileExtent& extent = out.extents[extent_of[i]];
-    out.places[i] = begin[extent_of[i]] + io::ReadRing::lead_bytes(extent.offset_bytes) +
+    out.places[i] = begin[extent_of[i]] + io::SlotRing::lead_bytes(extent.offset_bytes) +
                     items[i].extent.offset_bytes - extent.offset_bytes;
   }
   return out;
@@ -96,10 +97,7 @@ class Mapper {
  private:
   Result<void> cut() {
     const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
-    for (std::uint32_t i = 0; i < count; ++i) map_.source.push_back(i);
-    // Where the head is tied to the embedding, matrix 0, its segments serve both.
-    for (std::uint32_t i = 1; i < count; ++i)
-      if (layout_.matrices[i] == layout_.matrices[0]) map_.source[0] = i;
+    for (std::uint32_t i = 0; i < count; ++i) map_.source.push_back(source_of(i));
     map_.first_segment.resize(count + 1);
     for (std::uint32_t i = 0; i < count; ++i) {
       map_.first_segment[i] = static_cast<std::uint32_t>(map_.segments.size());
@@ -112,12 +110,30 @@ class Mapper {
     for (const VectorUse& use : layout_.vectors) {
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
       const std::size_t element = size_bytes(tensor->dtype);
-      map_.vector_dtypes.push_back(tensor->dtype);
-      map_.vector_files.push_back(tensor->file);
-      map_.vector_offsets.push_back(tensor->offset_bytes + use.first * element);
-      map_.vector_sizes.push_back(use.size * element);
+      map_.vectors.push_back(
+          {{tensor->file, tensor->offset_bytes + use.first * element, use.size * element},
+           tensor->dtype,
+           0});
     }
     return {};
+  }
+
+  bool gathered(std::uint32_t matrix) const {
+    return kind_of(layout_.matrices[matrix].section) == SectionKind::gathered;
+  }
+
+  // Where a head is tied to the embedding, its segments serve both.
+  std::uint32_t source_of(std::uint32_t matrix) const {
+    const auto count = static_cast<std::uint32_t>(layout_.matrices.size());
+    if (!gathered(matrix)) return matrix;
+    const MatrixUse& use = layout_.matrices[matrix];
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const MatrixUse& other = layout_.matrices[i];
+      if (!gathered(i) && other.tensor == use.tensor && other.first_row == use.first_row &&
+          other.rows == use.rows)
+        return i;
+    }
+    return matrix;
   }
 
   void cut(std::uint32_t matrix, const MatrixUse& use, const TensorInfo& tensor) {
@@ -137,8 +153,8 @@ class Mapper {
     }
   }
 
-  // Whether a sweep meets these segments: all but those that only the embedding uses.
-  static bool swept(const Segment& segment) { return segment.matrix != 0; }
+  // Whether a sweep meets these segments: all but those that are gathered alone.
+  bool swept(const Segment& segment) const { return !gathered(segment.matrix); }
 
   void choose_pinned() {
     std::uint64_t all = 0, swept_bytes = 0;
@@ -181,10 +197,9 @@ class Mapper {
       before = segment.pinned ? &segment : nullptr;
     }
     const std::uint64_t first_vector = round_up(end, memory::kCacheLineBytes);
-    for (const std::uint64_t size : map_.vector_sizes) {
-      const std::uint64_t place = round_up(end, memory::kCacheLineBytes);
-      map_.vector_places.push_back(place);
-      end = place + size;
+    for (std::size_t i = 0; i < map_.vectors.size(); ++i) {
+      map_.vectors[i].place = round_up(end, memory::kCacheLineBytes);
+      end = map_.vectors[i].place + layout_.vectors[i].size * sizeof(float);
     }
     map_.storage_bytes = round_up(end, memory::kCacheLineBytes);
     map_.vector_bytes = map_.storage_bytes - first_vector;
@@ -204,32 +219,39 @@ class Mapper {
       items.clear();
       of_item.clear();
     };
-    for (std::uint32_t matrix = 1; matrix < count; ++matrix) {
-      const bool head = matrix + 1 == count;
-      if (head) {
-        flush();
-        map_.body_loads = static_cast<std::uint32_t>(map_.stream.loads.size());
-        map_.body_stream_bytes = map_.stream_bytes;
-        map_.body_bytes = map_.sweep_bytes;
+    for (std::uint32_t matrix = 0; matrix < count; ++matrix) {
+      const Section section = layout_.matrices[matrix].section;
+      if (gathered(matrix)) {
+        note_gathered(matrix);
+        continue;
       }
-      const std::uint32_t from = map_.source[matrix];
-      for (std::uint32_t s = map_.first_segment[from]; s < map_.first_segment[from + 1]; ++s) {
+      const bool first = matrix == 0 || layout_.matrices[matrix - 1].section != section;
+      SectionPart& part = map_.parts[static_cast<std::size_t>(section)];
+      if (first) {
+        OLLM_CHECK(part.bytes == 0);  // a section stands together
+        part.first_load = static_cast<std::uint32_t>(map_.stream.loads.size());
+      }
+      for (std::uint32_t s = map_.first_segment[matrix]; s < map_.first_segment[matrix + 1]; ++s) {
         Segment& segment = map_.segments[s];
-        map_.sweep_bytes += segment.size_bytes;
+        part.bytes += segment.size_bytes;
         if (segment.pinned) continue;
-        map_.stream_bytes += segment.size_bytes;
+        part.stream_bytes += segment.size_bytes;
         items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, 0, 0});
         of_item.push_back(&segment);
       }
+      if (matrix + 1 == count || layout_.matrices[matrix + 1].section != section) {
+        flush();
+        part.loads = static_cast<std::uint32_t>(map_.stream.loads.size()) - part.first_load;
+      }
     }
-    flush();
-    if (count == 0) return;
+  }
+
+  void note_gathered(std::uint32_t matrix) {
+    const std::span<const Segment> segments = map_.segments_of(matrix);
+    if (segments.empty()) return;
     map_.gather_row_bytes =
-        map_.segments_of(0).front().size_bytes / map_.segments_of(0).front().rows;
-    for (const Segment& segment : map_.segments_of(0)) {
-      if (segment.pinned) continue;
-      map_.gathers_from_disk = true;
-    }
+        std::max(map_.gather_row_bytes, segments.front().size_bytes / segments.front().rows);
+    for (const Segment& segment : segments) map_.gathers_from_disk |= !segment.pinned;
   }
 
   const checkpoint::TensorIndex& index_;
@@ -273,18 +295,38 @@ Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout&
   return Mapper(index, layout, options).map();
 }
 
-std::uint64_t gather_space(const TapeMap& map) {
-  return io::ReadRing::space_bytes(io::File::kDirectAlignment - 1, map.gather_row_bytes);
+std::uint64_t TapeMap::sweep_bytes() const {
+  std::uint64_t sum = 0;
+  for (const SectionPart& part : parts) sum += part.bytes;
+  return sum;
 }
 
-io::ReadRing::Options ring_options(const TapeMap& map, const Options& options) {
-  io::ReadRing::Options ring;
+std::uint64_t TapeMap::stream_bytes() const {
+  std::uint64_t sum = 0;
+  for (const SectionPart& part : parts) sum += part.stream_bytes;
+  return sum;
+}
+
+std::uint64_t gather_space(const TapeMap& map) {
+  return io::SlotRing::space_bytes(io::File::kDirectAlignment - 1, map.gather_row_bytes);
+}
+
+std::size_t gather_reads(const TapeMap& map, const Options& options) {
+  const io::SlotRing::Options ring{.read_bytes = options.read_bytes};
+  // A row takes one of two numbers of pages, by where it begins.
+  return std::max(io::SlotRing::reads(ring, 0, map.gather_row_bytes),
+                  io::SlotRing::reads(ring, io::File::kDirectAlignment - 1, map.gather_row_bytes));
+}
+
+io::SlotRing::Options ring_options(const TapeMap& map, const Options& options) {
+  io::SlotRing::Options ring;
   ring.read_bytes = options.read_bytes;
   ring.most_reads = std::max(kMostReads, map.stream.most_reads);
   ring.slot_bytes = map.stream.largest_bytes;
   if (!map.stream.loads.empty()) ring.slots = options.ring_slots;
   if (map.gathers_from_disk) {
     ++ring.slots;
+    ring.most_reads = std::max(ring.most_reads, gather_reads(map, options));
     ring.slot_bytes = std::max(ring.slot_bytes, kGatheredRows * gather_space(map));
   }
   return ring;
@@ -295,8 +337,8 @@ std::uint64_t load_slot_bytes(const Options& options) {
          2 * io::File::kDirectAlignment;
 }
 
-io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options) {
-  io::ReadRing::Options ring;
+io::SlotRing::Options load_ring_options(const Loads& loads, const Options& options) {
+  io::SlotRing::Options ring;
   ring.slots = std::min<std::size_t>(options.ring_slots, loads.loads.size());
   ring.slot_bytes = loads.largest_bytes;
   ring.read_bytes = options.read_bytes;
@@ -304,7 +346,7 @@ io::ReadRing::Options load_ring_options(const Loads& loads, const Options& optio
   return ring;
 }
 
-std::uint64_t ring_bytes(const io::ReadRing::Options& ring) {
+std::uint64_t ring_bytes(const io::SlotRing::Options& ring) {
   return std::uint64_t{ring.slots} * ring.slot_bytes;
 }
 
@@ -317,10 +359,10 @@ PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
                             segment.matrix});
     }
   }
-  for (std::size_t i = 0; i < map.vector_places.size(); ++i) {
-    out.wanted.push_back({{map.vector_files[i], map.vector_offsets[i], map.vector_sizes[i]},
-                          map.vector_places[i],
-                          static_cast<std::uint32_t>(map.source.size() + i)});
+  for (std::size_t i = 0; i < map.vectors.size(); ++i) {
+    const HeldVector& vector = map.vectors[i];
+    out.wanted.push_back(
+        {vector.extent, vector.place, static_cast<std::uint32_t>(map.source.size() + i)});
   }
   std::sort(out.wanted.begin(), out.wanted.end(), [](const auto& a, const auto& b) {
     return std::pair(a.extent.file, a.extent.offset_bytes) <

@@ -1,6 +1,6 @@
 // Where every segment of a tape lives: pinned in memory, or streamed, and then with which reads it
 // comes. Pure arithmetic on the tensor index, the same for the plan and for the loader. Leaves to
-// others: reading (tape.h, stream.h) and how many bytes may be pinned (plan/).
+// others: reading (tape.h, streamed_segments.h) and how many bytes may be pinned (plan/).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include "ollm/checkpoint/tensor_index.h"
 #include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
-#include "ollm/io/read_ring.h"
+#include "ollm/io/slot_ring.h"
 #include "ollm/weights/tape_layout.h"
 
 namespace ollm::weights {
@@ -28,7 +28,7 @@ struct Options {
   /// Slots of the ring that are filled ahead, and the size of one read.
   std::size_t ring_slots = 8;
   std::size_t read_bytes = std::size_t{2} << 20;
-  io::ReadMethod read_method = io::ReadMethod::threads;
+  io::ReadMethod read_method = io::ReadMethod::threads;  // of the queue that the tape is given
   io::Access access = io::Access::buffered;
 };
 
@@ -81,28 +81,42 @@ struct Loads {
 void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
                Loads& loads);
 
+/// A vector: where it stands in its file, and where in the storage, widened to f32.
+struct HeldVector {
+  FileExtent extent;
+  DType dtype = DType::f32;  // of the file
+  std::uint64_t place = 0;   // byte of the storage
+};
+
+/// The part of a tape that one section is.
+struct SectionPart {
+  std::uint32_t first_load = 0;  // of the streamed ones, which stand together
+  std::uint32_t loads = 0;
+  std::uint64_t bytes = 0;         // of its matrices, wherever they are; none where it is gathered
+  std::uint64_t stream_bytes = 0;  // of them, read from disk by each pass
+};
+
 struct TapeMap {
   std::vector<Segment> segments;             // by matrix, then by row
   std::vector<std::uint32_t> first_segment;  // of each matrix, and one behind the last
   std::vector<std::uint32_t> source;         // of each matrix: whose segments serve it
-  std::vector<std::uint64_t> vector_places;  // byte of the storage, of each vector
-  std::vector<std::uint32_t> vector_files;
-  std::vector<std::uint64_t> vector_offsets;  // in the file
-  std::vector<std::uint64_t> vector_sizes;
-  std::vector<DType> matrix_dtypes, vector_dtypes;
+  std::vector<DType> matrix_dtypes;
+  std::vector<HeldVector> vectors;
 
-  Loads stream;                         // in the order of a sweep
-  std::uint32_t body_loads = 0;         // of them, those before the last matrix (the head)
-  std::uint64_t storage_bytes = 0;      // of everything pinned, with its alignment
-  std::uint64_t vector_bytes = 0;       // of them, vectors, always pinned
-  std::uint64_t pinned_bytes = 0;       // of matrices
-  std::uint64_t body_stream_bytes = 0;  // read from disk by a sweep without the head
-  std::uint64_t stream_bytes = 0;       // and by one with it
-  std::uint64_t body_bytes = 0;         // of the matrices that a sweep without the head meets
-  std::uint64_t sweep_bytes = 0;        // and of those that one with it does, wherever they are
-  bool gathers_from_disk = false;       // some rows of the embedding are read one by one
-  std::uint64_t gather_row_bytes = 0;
+  Loads stream;                        // in the order of the layout; none holds two sections
+  SectionPart parts[kSections];        // by Section
+  std::uint64_t storage_bytes = 0;     // of everything pinned, with its alignment
+  std::uint64_t vector_bytes = 0;      // of them, vectors, always pinned
+  std::uint64_t pinned_bytes = 0;      // of matrices
+  bool gathers_from_disk = false;      // some gathered rows are read one by one
+  std::uint64_t gather_row_bytes = 0;  // of the longest
 
+  const SectionPart& part(Section section) const {
+    return parts[static_cast<std::size_t>(section)];
+  }
+  /// Of the matrices that a pass over all sections meets: wherever they are, and from disk.
+  std::uint64_t sweep_bytes() const;
+  std::uint64_t stream_bytes() const;
   bool all_pinned() const { return stream.loads.empty() && !gathers_from_disk; }
   std::span<const Segment> segments_of(std::uint32_t matrix) const {
     const std::uint32_t from = source[matrix];
@@ -112,24 +126,25 @@ struct TapeMap {
 
 /// Which segments are pinned: all, if they fit into the limit; else as many of those that every
 /// sweep reads, spread evenly over the sweep, so that reading never waits for a stretch of
-/// computing. The embedding is then left on disk: a sweep wants a few of its rows.
+/// computing. What is gathered is then left on disk: a sweep wants a few of its rows.
 /// Errors: not_found where a tensor is missing.
 Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
                          const Options& options);
 
-/// Bytes of a slot that one row of the embedding takes at most.
+/// Bytes of a slot, and reads, that one gathered row takes at most.
 std::uint64_t gather_space(const TapeMap& map);
+std::size_t gather_reads(const TapeMap& map, const Options& options);
 
-/// The ring of a running tape: the slots that are filled ahead and, where rows of the embedding are
-/// read one by one, a last one for those. No slots where nothing is read.
-io::ReadRing::Options ring_options(const TapeMap& map, const Options& options);
+/// The ring of a running tape: the slots that are filled ahead and, where rows are gathered from
+/// disk, a last one for those. No slots where nothing is read.
+io::SlotRing::Options ring_options(const TapeMap& map, const Options& options);
 
 /// The ring that pinned bytes are read through while loading, and the largest slot of it.
-io::ReadRing::Options load_ring_options(const Loads& loads, const Options& options);
+io::SlotRing::Options load_ring_options(const Loads& loads, const Options& options);
 std::uint64_t load_slot_bytes(const Options& options);
 
 /// Bytes of a ring's memory.
-std::uint64_t ring_bytes(const io::ReadRing::Options& ring);
+std::uint64_t ring_bytes(const io::SlotRing::Options& ring);
 
 /// Some bytes of a file and where in the storage they go.
 struct PinnedExtent {

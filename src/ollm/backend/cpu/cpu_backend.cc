@@ -87,7 +87,8 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   cpu::Attention a = {};
   a.q = rows.q;
   a.out = rows.out;
-  a.positions = rows.positions;
+  a.first_seen = rows.first_seen;
+  a.end_seen = rows.end_seen;
   a.rows = rows.rows;
   a.heads = options.heads;
   a.kv_heads = options.layout.kv_heads;
@@ -95,7 +96,6 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   a.value_size = options.layout.value_size;
   a.scale = options.scale;
   a.soft_cap = options.soft_cap;
-  a.window = options.window;
   a.sinks = options.sinks;
   a.state = state;
   return a;
@@ -207,9 +207,8 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
 
 void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
                           const WeightVector& bias) {
-  const auto kernel = kernels_.add_bias[type_index(bias.dtype)];
   split(rows, 1, rows * bias.size / 8, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * x_stride, x_stride, end - begin, bias.data, bias.size);
+    kernels_.add_bias(x + begin * x_stride, x_stride, end - begin, bias.data, bias.size);
   });
 }
 
@@ -222,22 +221,19 @@ void CpuBackend::widen(const WeightRows& w, float* out) {
   });
 }
 
-void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float weight_offset,
-                          float eps, float* out, std::size_t rows) {
-  const auto kernel = kernels_.rms_norm[type_index(weight.dtype)];
+void CpuBackend::rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                          std::size_t rows) {
   split(rows, 1, rows * weight.size / 8, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * weight.size, weight.data, weight_offset, eps, out + begin * weight.size,
-           end - begin, weight.size);
+    kernels_.rms_norm(x + begin * weight.size, weight.data, eps, out + begin * weight.size,
+                      end - begin, weight.size);
   });
 }
 
 void CpuBackend::layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias,
                             float eps, float* out, std::size_t rows) {
-  const std::size_t bias_type = type_index(bias.data == nullptr ? weight.dtype : bias.dtype);
-  const auto kernel = kernels_.layer_norm[type_index(weight.dtype)][bias_type];
   split(rows, 1, rows * weight.size / 4, [&](std::size_t begin, std::size_t end) {
-    kernel(x + begin * weight.size, weight.data, bias.data, eps, out + begin * weight.size,
-           end - begin, weight.size);
+    kernels_.layer_norm(x + begin * weight.size, weight.data, bias.data, eps,
+                        out + begin * weight.size, end - begin, weight.size);
   });
 }
 
@@ -291,11 +287,20 @@ void CpuBackend::rotate(float* x, std::size_t x_stride, std::size_t rows, std::s
   });
 }
 
-void CpuBackend::store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
-                          std::size_t slot) {
-  OLLM_DCHECK(layout.mode == options_.compute && slot < kTileTokens);
-  const FloatMode mode;
-  mode_.store_kv(layout.kv_heads, layout.key_size, layout.value_size, k, v, tile, slot);
+void CpuBackend::store_kv(const KvLayout& layout, const float* k, const float* v,
+                          std::span<const KvSlot> slots) {
+  OLLM_DCHECK(layout.mode == options_.compute);
+  const std::size_t key_row = layout.kv_heads * layout.key_size;
+  const std::size_t value_row = layout.kv_heads * layout.value_size;
+  // Sixteen tokens share the cache lines of their keys.
+  split(slots.size(), 16, slots.size() * (key_row + value_row),
+        [&](std::size_t begin, std::size_t end) {
+          for (std::size_t row = begin; row < end; ++row) {
+            OLLM_DCHECK(slots[row].slot < kTileTokens);
+            mode_.store_kv(layout.kv_heads, layout.key_size, layout.value_size, k + row * key_row,
+                           v + row * value_row, slots[row].tile, slots[row].slot);
+          }
+        });
 }
 
 std::size_t CpuBackend::attention_state_bytes(const AttentionOptions& options,
@@ -305,41 +310,42 @@ std::size_t CpuBackend::attention_state_bytes(const AttentionOptions& options,
   return mode_.attention_state_bytes(attention_of(options, shape, nullptr));
 }
 
-template <typename Body>
-void CpuBackend::split_attention(const AttentionOptions& options, std::size_t rows,
-                                 const Body& body) {
-  const std::size_t blocks = divide_up(rows, kAttentionRows);
-  on_pool(pool_, options.layout.kv_heads * blocks, [&](std::size_t part) {
-    // Later rows see more tokens, so they go first and the short parts fill the gaps.
-    const std::size_t block = blocks - 1 - part / options.layout.kv_heads;
-    body(part % options.layout.kv_heads, rows * block / blocks, rows * (block + 1) / blocks);
-  });
+void CpuBackend::attend(const cpu::Attention& attention, const AttentionLine& line,
+                        std::size_t kv_head, std::size_t row_begin, std::size_t row_end) {
+  if (line.first_run) mode_.attention_begin(attention, kv_head, row_begin, row_end);
+  mode_.attention_fold(attention, kv_head, row_begin, row_end, line.tiles.data(), line.tiles.size(),
+                       line.first_token);
+  if (line.last_run) mode_.attention_finish(attention, kv_head, row_begin, row_end);
 }
 
-void CpuBackend::attention_begin(const AttentionOptions& options, const AttentionRows& rows,
-                                 std::byte* state) {
+void CpuBackend::attention(const AttentionOptions& options, const AttentionRows& rows,
+                           std::span<const AttentionLine> lines, std::byte* state) {
+  if (lines.empty()) return;
   const cpu::Attention a = attention_of(options, rows, state);
-  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
-    mode_.attention_begin(a, kv_head, begin, end);
-  });
-}
-
-void CpuBackend::attention_fold(const AttentionOptions& options, const AttentionRows& rows,
-                                std::span<const std::byte* const> tiles, std::size_t first_token,
-                                std::byte* state) {
-  OLLM_DCHECK(first_token % kTileTokens == 0);
-  const cpu::Attention a = attention_of(options, rows, state);
-  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
-    mode_.attention_fold(a, kv_head, begin, end, tiles.data(), tiles.size(), first_token);
-  });
-}
-
-void CpuBackend::attention_finish(const AttentionOptions& options, const AttentionRows& rows,
-                                  std::byte* state) {
-  const cpu::Attention a = attention_of(options, rows, state);
-  split_attention(options, rows.rows, [&](std::size_t kv_head, std::size_t begin, std::size_t end) {
-    mode_.attention_finish(a, kv_head, begin, end);
-  });
+  const std::size_t kv_heads = options.layout.kv_heads;
+  // Line i has the places from first_row / kAttentionRows + i on, up to those of the next: one for
+  // each of its blocks of rows, and mostly one more, which stays empty. So a place tells its line,
+  // and no table of all blocks is made.
+  const auto after = [&](std::size_t place, const AttentionLine& line) {
+    const auto index = static_cast<std::size_t>(&line - lines.data());
+    return place < line.first_row / kAttentionRows + index;
+  };
+  const std::size_t places =
+      (lines.back().first_row + lines.back().rows) / kAttentionRows + lines.size();
+  const auto part = [&](std::size_t place, std::size_t kv_head) {
+    const auto next = std::upper_bound(lines.begin(), lines.end(), place, after);
+    const auto index = static_cast<std::size_t>(next - lines.begin()) - 1;
+    const AttentionLine& line = lines[index];
+    OLLM_DCHECK(line.first_token % kTileTokens == 0 && line.first_row + line.rows <= rows.rows);
+    const std::size_t blocks = divide_up(line.rows, kAttentionRows);
+    const std::size_t block = place - line.first_row / kAttentionRows - index;
+    if (block >= blocks) return;
+    attend(a, line, kv_head, line.first_row + line.rows * block / blocks,
+           line.first_row + line.rows * (block + 1) / blocks);
+  };
+  // Later rows see more tokens, so they go first and the short parts fill the gaps.
+  on_pool(pool_, places * kv_heads,
+          [&](std::size_t i) { part(places - 1 - i / kv_heads, i % kv_heads); });
 }
 
 }  // namespace ollm::backend

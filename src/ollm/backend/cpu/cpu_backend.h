@@ -37,8 +37,8 @@ class CpuBackend final : public Backend {
   void add_bias(float* x, std::size_t x_stride, std::size_t rows,
                 const WeightVector& bias) override;
   void widen(const WeightRows& w, float* out) override;
-  void rms_norm(const float* x, const WeightVector& weight, float weight_offset, float eps,
-                float* out, std::size_t rows) override;
+  void rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                std::size_t rows) override;
   void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias, float eps,
                   float* out, std::size_t rows) override;
   void add(float* x, const float* y, float y_scale, std::size_t n) override;
@@ -53,17 +53,12 @@ class CpuBackend final : public Backend {
   void rotate(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
               std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
               bool interleaved) override;
-  void store_kv(const KvLayout& layout, const float* k, const float* v, std::byte* tile,
-                std::size_t slot) override;
+  void store_kv(const KvLayout& layout, const float* k, const float* v,
+                std::span<const KvSlot> slots) override;
   std::size_t attention_state_bytes(const AttentionOptions& options,
                                     std::size_t rows) const override;
-  void attention_begin(const AttentionOptions& options, const AttentionRows& rows,
-                       std::byte* state) override;
-  void attention_fold(const AttentionOptions& options, const AttentionRows& rows,
-                      std::span<const std::byte* const> tiles, std::size_t first_token,
-                      std::byte* state) override;
-  void attention_finish(const AttentionOptions& options, const AttentionRows& rows,
-                        std::byte* state) override;
+  void attention(const AttentionOptions& options, const AttentionRows& rows,
+                 std::span<const AttentionLine> lines, std::byte* state) override;
 
  private:
   using Scratch = std::unique_ptr<std::byte, void (*)(std::byte*)>;
@@ -73,9 +68,9 @@ class CpuBackend final : public Backend {
   // pool's threads or, where `work` (about nanoseconds of one core) is small, on this one.
   template <typename Body>
   void split(std::size_t count, std::size_t multiple, std::size_t work, const Body& body);
-  // Calls body(kv_head, row_begin, row_end) for all of them.
-  template <typename Body>
-  void split_attention(const AttentionOptions& options, std::size_t rows, const Body& body);
+  // One kv head of rows [row_begin, row_end) of a line.
+  void attend(const cpu::Attention& attention, const AttentionLine& line, std::size_t kv_head,
+              std::size_t row_begin, std::size_t row_end);
 
   const Options options_;
   const cpu::Kernels& kernels_;

@@ -16,7 +16,7 @@ namespace ollm::backend::cpu {
 // Accuracies are against backend/reference on equal operands and held by tests. The order of
 // additions is written down in docs/decisions/same-bits.md.
 
-/// Types of weights as they stand in files; the index into arrays of kernels below.
+/// Types of matrices as they stand in files; the index into arrays of kernels below.
 enum class WeightType : std::uint8_t { f32, f16, bf16 };
 inline constexpr std::size_t kWeightTypes = 3;
 
@@ -31,11 +31,12 @@ struct Matmul {
   std::size_t out_stride;  // floats from row to row
 };
 
-/// One call of attention over some rows of one sequence; see `ModeKernels::attention_fold`.
+/// One call of attention over the rows of a sweep; see `ModeKernels::attention_fold`.
 struct Attention {
-  const float* q;                  // [rows, heads, key_size]
-  float* out;                      // [rows, heads, value_size]
-  const std::uint32_t* positions;  // [rows], ascending
+  const float* q;                   // [rows, heads, key_size]
+  float* out;                       // [rows, heads, value_size]
+  const std::uint32_t* first_seen;  // [rows]
+  const std::uint32_t* end_seen;    // [rows]
   std::size_t rows;
   std::size_t heads;
   std::size_t kv_heads;
@@ -43,7 +44,6 @@ struct Attention {
   std::size_t value_size;
   float scale;
   float soft_cap;      // 0: none
-  std::size_t window;  // 0: none
   const float* sinks;  // [heads], or null
   std::byte* state;    // attention_state_bytes, 64-byte aligned
 };
@@ -78,8 +78,9 @@ struct ModeKernels {
                           std::size_t row_end);
 
   /// Folds tiles [tile_count] of 64 tokens from `first_token` on (a multiple of 64) into the
-  /// online softmax of these rows: Milakov and Gimelshein, "Online normalizer calculation for
-  /// softmax", 2018, algorithm 3; values are weighed as in Dao et al., "FlashAttention", 2022.
+  /// online softmax of these rows, all of one line: Milakov and Gimelshein, "Online normalizer
+  /// calculation for softmax", 2018, algorithm 3; values are weighed as in Dao et al.,
+  /// "FlashAttention", 2022.
   void (*attention_fold)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
                          std::size_t row_end, const std::byte* const* tiles, std::size_t tile_count,
                          std::size_t first_token);
@@ -103,25 +104,23 @@ struct Kernels {
   void (*widen[kWeightTypes])(const std::byte* weights, float* out, std::size_t n);
 
   /// x[r][i] += bias[i], in place; x [rows, size], rows `x_stride` floats apart.
-  void (*add_bias[kWeightTypes])(float* x, std::size_t x_stride, std::size_t rows,
-                                 const std::byte* bias, std::size_t size);
+  void (*add_bias)(float* x, std::size_t x_stride, std::size_t rows, const float* bias,
+                   std::size_t size);
 
   /// Root-mean-square norm of each row, scaled by a learned weight:
   ///
-  ///   out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * (weight[i] + weight_offset)
+  ///   out[r][i] = x[r][i] / sqrt(mean_j(x[r][j]^2) + eps) * weight[i]
   ///
   /// x, out [rows, size] f32, packed; may be the same memory. weight [size].
   /// Within 1e-5, relative. Source: Zhang and Sennrich, 2019, eq. 4.
-  void (*rms_norm[kWeightTypes])(const float* x, const std::byte* weight, float weight_offset,
-                                 float eps, float* out, std::size_t rows, std::size_t size);
+  void (*rms_norm)(const float* x, const float* weight, float eps, float* out, std::size_t rows,
+                   std::size_t size);
 
   /// out[r][i] = (x[r][i] - mean_r) / sqrt(var_r + eps) * weight[i] + bias[i]; bias may be
-  /// null. By the types of weight and bias. x, out [rows, size] f32, packed; may be the same
-  /// memory. Within 1e-5 * (|out - bias| + |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer
-  /// Normalization", 2016, eq. 4.
-  void (*layer_norm[kWeightTypes][kWeightTypes])(const float* x, const std::byte* weight,
-                                                 const std::byte* bias, float eps, float* out,
-                                                 std::size_t rows, std::size_t size);
+  /// null. x, out [rows, size] f32, packed; may be the same memory. Within 1e-5 * (|out - bias| +
+  /// |bias| + |weight|). Source: Ba, Kiros, Hinton, "Layer Normalization", 2016, eq. 4.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, float* out,
+                     std::size_t rows, std::size_t size);
 
   /// x[i] += y[i] * y_scale; n values. One rounding.
   void (*add)(float* x, const float* y, float y_scale, std::size_t n);

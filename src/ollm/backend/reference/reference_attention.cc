@@ -90,21 +90,89 @@ void put_element(const KvLayout& layout, std::byte* data, std::size_t index, flo
   }
 }
 
-bool visible(const AttentionOptions& options, std::size_t position, std::size_t token) {
-  return token <= position && (options.window == 0 || token + options.window > position);
-}
+// One row of one head.
+struct Attend {
+  ComputeMode mode;
+  const AttentionOptions& options;
+  const AttentionRows& rows;
+  State state;
+
+  void begin(std::size_t row, std::size_t head) const {
+    state.span(row, head) = -1;
+    state.running(row, head).clear();
+    state.total(row, head).clear();
+  }
+
+  // Takes the tile whose first token is `token`.
+  void fold(std::size_t row, std::size_t head, const std::byte* tile, std::size_t token) const {
+    const KvLayout& layout = options.layout;
+    const std::size_t kv_head = head / (options.heads / layout.kv_heads);
+    const std::byte* keys = tile + kv_head * layout.head_bytes();
+    const std::byte* values = keys + layout.key_bytes();
+    double scores[kTileTokens];
+    bool seen[kTileTokens];
+    double largest = -std::numeric_limits<double>::infinity();
+    for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
+      seen[slot] = rows.first_seen[row] <= token + slot && token + slot < rows.end_seen[row];
+      if (!seen[slot]) continue;
+      scores[slot] = score(row, head, keys, slot);
+      largest = std::max(largest, scores[slot]);
+    }
+    if (std::none_of(seen, seen + kTileTokens, [](bool s) { return s; })) return;
+    const Softmax running = state.running(row, head);
+    const auto span = static_cast<double>(token / kSpanTokens);
+    if (state.span(row, head) != span) state.merge(row, head);
+    state.span(row, head) = span;
+    running.rescale(std::max(running.maximum(), largest));
+    for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
+      if (!seen[slot]) continue;
+      const double p = std::exp(scores[slot] - running.maximum());
+      const auto weight = static_cast<double>(rounded(mode, static_cast<float>(p)));
+      running.sum() += p;
+      for (std::size_t i = 0; i < layout.value_size; ++i)
+        running.value(i) += weight * element_at(layout, values, value_index(layout, slot, i));
+    }
+  }
+
+  double score(std::size_t row, std::size_t head, const std::byte* keys, std::size_t slot) const {
+    const KvLayout& layout = options.layout;
+    const float* q = rows.q + (row * options.heads + head) * layout.key_size;
+    double sum = 0;
+    for (std::size_t i = 0; i < layout.key_size; ++i)
+      sum += static_cast<double>(rounded(mode, q[i])) *
+             element_at(layout, keys, key_index(layout, slot, i));
+    sum *= static_cast<double>(options.scale);
+    const auto cap = static_cast<double>(options.soft_cap);
+    return cap == 0 ? sum : cap * std::tanh(sum / cap);
+  }
+
+  void finish(std::size_t row, std::size_t head) const {
+    state.merge(row, head);
+    const Softmax total = state.total(row, head);
+    float* out = rows.out + (row * options.heads + head) * options.layout.value_size;
+    if (options.sinks != nullptr && total.sum() != 0) {
+      const auto sink = static_cast<double>(options.sinks[head]);
+      total.rescale(std::max(total.maximum(), sink));
+      total.sum() += std::exp(sink - total.maximum());
+    }
+    for (std::size_t i = 0; i < options.layout.value_size; ++i)
+      out[i] = total.sum() == 0 ? 0.0f : static_cast<float>(total.value(i) / total.sum());
+  }
+};
 
 }  // namespace
 
 void ReferenceBackend::store_kv(const KvLayout& layout, const float* k, const float* v,
-                                std::byte* tile, std::size_t slot) {
-  for (std::size_t head = 0; head < layout.kv_heads; ++head) {
-    std::byte* keys = tile + head * layout.head_bytes();
-    std::byte* values = keys + layout.key_bytes();
-    for (std::size_t i = 0; i < layout.key_size; ++i)
-      put_element(layout, keys, key_index(layout, slot, i), k[head * layout.key_size + i]);
-    for (std::size_t i = 0; i < layout.value_size; ++i)
-      put_element(layout, values, value_index(layout, slot, i), v[head * layout.value_size + i]);
+                                std::span<const KvSlot> slots) {
+  for (const auto& [tile, slot] : slots) {
+    for (std::size_t head = 0; head < layout.kv_heads; ++head) {
+      std::byte* keys = tile + head * layout.head_bytes();
+      std::byte* values = keys + layout.key_bytes();
+      for (std::size_t i = 0; i < layout.key_size; ++i)
+        put_element(layout, keys, key_index(layout, slot, i), *k++);
+      for (std::size_t i = 0; i < layout.value_size; ++i)
+        put_element(layout, values, value_index(layout, slot, i), *v++);
+    }
   }
 }
 
@@ -113,83 +181,18 @@ std::size_t ReferenceBackend::attention_state_bytes(const AttentionOptions& opti
   return rows * options.heads * State{options, nullptr}.doubles() * sizeof(double);
 }
 
-void ReferenceBackend::attention_begin(const AttentionOptions& options, const AttentionRows& rows,
-                                       std::byte* state) {
-  const State s = {options, state};
-  for (std::size_t row = 0; row < rows.rows; ++row) {
-    for (std::size_t head = 0; head < options.heads; ++head) {
-      s.span(row, head) = -1;
-      s.running(row, head).clear();
-      s.total(row, head).clear();
-    }
-  }
-}
-
-void ReferenceBackend::attention_fold(const AttentionOptions& options, const AttentionRows& rows,
-                                      std::span<const std::byte* const> tiles,
-                                      std::size_t first_token, std::byte* state) {
+void ReferenceBackend::attention(const AttentionOptions& options, const AttentionRows& rows,
+                                 std::span<const AttentionLine> lines, std::byte* state) {
   const FloatMode float_mode;
-  const State st = {options, state};
-  const KvLayout& layout = options.layout;
-  for (std::size_t row = 0; row < rows.rows; ++row) {
-    for (std::size_t head = 0; head < options.heads; ++head) {
-      const float* q = rows.q + (row * options.heads + head) * layout.key_size;
-      const std::size_t kv_head = head / (options.heads / layout.kv_heads);
-      const Softmax running = st.running(row, head);
-      for (std::size_t t = 0; t < tiles.size(); ++t) {
-        const std::size_t token = first_token + t * kTileTokens;
-        const std::byte* keys = tiles[t] + kv_head * layout.head_bytes();
-        const std::byte* values = keys + layout.key_bytes();
-        double scores[kTileTokens];
-        bool seen[kTileTokens];
-        double largest = -std::numeric_limits<double>::infinity();
-        for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
-          seen[slot] = visible(options, rows.positions[row], token + slot);
-          if (!seen[slot]) continue;
-          double score = 0;
-          for (std::size_t i = 0; i < layout.key_size; ++i)
-            score += static_cast<double>(rounded(mode_, q[i])) *
-                     element_at(layout, keys, key_index(layout, slot, i));
-          score *= static_cast<double>(options.scale);
-          if (const auto cap = static_cast<double>(options.soft_cap); cap != 0)
-            score = cap * std::tanh(score / cap);
-          scores[slot] = score;
-          largest = std::max(largest, score);
-        }
-        if (std::none_of(seen, seen + kTileTokens, [](bool s) { return s; })) continue;
-        const auto span = static_cast<double>(token / kSpanTokens);
-        if (st.span(row, head) != span) st.merge(row, head);
-        st.span(row, head) = span;
-        running.rescale(std::max(running.maximum(), largest));
-        for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
-          if (!seen[slot]) continue;
-          const double p = std::exp(scores[slot] - running.maximum());
-          const auto weight = static_cast<double>(rounded(mode_, static_cast<float>(p)));
-          running.sum() += p;
-          for (std::size_t i = 0; i < layout.value_size; ++i)
-            running.value(i) += weight * element_at(layout, values, value_index(layout, slot, i));
-        }
+  const Attend attend = {mode_, options, rows, {options, state}};
+  for (const AttentionLine& line : lines) {
+    for (std::size_t row = line.first_row; row < line.first_row + line.rows; ++row) {
+      for (std::size_t head = 0; head < options.heads; ++head) {
+        if (line.first_run) attend.begin(row, head);
+        for (std::size_t t = 0; t < line.tiles.size(); ++t)
+          attend.fold(row, head, line.tiles[t], line.first_token + t * kTileTokens);
+        if (line.last_run) attend.finish(row, head);
       }
-    }
-  }
-}
-
-void ReferenceBackend::attention_finish(const AttentionOptions& options, const AttentionRows& rows,
-                                        std::byte* state) {
-  const FloatMode float_mode;
-  const State s = {options, state};
-  for (std::size_t row = 0; row < rows.rows; ++row) {
-    for (std::size_t head = 0; head < options.heads; ++head) {
-      s.merge(row, head);
-      const Softmax total = s.total(row, head);
-      float* out = rows.out + (row * options.heads + head) * options.layout.value_size;
-      if (options.sinks != nullptr && total.sum() != 0) {
-        const auto sink = static_cast<double>(options.sinks[head]);
-        total.rescale(std::max(total.maximum(), sink));
-        total.sum() += std::exp(sink - total.maximum());
-      }
-      for (std::size_t i = 0; i < options.layout.value_size; ++i)
-        out[i] = total.sum() == 0 ? 0.0f : static_cast<float>(total.value(i) / total.sum());
     }
   }
 }

@@ -11,10 +11,6 @@
 namespace ollm::backend {
 namespace {
 
-double value_at(const WeightVector& w, std::size_t i) {
-  return static_cast<double>(weight_at(w.data, w.dtype, i));
-}
-
 double activated(Activation activation, double x) {
   switch (activation) {
     case Activation::silu:
@@ -65,16 +61,15 @@ void ReferenceBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows
                                 const WeightVector& bias) {
   const FloatMode mode;
   for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t i = 0; i < bias.size; ++i)
-      x[r * x_stride + i] += weight_at(bias.data, bias.dtype, i);
+    for (std::size_t i = 0; i < bias.size; ++i) x[r * x_stride + i] += bias.data[i];
 }
 
 void ReferenceBackend::widen(const WeightRows& w, float* out) {
   for (std::size_t i = 0; i < w.rows * w.cols; ++i) out[i] = weight_at(w.data, w.dtype, i);
 }
 
-void ReferenceBackend::rms_norm(const float* x, const WeightVector& weight, float weight_offset,
-                                float eps, float* out, std::size_t rows) {
+void ReferenceBackend::rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
+                                std::size_t rows) {
   const FloatMode mode;
   const std::size_t size = weight.size;
   for (std::size_t r = 0; r < rows; ++r, x += size, out += size) {
@@ -84,7 +79,7 @@ void ReferenceBackend::rms_norm(const float* x, const WeightVector& weight, floa
     const double root = std::sqrt(squares / static_cast<double>(size) + static_cast<double>(eps));
     for (std::size_t i = 0; i < size; ++i)
       out[i] = static_cast<float>(static_cast<double>(x[i]) / root *
-                                  (value_at(weight, i) + static_cast<double>(weight_offset)));
+                                  static_cast<double>(weight.data[i]));
   }
 }
 
@@ -102,9 +97,9 @@ void ReferenceBackend::layer_norm(const float* x, const WeightVector& weight,
       squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
     const double root = std::sqrt(squares / static_cast<double>(size) + static_cast<double>(eps));
     for (std::size_t i = 0; i < size; ++i) {
-      const double added = bias.data == nullptr ? 0.0 : value_at(bias, i);
-      out[i] = static_cast<float>((static_cast<double>(x[i]) - mean) / root * value_at(weight, i) +
-                                  added);
+      const double added = bias.data == nullptr ? 0.0 : static_cast<double>(bias.data[i]);
+      out[i] = static_cast<float>(
+          (static_cast<double>(x[i]) - mean) / root * static_cast<double>(weight.data[i]) + added);
     }
   }
 }

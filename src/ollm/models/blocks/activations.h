@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "ollm/backend/backend.h"
 #include "ollm/base/result.h"
@@ -12,7 +13,8 @@
 
 namespace ollm::models {
 
-/// The constants of one layer's attention as the backend takes them.
+/// The constants of one layer's attention as the backend takes them; sinks are weights, and not
+/// here.
 backend::AttentionOptions attention_options(const AttentionSpec& spec,
                                             const backend::KvLayout& layout);
 
@@ -22,6 +24,12 @@ std::uint64_t activation_bytes(const Composition& composition, const backend::Ba
 
 /// Bytes that the LeftOperand of one piece of rows takes in `left`.
 std::size_t left_piece_bytes(const backend::Backend& backend, std::size_t rows, std::size_t cols);
+
+/// Of each row of a sweep the first token of its line that it sees, and the one behind the last.
+struct SeenTokens {
+  std::uint32_t* first = nullptr;  // [rows]
+  std::uint32_t* end = nullptr;    // [rows]
+};
 
 /// Buffers of a sweep of at most `max_rows` rows. All f32 row-major, packed.
 struct Activations {
@@ -34,21 +42,29 @@ struct Activations {
   float* cosines_of(std::size_t rotary) { return cosines.as<float>() + rotary * rotary_stride; }
   float* sines_of(std::size_t rotary) { return sines.as<float>() + rotary * rotary_stride; }
 
+  /// What rows see in layers of this window, which must be one of `windows`.
+  SeenTokens seen_of(std::size_t window);
+
+  std::vector<std::size_t> windows;   // of all layers, each once, ascending
+  std::size_t seen_stride = 0;        // values of one window: the most rows
   std::size_t rotary_stride = 0;      // values of one rotary: the most rows times the most pairs
   std::size_t feed_forward_rows = 0;  // of `up` at once; max_rows: all
 
-  memory::Buffer hidden;          // [rows, hidden] the residual stream
-  memory::Buffer normed;          // [rows, hidden] a block's input; later its output
-  memory::Buffer side;            // [rows, hidden] the feed-forward's input in a parallel layer
-  memory::Buffer q;               // [rows, q]
-  memory::Buffer k, v;            // [rows, kv]
-  memory::Buffer attended;        // [rows, q]
-  memory::Buffer gate;            // [rows, intermediate]
-  memory::Buffer up;              // [feed_forward_rows, intermediate]
-  memory::Buffer left;            // LeftOperand of the widest input
-  memory::Buffer positions;       // [rows] u32
-  memory::Buffer cosines, sines;  // [rotaries, rotary_stride]
+  memory::Buffer hidden;     // [rows, hidden] the residual stream
+  memory::Buffer normed;     // [rows, hidden] a block's input; later its output
+  memory::Buffer side;       // [rows, hidden] the feed-forward's input in a parallel layer
+  memory::Buffer q;          // [rows, q]
+  memory::Buffer k, v;       // [rows, k], [rows, v]
+  memory::Buffer attended;   // [rows, attended]
+  memory::Buffer gate;       // [rows, intermediate]
+  memory::Buffer up;         // [feed_forward_rows, intermediate]
+  memory::Buffer left;       // LeftOperand of the widest input
+  memory::Buffer positions;  // [rows] u32, for rotaries
+  memory::Buffer first_seen, end_seen;  // [windows, seen_stride] u32
+  memory::Buffer cosines, sines;        // [rotaries, rotary_stride]
   memory::Buffer attention_state;
+  memory::Buffer slots;  // [rows] backend::KvSlot, of the layer that runs
+  memory::Buffer lines;  // [rows] backend::AttentionLine, of one call
 };
 
 }  // namespace ollm::models

@@ -39,7 +39,7 @@ Result<void> gate_in_pieces(const SweepTools& tools, const DenseSpec& spec, std:
           backend.matmul(left(first), segment, up, segment.rows);
           if (spec.up.bias) {
             backend::WeightVector bias = tools.tape.vector(*spec.up.bias);
-            bias.data += output * size_bytes(bias.dtype);
+            bias.data += output;
             bias.size = segment.rows;
             backend.add_bias(up, segment.rows, count(first), bias);
           }

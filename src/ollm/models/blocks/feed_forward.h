@@ -10,7 +10,7 @@ namespace ollm::models {
 
 /// Reads the block's input [rows, hidden] from activations.normed and leaves its output there.
 /// Source: Shazeer, "GLU Variants Improve Transformer", 2020, eq. 6.
-/// Errors: those of weights::Pass.
+/// Errors: those of weights::TapePass.
 Result<void> feed_forward(const SweepTools& tools, const DenseSpec& spec, std::size_t rows,
                           Activations& activations);
 

@@ -16,7 +16,7 @@ void norm(const SweepTools& tools, const NormSpec& spec, const float* x, float* 
           std::size_t rows) {
   const backend::WeightVector weight = tools.tape.vector(spec.weight);
   if (spec.kind == NormKind::rms) {
-    tools.backend.rms_norm(x, weight, 0.0F, spec.eps, out, rows);
+    tools.backend.rms_norm(x, weight, spec.eps, out, rows);
     return;
   }
   const backend::WeightVector bias =

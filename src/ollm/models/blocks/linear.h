@@ -11,11 +11,11 @@ namespace ollm::models {
 struct SweepTools {
   backend::Backend& backend;
   const weights::Tape& tape;
-  weights::Pass& pass;
+  weights::TapePass& pass;
 };
 
 /// out[r] = x[r] W^T + b. out [rows, spec.out] f32, rows `out_stride` floats apart.
-/// Errors: those of weights::Pass.
+/// Errors: those of weights::TapePass.
 Result<void> linear(const SweepTools& tools, const LinearSpec& spec, const backend::LeftOperand& x,
                     float* out, std::size_t out_stride);
 

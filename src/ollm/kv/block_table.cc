@@ -1,0 +1,48 @@
+#include "ollm/kv/block_table.h"
+
+#include "ollm/base/check.h"
+#include "ollm/base/checked_math.h"
+
+namespace ollm::kv {
+
+bool BlockTable::can_grow(std::size_t needed) const {
+  return needed <= blocks_.size() + store_->free_blocks(group_);
+}
+
+void BlockTable::grow(std::size_t needed) {
+  blocks_.reserve(needed);
+  while (blocks_.size() < needed) blocks_.push_back(store_->take(group_));
+}
+
+bool BlockTable::copies_tail(std::size_t tokens) const {
+  return tokens % block_tokens() != 0 && !is_private(tokens / block_tokens());
+}
+
+bool BlockTable::can_rewind(std::size_t tokens, std::size_t needed) const {
+  const std::size_t kept = ceil_div(tokens, block_tokens());
+  std::size_t free = store_->free_blocks(group_);
+  for (std::size_t i = kept; i < blocks_.size(); ++i) free += is_private(i) ? 1 : 0;
+  const std::size_t taken = (needed > kept ? needed - kept : 0) + (copies_tail(tokens) ? 1 : 0);
+  return taken <= free;
+}
+
+void BlockTable::rewind(std::size_t tokens) {
+  const bool copies = copies_tail(tokens);
+  // What is given back first may be what the copy is made in.
+  blocks_.resize(ceil_div(tokens, block_tokens()));
+  if (copies) blocks_.back() = store_->copy(blocks_.back());
+}
+
+bool BlockTable::can_fork(std::size_t tokens) const {
+  return tokens % block_tokens() == 0 || store_->free_blocks(group_) > 0;
+}
+
+BlockTable BlockTable::fork(std::size_t tokens) const {
+  BlockTable made(*store_, group_);
+  const std::size_t full = tokens / block_tokens();
+  made.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(full));
+  if (tokens % block_tokens() != 0) made.blocks_.push_back(store_->copy(blocks_[full]));
+  return made;
+}
+
+}  // namespace ollm::kv
