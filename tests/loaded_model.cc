@@ -44,9 +44,7 @@ std::optional<std::filesystem::path> golden_model(const std::string& name) {
   // Tests run in the root of the project.
   std::filesystem::path ours = std::filesystem::path("tests/fixtures/models") / name;
   if (std::filesystem::is_directory(ours)) return ours;
-  const auto data = test_data();
-  if (!data) return std::nullopt;
-  return *data / "golden" / "models" / name;
+  return test_data("golden/models/" + name);
 }
 
 std::int32_t argmax(std::span<const float> logits) {

@@ -88,7 +88,7 @@ class GoldenModel : public ::testing::TestWithParam<Case> {
  protected:
   void load(backend::ComputeMode compute, std::optional<std::size_t> layers = std::nullopt) {
     const auto folder = golden_model(GetParam().model);
-    if (!folder) GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+    if (!folder) OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
     LoadOptions options;
     options.isa = GetParam().isa;
     options.compute = compute;

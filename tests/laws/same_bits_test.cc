@@ -116,8 +116,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
-  if (!golden_model(GetParam().model))
-    GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+  if (!golden_model(GetParam().model)) OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
   std::vector<float> of_class;  // the first table's logits of the fma16 class
   for (const backend::Isa isa : backend::supported_isas()) {
     SCOPED_TRACE(std::string(to_string(isa)));
@@ -174,7 +173,7 @@ class StreamedSameBits : public SameBits {
   // with the `first`.
   void hold(std::size_t first, std::size_t step) {
     if (!golden_model(GetParam().model))
-      GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+      OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
     std::size_t index = 0;
     for (const backend::Isa isa : backend::supported_isas()) {
       const auto pinned = load(isa, 1);
