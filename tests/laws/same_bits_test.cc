@@ -19,14 +19,17 @@ struct Case {
 };
 
 // Every kind of block that is built: grouped heads, biases, windows, norms of q and k, fused
-// projections, norms behind blocks, layers without rotary, layer norm. The first are our own.
+// projections, norms behind blocks, layers without rotary, layer norm. The first of each are our
+// own.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model :
-       {"grouped-tied", "yarn-f16", "llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2",
-        "qwen3", "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+  for (const char* model : {"grouped-tied", "yarn-f16", "mistral-window", "qwen2-window",
+                            "phi3-window", "smollm3-no-rope-layer", "olmo2-norms-behind", "llama",
+                            "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3", "phi3",
+                            "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model : {"llama3-rope-bias-bf16", "llama-bf16", "qwen3-bf16"}) {
+  for (const char* model : {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16",
+                            "starcoder2-window-bf16", "llama-bf16", "qwen3-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
