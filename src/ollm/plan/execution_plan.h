@@ -43,7 +43,7 @@ struct ExecutionPlan {
   std::vector<Decision> decisions;  // in the order they were made
 };
 
-/// The keys of contracts.md, in its order.
+/// Keys and order are those of docs/formats/execution_plan.schema.json.
 nlohmann::ordered_json to_json(const ExecutionPlan& plan);
 
 }  // namespace ollm::plan

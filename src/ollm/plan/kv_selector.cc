@@ -91,7 +91,7 @@ constexpr std::string_view kQuantizedChain[] = {kQuantized, kPaged, kChunked, kR
 constexpr std::string_view kPagedChain[] = {kPaged, kChunked, kResident};
 constexpr std::string_view kResidentFirstChain[] = {kResident, kPaged, kChunked};
 
-// spec/kv-cache.md §8.2: the first that holds. explicit-override, above all of them, has the
+// docs/resolving.md §5: the first that holds. explicit-override, above all of them, has the
 // strategy of the settings in place of a list. Policy rows of other systems are left out.
 constexpr std::array kRules{
     Rule{"bounded-window-profile", [](const Question& q) { return q.profile("bounded-window"); },

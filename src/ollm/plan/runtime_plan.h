@@ -40,7 +40,7 @@ struct RuntimePlan {
   std::vector<SpecializationPassId> applied_specialization_pass_ids;  // that kept their contracts
   std::optional<std::string> fallback_reason;  // why the generic backend took over
   std::string reason;                          // for people
-  Details details;                             // spec/runtime-plan.md §12
+  Details details;                             // docs/resolving.md §6
 
   /// Whether there is a backend for it.
   bool is_executable() const { return backend_id.has_value(); }

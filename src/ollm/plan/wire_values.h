@@ -27,7 +27,7 @@ enum class NativeFamily { llama, gemma3, gpt_oss, qwen3_next, voxtral };
 
 enum class ModelModality { text, image, audio };
 
-/// The eight of the seed, then ours; this is the order in which they stand in a plan.
+/// In the order in which they stand in a plan.
 enum class SpecializationPassId {
   disk_cache,
   cpu_offload,
