@@ -121,6 +121,57 @@ TEST(Session, AFailedCallLeavesTheLineAsItWas) {
   }
 }
 
+TEST(Session, NothingToGoOnFromIsAnError) {
+  const Runtime runtime = load(settings_of(kShippedModel));
+  Session session = new_session(runtime);
+  for (const Prompt& prompt : {Prompt(), Prompt::tokens({}), Prompt::chat({})}) {
+    const auto made = session.generate(prompt, kEight);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().kind, ErrorKind::invalid_argument);
+  }
+}
+
+TEST(Session, AModelWithoutATokenizerTakesIdsAlone) {
+  const io::TemporaryFolder folder;
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(fs::path(kShippedModel) / name, folder.path() / name);
+  const Runtime runtime = load(settings_of(folder.path().string()));
+  EXPECT_FALSE(runtime.text());
+  Session session = new_session(runtime);
+  for (const Prompt& prompt : {Prompt::raw("a"), Prompt::chat({{"user", "a"}})}) {
+    const auto made = session.generate(prompt, kEight);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().kind, ErrorKind::not_found);
+  }
+  const Runtime whole = load(settings_of(kShippedModel));
+  Session other = new_session(whole);
+  EXPECT_EQ(answer(session, kFirst), answer(other, kFirst));
+}
+
+TEST(Session, TextComesInPiecesAndEndsBeforeAStopText) {
+  const Runtime runtime = load(settings_of(kShippedModel));
+  Session session = new_session(runtime);
+  const Prompt prompt = Prompt::chat({{"user", "Who signed the contract?"}});
+  std::string pieces;
+  const auto take = [&](std::string_view piece) { pieces += piece; };
+  const auto whole = session.generate(prompt, kEight, take);
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  EXPECT_EQ(whole->finish_reason, FinishReason::length);
+  EXPECT_EQ(whole->ids.size(), 8U);
+  EXPECT_EQ(pieces, whole->text);
+
+  // Of a line that holds the same conversation all but the last token is there already.
+  GenerateOptions options = kEight;
+  options.stop = {whole->text.substr(whole->text.size() / 2, 2)};
+  pieces.clear();
+  const auto stopped = session.generate(prompt, options, take);
+  ASSERT_TRUE(stopped.ok()) << stopped.error().message;
+  EXPECT_EQ(stopped->finish_reason, FinishReason::stop);
+  EXPECT_EQ(stopped->text, whole->text.substr(0, whole->text.find(options.stop[0])));
+  EXPECT_EQ(pieces, stopped->text);
+  EXPECT_EQ(stopped->report.cached_tokens, stopped->report.prompt_tokens - 1);
+}
+
 TEST(Session, NoKvLeftIsAnErrorUntilAnotherSessionGoes) {
   const Runtime runtime = load(settings_of(kShippedModel));
   Session fresh = new_session(runtime);
