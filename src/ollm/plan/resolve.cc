@@ -97,7 +97,7 @@ class Lookup {
     return std::nullopt;
   }
 
-  // Rules 1 and 4 of docs/resolving.md §2, and what a file of rule 6 is.
+  // Rules 1 and 4 (docs/resolving.md §2).
   Resolution by_path(const std::filesystem::path& dir) {
     ResolvedModel& model = out_.model;
     model.source_kind = ModelSourceKind::local_path;
@@ -157,7 +157,7 @@ class Lookup {
     return std::move(out_);
   }
 
-  // Rule 2, and rule 3 for a repository of the catalog.
+  // Rules 2 and 3a.
   Resolution by_catalog(const CatalogEntry& entry, ModelSourceKind source) {
     ResolvedModel& model = out_.model;
     model.source_kind = source;
@@ -178,7 +178,7 @@ class Lookup {
     return std::move(out_);
   }
 
-  // Rule 3.
+  // Rules 3b and 3c.
   Resolution by_repository() {
     ResolvedModel& model = out_.model;
     const std::string folder = model.reference.materialization_name();
@@ -202,7 +202,7 @@ class Lookup {
     return std::move(out_);
   }
 
-  // Rule 7.
+  // Rule 5.
   Resolution opaque() {
     ResolvedModel& model = out_.model;
     model.source_kind = ModelSourceKind::opaque;
