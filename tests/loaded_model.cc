@@ -33,7 +33,7 @@ Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder
   const std::vector<std::string>& unknown = model.config.unknown_keys;
   if (!unknown.empty()) return models::not_understood(unknown, false);
   OLLM_TRY_VOID(models::bind_tensors(names, {}, model.composition));
-  models::settle_context(model.composition, options.kv_tokens);
+  models::settle_context(model.composition, options.context_tokens);
   return std::move(model.composition);
 }
 
@@ -43,9 +43,7 @@ std::optional<std::filesystem::path> golden_model(const std::string& name) {
   // Tests run in the root of the project.
   std::filesystem::path ours = std::filesystem::path("tests/fixtures/models") / name;
   if (std::filesystem::is_directory(ours)) return ours;
-  const auto data = test_data();
-  if (!data) return std::nullopt;
-  return *data / "golden" / "models" / name;
+  return test_data("golden/models/" + name);
 }
 
 std::int32_t argmax(std::span<const float> logits) {

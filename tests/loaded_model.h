@@ -30,6 +30,8 @@ struct LoadOptions {
   std::size_t max_logit_rows = 256;
   std::size_t feed_forward_rows = 256;
   std::size_t kv_tokens = 4096;  // over all sequences
+  /// That one line may come to hold, where the composition depends on it (longrope).
+  std::size_t context_tokens = 4096;
   std::size_t kv_block_tokens = 64;
   weights::Options weights;
   std::string config_file;            // instead of config.json: "config.v5.json"

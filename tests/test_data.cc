@@ -6,11 +6,33 @@
 #include <cstdlib>
 
 namespace ollm::testing {
+namespace {
 
-std::optional<std::filesystem::path> test_data() {
-  const char* named = std::getenv("OLLM_TEST_DATA");
-  if (named == nullptr || !std::filesystem::is_directory(named)) return std::nullopt;
-  return std::filesystem::path(named);
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::optional<std::filesystem::path> test_data(std::string_view within) {
+  const std::filesystem::path folder = variable("OLLM_TEST_DATA");
+  std::error_code ignored;
+  if (folder.empty() || !std::filesystem::is_directory(folder, ignored)) return std::nullopt;
+  if (within.empty()) return folder;
+  const std::filesystem::path path = folder / within;
+  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  return path;
+}
+
+bool test_data_is_required() {
+  const std::string value = variable("OLLM_REQUIRE_TEST_DATA");
+  return !value.empty() && value != "0";
+}
+
+std::string missing_test_data(std::string_view within) {
+  if (within.empty() || !test_data()) return "OLLM_TEST_DATA names no folder of data";
+  return "the folder that OLLM_TEST_DATA names has no " + std::string(within);
 }
 
 }  // namespace ollm::testing

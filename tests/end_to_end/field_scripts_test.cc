@@ -48,9 +48,9 @@ class FieldScript : public ::testing::TestWithParam<Script> {};
 TEST_P(FieldScript, SaysWhatItShould) {
   OLLM_NEED_TEST_DATA(data);
   const auto absolute = std::filesystem::absolute(data);
-  const auto script = absolute / "field" / GetParam().folder / "run.sh";
-  if (!std::filesystem::exists(script))
-    GTEST_SKIP() << "skipped: the data has no " << script.string();
+  const std::string name = fmt::format("field/{}/run.sh", GetParam().folder);
+  const auto script = absolute / name;
+  if (!std::filesystem::exists(script)) OLLM_WITHOUT_TEST_DATA(name);
   const CommandResult run = run_shell(fmt::format("bash '{}' \"$OLLM\" '{}' 2>&1", script.string(),
                                                   (absolute / "models/stories260k").string()));
   for (const char* words : GetParam().told) EXPECT_THAT(run.out, HasSubstr(words));
@@ -68,8 +68,9 @@ INSTANTIATE_TEST_SUITE_P(Field, FieldScript, ::testing::ValuesIn(scripts()),
 // It makes a control group and fills it with page cache.
 TEST(FieldCgroup, PageCacheTakesNothingFromTheBudget) {
   OLLM_NEED_TEST_DATA(data);
-  const auto script = std::filesystem::absolute(data) / "field/cgroup-page-cache/run.sh";
-  if (!std::filesystem::exists(script)) GTEST_SKIP() << "skipped: the data has no such script";
+  const std::string name = "field/cgroup-page-cache/run.sh";
+  const auto script = std::filesystem::absolute(data) / name;
+  if (!std::filesystem::exists(script)) OLLM_WITHOUT_TEST_DATA(name);
   if (!std::filesystem::exists("/sys/fs/cgroup/memory/memory.limit_in_bytes") || ::getuid() != 0)
     GTEST_SKIP() << "skipped: memory cgroups (version 1) cannot be made here; it wants root";
   const CommandResult run = run_shell(fmt::format("bash '{}' \"$OLLM\" 2>&1", script.string()));

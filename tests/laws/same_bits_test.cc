@@ -19,14 +19,17 @@ struct Case {
 };
 
 // Every kind of block that is built: grouped heads, biases, windows, norms of q and k, fused
-// projections, norms behind blocks, layers without rotary, layer norm. The first are our own.
+// projections, norms behind blocks, layers without rotary, layer norm. The first of each are our
+// own.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model :
-       {"grouped-tied", "yarn-f16", "llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2",
-        "qwen3", "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+  for (const char* model : {"grouped-tied", "yarn-f16", "mistral-window", "qwen2-window",
+                            "phi3-window", "smollm3-no-rope-layer", "olmo2-norms-behind", "llama",
+                            "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3", "phi3",
+                            "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model : {"llama3-rope-bias-bf16", "llama-bf16", "qwen3-bf16"}) {
+  for (const char* model : {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16",
+                            "starcoder2-window-bf16", "llama-bf16", "qwen3-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
@@ -116,8 +119,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
 };
 
 TEST_P(SameBits, WhateverChunkThreadsNeighboursBlocksAndTable) {
-  if (!golden_model(GetParam().model))
-    GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+  if (!golden_model(GetParam().model)) OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
   std::vector<float> of_class;  // the first table's logits of the fma16 class
   for (const backend::Isa isa : backend::supported_isas()) {
     SCOPED_TRACE(std::string(to_string(isa)));
@@ -174,7 +176,7 @@ class StreamedSameBits : public SameBits {
   // with the `first`.
   void hold(std::size_t first, std::size_t step) {
     if (!golden_model(GetParam().model))
-      GTEST_SKIP() << "skipped: OLLM_TEST_DATA names no folder of data";
+      OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
     std::size_t index = 0;
     for (const backend::Isa isa : backend::supported_isas()) {
       const auto pinned = load(isa, 1);

@@ -1,4 +1,5 @@
-// Broken invariants of our own: OLLM_CHECK in all builds, OLLM_DCHECK in inner loops of dev builds.
+// Broken invariants of our own: OLLM_CHECK in all builds, OLLM_DCHECK in inner loops of dev builds
+// and of those with a sanitizer.
 // Never for input: what comes from outside gets an Error (result.h).
 #pragma once
 

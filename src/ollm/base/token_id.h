@@ -8,8 +8,8 @@ namespace ollm {
 
 using TokenId = std::int32_t;  // a row of the embedding: from 0
 
-/// A tokenizer with a token id above this is refused when it is read (contracts.md): tables are
-/// sized by the largest id.
+/// A tokenizer with a token id above this is refused when it is read, as tables are sized by the
+/// largest id.
 inline constexpr TokenId kMaxTokenId = 1 << 24;
 
 }  // namespace ollm

@@ -1,4 +1,4 @@
-// From an error to what the shell sees (contracts.md, "exit").
+// From an error to what the shell sees (docs/commands.md, "Exit codes").
 #pragma once
 
 #include <string_view>

@@ -14,7 +14,7 @@
 namespace ollm::cli {
 namespace {
 
-// What `plan` assumes where nobody says how long the prompt is (contracts.md).
+// What `plan` assumes where nobody says how long the prompt is (docs/commands.md).
 constexpr std::size_t kDefaultContext = 4096;
 
 class PlanCommand {

@@ -15,7 +15,7 @@ constexpr ModelModality kText[] = {ModelModality::text};
 constexpr ModelModality kTextImage[] = {ModelModality::text, ModelModality::image};
 constexpr ModelModality kTextAudio[] = {ModelModality::text, ModelModality::audio};
 
-// Source: spec/runtime-plan.md §4. Sorted by the bytes of the alias.
+// Sorted by the bytes of the alias.
 constexpr std::array kCatalog{
     CatalogEntry{.model_id = "gemma3-12B",
                  .repo_id = "google/gemma-3-12b-it",

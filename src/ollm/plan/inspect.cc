@@ -69,7 +69,7 @@ Traits read_traits(const ModelFolder& folder) {
   return out;
 }
 
-// spec/runtime-plan.md §7, step 5.
+// docs/resolving.md §3, "The kind of model".
 std::optional<GenericModelKind> kind_of(const Traits& traits) {
   const std::string_view architecture =
       traits.architecture ? std::string_view(*traits.architecture) : "";
@@ -91,7 +91,7 @@ std::string why_no_kind(const Traits& traits) {
                      printable(*traits.architecture));
 }
 
-// Step 6.
+// docs/resolving.md §3, "What it can do".
 CapabilityProfile capabilities_of(const Traits& traits, const Inspection& inspection) {
   Details details;
   details.set("source", "local-path");
@@ -118,7 +118,7 @@ CapabilityProfile capabilities_of(const Traits& traits, const Inspection& inspec
   return CapabilityProfile::generic(std::move(modalities), processor, false, std::move(details));
 }
 
-// Step 7. What the generic backend makes of it is the selector's word.
+// What the generic backend makes of it is the selector's word.
 std::string message_of(const std::filesystem::path& dir, const Inspection& inspection) {
   const std::string folder = fmt::format("local model directory '{}'", printable(dir.native()));
   if (!inspection.generic_model_kind)

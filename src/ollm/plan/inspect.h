@@ -32,7 +32,7 @@ struct Inspection {
   std::optional<Error> problem;
 };
 
-/// Cannot fail: what is wrong with a folder is what was found (spec/runtime-plan.md §7).
+/// Cannot fail: what is wrong with a folder is what was found (docs/resolving.md §3).
 Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& calls);
 
 }  // namespace ollm::plan

@@ -89,7 +89,7 @@ constexpr std::string_view kQuantizedChain[] = {kv::kQuantizedColdTier, kv::kPag
 constexpr std::string_view kPagedChain[] = {kv::kPaged, kv::kChunked, kv::kResident};
 constexpr std::string_view kResidentFirstChain[] = {kv::kResident, kv::kPaged, kv::kChunked};
 
-// spec/kv-cache.md §8.2: the first that holds. explicit-override, above all of them, has the
+// docs/resolving.md §5: the first that holds. explicit-override, above all of them, has the
 // strategy of the settings in place of a list. Policy rows of other systems are left out.
 constexpr std::array kRules{
     Rule{"bounded-window-profile", [](const Question& q) { return q.profile("bounded-window"); },

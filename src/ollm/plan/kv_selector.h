@@ -24,7 +24,7 @@ struct SelectorMachine {
   std::optional<std::uint64_t> accelerator_memory_bytes;  // of CUDA device 0
 };
 
-/// spec/kv-cache.md §8.1, each by its wire value.
+/// What the rules ask (docs/resolving.md §5), each by its wire value.
 struct SelectorDimensions {
   std::string model_family;
   std::string modality_bucket;
@@ -60,15 +60,15 @@ struct KvSelection {
   std::vector<Decision> decisions;
 };
 
-/// spec/kv-cache.md §8.2. A rule whose strategies cannot be had goes down its list; what the user
-/// asked for by name (strategy, window) is never replaced. Until a store on disk exists, plans have
-/// no disk cache, and the reason says what would have been preferred.
-/// Errors: unsupported where the strategy asked for, or the window, needs a disk cache that the
-/// plan has not, or cannot be had; out_of_budget where none of the list can be.
+/// By the rules of docs/resolving.md §5. A rule whose strategies cannot be had goes down its list;
+/// what the user asked for by name (strategy, window) is never replaced. Until a store on disk
+/// exists, plans have no disk cache, and the reason says what would have been preferred. Errors:
+/// unsupported where the strategy asked for, or the window, needs a disk cache that the plan has
+/// not, or cannot be had; out_of_budget where none of the list can be.
 Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not = nullptr);
 
-/// The plan with the selector's details (spec/kv-cache.md §8.3).
+/// The plan with the selector's details (docs/resolving.md §5).
 PlanDraft with_selection(PlanDraft plan, const KvSelection& selection);
 
 /// The settings with what was applied: strategy and lifecycle.

@@ -93,7 +93,7 @@ std::string test_name(const ::testing::TestParamInfo<fs::path>& golden) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, KvRuleGolden, ::testing::ValuesIn(goldens()), test_name);
 
-// spec/kv-cache.md §8.2, less nothing.
+// All of docs/resolving.md §5.
 TEST(KvRuleGoldens, CoverEveryRule) {
   std::set<std::string> rules;
   for (const fs::path& golden : goldens())

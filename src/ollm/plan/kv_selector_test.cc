@@ -1,4 +1,4 @@
-// Every rule of the KV selector, its dimensions and its details (spec/kv-cache.md §8).
+// Every rule of the KV selector, its dimensions and its details (docs/resolving.md §5).
 #include "ollm/plan/kv_selector.h"
 
 #include <gmock/gmock.h>

@@ -26,7 +26,7 @@ bool takes(const PassSubject& subject, ModelModality modality) {
   return std::find(modalities.begin(), modalities.end(), modality) != modalities.end();
 }
 
-// Which provider has which of the seed's passes: spec/runtime-plan.md §10.2.
+// Whether each pass applies to a provider's model.
 
 Why disk_cache(const PassSubject& subject, const PassConditions&) {
   const CatalogEntry* entry = subject.model->catalog_entry;

@@ -82,7 +82,7 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
 PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
                         std::vector<Decision>* decisions = nullptr);
 
-/// What a load made, for the contracts of the passes (spec/runtime-plan.md §10.4).
+/// What a load made, for the contracts of the passes (docs/resolving.md §4).
 struct LoadedArtifacts {
   bool supports_disk_cache = false;
   bool supports_cpu_offload = false;  // and the function is there
@@ -91,7 +91,7 @@ struct LoadedArtifacts {
   bool has_processor = false;
   /// Passes whose work was done; all but the four above are held to it.
   std::vector<SpecializationPassId> provided_pass_ids;
-  /// Keys of the backend at load, beside those of every load (spec/runtime-plan.md §9).
+  /// Keys of the backend at load, beside those of every load (docs/resolving.md §6).
   Details details;
 };
 

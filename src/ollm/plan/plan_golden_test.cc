@@ -1,5 +1,5 @@
 // Every rule of resolution, every branch of the selector, every provider and outcome of inspection
-// against goldens that were spelt out from the specification (tests/fixtures/plans/make.py).
+// against goldens that were spelt out from docs/resolving.md (tests/fixtures/plans/make.py).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -225,7 +225,7 @@ Json printed(const World& world, const PlanDraft& plan) {
 
 class PlanGolden : public ::testing::TestWithParam<Scenario> {};
 
-TEST_P(PlanGolden, IsWhatTheSpecificationSays) {
+TEST_P(PlanGolden, IsWhatTheRulesSay) {
   World world;
   GetParam().prepare(world);
   const auto planned = world.plan(GetParam().reference);
@@ -263,7 +263,7 @@ std::string test_name(const ::testing::TestParamInfo<Scenario>& scenario) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, PlanGolden, ::testing::ValuesIn(kScenarios), test_name);
 
-TEST(PlanGoldens, AppliedIsWhatTheSpecificationSays) {
+TEST(PlanGoldens, AppliedIsWhatTheRulesSay) {
   World world;
   tiny_llama(world);
   const auto planned = world.plan("./tiny");
@@ -274,7 +274,7 @@ TEST(PlanGoldens, AppliedIsWhatTheSpecificationSays) {
   EXPECT_EQ(printed(world, applied).dump(2), plan_golden("applied").dump(2));
 }
 
-TEST(PlanGoldens, FallbackAtLoadIsWhatTheSpecificationSays) {
+TEST(PlanGoldens, FallbackAtLoadIsWhatTheRulesSay) {
   World world;
   tiny_llama(world);
   const auto planned = world.plan("./tiny");

@@ -1,5 +1,5 @@
-// From a reference to a runtime plan: resolve, inspect, select, choose KV. The whole of the seed's
-// plan(); nothing is loaded, downloaded or changed, only headers are read.
+// From a reference to a runtime plan: resolve, inspect, select, choose KV (docs/resolving.md).
+// Nothing is loaded, downloaded or changed, only headers are read.
 // Leaves to others: bytes and speed (choose.h), both plans in one (plan_run.h).
 #pragma once
 

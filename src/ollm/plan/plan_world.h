@@ -164,13 +164,51 @@ class World {
   SelectOptions options_;
 };
 
-/// A golden of tests/fixtures/plans, by name.
-inline Json plan_golden(const std::string& name) {
-  const std::filesystem::path file =
-      std::filesystem::path("tests/fixtures/plans") / (name + ".json");
+/// tests/fixtures/NAME.json.
+inline Json read_fixture(const std::string& name) {
+  const std::filesystem::path file = std::filesystem::path("tests/fixtures") / (name + ".json");
   std::ifstream in(file);
   EXPECT_TRUE(in.good()) << file;
   return Json::parse(in, nullptr, false);
+}
+
+inline void replace_all(std::string& text, const std::string& what, const std::string& by) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
+}
+
+/// A golden of tests/fixtures/plans, its sentences spelt out: "<name>" is that of
+/// plan_sentences.json, which so stands once for all goldens, and "{raw}" in it what the golden
+/// says of its own model.
+inline Json plan_golden(const std::string& name) {
+  Json golden = read_fixture("plans/" + name);
+  const Json sentences = read_fixture("plan_sentences");
+  const Json& model = golden["resolved_model"];
+  const std::pair<const char*, Json> values[] = {
+      {"{raw}", model["model_reference"]},
+      {"{name}", model["normalized_name"]},
+      {"{path}", model["path"]},
+      {"{architecture}", model["architecture"]},
+      {"{kind}", model["generic_model_kind"]},
+      {"{type}", model["model_type"]},
+      {"{repo}", model["repo_id"]},
+      {"{revision}", model["revision"]},
+      {"{family}", model["native_family"]},
+      {"{provider}", golden["runtime_plan"]["specialization_provider_id"]}};
+  const auto spell_out = [&](Json& text) {
+    if (!text.is_string()) return;
+    std::string words = text;
+    for (const auto& [sentence, in_words] : sentences.items())
+      replace_all(words, "<" + sentence + ">", in_words);
+    for (const auto& [mark, value] : values)
+      if (value.is_string()) replace_all(words, mark, value);
+    text = words;
+  };
+  spell_out(golden["resolved_model"]["resolution_message"]);
+  spell_out(golden["runtime_plan"]["reason"]);
+  spell_out(golden["runtime_plan"]["fallback_reason"]);
+  spell_out(golden["runtime_plan"]["details"]["strategy_selector_reason"]);
+  return golden;
 }
 
 }  // namespace ollm::plan

@@ -98,7 +98,7 @@ class Lookup {
     return std::nullopt;
   }
 
-  // Rules 1 and 4.
+  // Rules 1 and 4 (docs/resolving.md §2).
   Resolution by_path(const std::filesystem::path& dir) {
     ResolvedModel& model = out_.model;
     model.source_kind = ModelSourceKind::local_path;

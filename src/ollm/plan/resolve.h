@@ -44,12 +44,11 @@ struct ResolveOptions {
 /// Models folder and hub cache by settings and environment.
 ResolveOptions resolve_options(std::string_view models_dir, const io::Environment& environment);
 
-/// The first rule of spec/runtime-plan.md §5 that holds, with design.md's changes: `models_dir` is
-/// looked up before the hub's cache, and a revision never falls back to what has none. A name of
-/// one word is also looked for in the cache, where it once was a whole id (gpt2). A folder of the
-/// cache (models--org--name), by path or by name, is its snapshot; a path or name of a file is told
-/// what it is. What exists is inspected: models of the catalog keep the catalog's capabilities,
-/// others get what was found.
+/// By the first rule of docs/resolving.md §2 that holds: `models_dir` is looked up before the hub's
+/// cache, and a revision never falls back to what has none. A name of one word is also looked for
+/// in the cache, where it once was a whole id (gpt2). A folder of the cache (models--org--name), by
+/// path or by name, is its snapshot; a path or name of a file is told what it is. What exists is
+/// inspected: models of the catalog keep the catalog's capabilities, others get what was found.
 Resolution resolve(const ModelReference& reference, const ResolveOptions& options,
                    io::SystemCalls& calls = io::posix());
 

@@ -136,7 +136,7 @@ struct CatalogEntry {
   NativeFamily family = NativeFamily::llama;  // whose provider is asked
 };
 
-/// What a model can do, by the catalog or by its files (spec/runtime-plan.md §6).
+/// What a model can do, by the catalog or by its files (docs/resolving.md §3).
 struct CapabilityProfile {
   SupportLevel support_level = SupportLevel::unsupported;         // the best that may run it
   std::vector<ModelModality> modalities = {ModelModality::text};  // what it takes

@@ -279,7 +279,7 @@ class Selector {
     plan.reason = fmt::format("{} runs '{}' as family {}", provider.id,
                               printable(model.reference.raw), to_string(provider.family));
 
-    // The order is that of the system we replace: selection, match, pipeline.
+    // The order of docs/resolving.md §6.
     Details& details = plan.details;
     const std::string_view device = config_.device_type();
     details.set("specialization_provider_id", std::string(provider.id));

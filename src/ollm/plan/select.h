@@ -39,7 +39,7 @@ struct Selection {
   std::optional<models::Composition> composition;
 };
 
-/// spec/runtime-plan.md §8 with the changes of design.md §2. What does not run is a plan too, with
+/// By the rules of docs/resolving.md §4. What does not run is a plan too, with
 /// its refusal.
 /// Errors: invalid_argument where several providers match ("ambiguous", naming them).
 Result<Selection> select_backend(const Resolution& resolution,

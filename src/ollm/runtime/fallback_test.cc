@@ -11,6 +11,7 @@
 #include "ollm/io/temporary_folder.h"
 #include "ollm/ollm.h"
 #include "ollm/runtime/load_faults.h"
+#include "ollm/runtime/shipped_model.h"
 
 namespace ollm::runtime {
 namespace {
@@ -19,18 +20,9 @@ using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-const char* const kModel = "examples/models/clerk";
-
-Settings settings_of(const std::string& model) {
-  Settings settings;
-  settings.runtime.model_reference = model;
-  return settings;
-}
-
+using runtime::plan_of;
 Plan plan_of(const Settings& settings) {
-  auto plan = make_plan(settings, {.prompt_tokens = 4, .max_new_tokens = 8});
-  EXPECT_TRUE(plan.ok()) << plan.error().message;
-  return *std::move(plan);
+  return plan_of(settings, {.prompt_tokens = 4, .max_new_tokens = 8});
 }
 
 std::vector<TokenId> answer(const Runtime& runtime) {
@@ -48,7 +40,7 @@ std::string detail(const RuntimePlan& plan, std::string_view key) {
 }
 
 TEST(Applied, SaysWhatWasApplied) {
-  const Plan plan = plan_of(settings_of(kModel));
+  const Plan plan = plan_of(settings_of(kShippedModel));
   EXPECT_FALSE(plan.runtime_plan().specialization_applied());
   const auto runtime = Runtime::load(plan);
   ASSERT_TRUE(runtime.ok()) << runtime.error().message;
@@ -69,7 +61,7 @@ struct Case {
 };
 
 TEST(FallbackAtLoad, RunsTheGenericBackendWithTheSameAnswer) {
-  const Plan plan = plan_of(settings_of(kModel));
+  const Plan plan = plan_of(settings_of(kShippedModel));
   const auto sound = Runtime::load(plan);
   ASSERT_TRUE(sound.ok());
   const std::vector<Case> cases = {
@@ -113,7 +105,7 @@ TEST(FallbackAtLoad, RunsTheGenericBackendWithTheSameAnswer) {
 }
 
 TEST(FallbackAtLoad, IsNotForABackendThatWasAskedFor) {
-  Settings settings = settings_of(kModel);
+  Settings settings = settings_of(kShippedModel);
   settings.runtime.backend = "optimized-native";
   LoadFaults faults;
   faults.withheld = {SpecializationPassId::weight_pinning};
@@ -128,7 +120,7 @@ TEST(FallbackAtLoad, IsNotForABackendThatWasAskedFor) {
 }
 
 TEST(FallbackAtLoad, IsNotForWhatEveryBackendMeets) {
-  const Plan plan = plan_of(settings_of(kModel));
+  const Plan plan = plan_of(settings_of(kShippedModel));
   for (const ErrorKind kind :
        {ErrorKind::io, ErrorKind::corrupt, ErrorKind::out_of_budget, ErrorKind::cancelled}) {
     LoadFaults faults;
@@ -140,7 +132,7 @@ TEST(FallbackAtLoad, IsNotForWhatEveryBackendMeets) {
 }
 
 TEST(FallbackAtLoad, AGenericPlanHasNone) {
-  Settings settings = settings_of(kModel);
+  Settings settings = settings_of(kShippedModel);
   settings.runtime.use_specialization = false;
   LoadFaults faults;
   faults.building = fail(ErrorKind::unsupported, "a block that is not there");
@@ -153,7 +145,7 @@ TEST(FallbackAtLoad, AGenericPlanHasNone) {
 class Copy {
  public:
   Copy() {
-    for (const auto& entry : fs::directory_iterator(kModel))
+    for (const auto& entry : fs::directory_iterator(kShippedModel))
       if (entry.is_regular_file()) fs::copy(entry.path(), folder_.path() / entry.path().filename());
   }
   fs::path file(const char* name) const { return folder_.path() / name; }

@@ -14,6 +14,7 @@
 
 #include "ollm/io/temporary_folder.h"
 #include "ollm/ollm.h"
+#include "ollm/runtime/shipped_model.h"
 
 namespace ollm::runtime {
 namespace {
@@ -21,27 +22,11 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-const char* const kModel = "examples/models/clerk";
 constexpr std::size_t kContext = 200;
 constexpr TokenId kVocab = 1536;  // of its config.json
 
-Settings settings_of(const std::string& model) {
-  Settings settings;
-  settings.runtime.model_reference = model;
-  return settings;
-}
-
-Plan plan_of(const Settings& settings, const Workload& workload) {
-  auto plan = make_plan(settings, workload);
-  EXPECT_TRUE(plan.ok()) << plan.error().message;
-  return *plan;
-}
-
-Runtime load(const Settings& settings, const Workload& workload = {.context_tokens = kContext}) {
-  auto runtime = Runtime::load(plan_of(settings, workload));
-  EXPECT_TRUE(runtime.ok()) << runtime.error().message;
-  return *runtime;
-}
+using runtime::load;
+Runtime load(const Settings& settings) { return load(settings, {.context_tokens = kContext}); }
 
 Session new_session(const Runtime& runtime) {
   auto session = runtime.new_session();
@@ -112,7 +97,8 @@ std::vector<Wrong> wrong_calls() {
 }
 
 TEST(Session, AFailedCallLeavesTheLineAsItWas) {
-  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
   Session fresh = new_session(runtime);
   const Answer first = answer(fresh, kFirst);
   const Answer second = answer(fresh, kSecond);
@@ -135,8 +121,59 @@ TEST(Session, AFailedCallLeavesTheLineAsItWas) {
   }
 }
 
+TEST(Session, NothingToGoOnFromIsAnError) {
+  const Runtime runtime = load(settings_of(kShippedModel));
+  Session session = new_session(runtime);
+  for (const Prompt& prompt : {Prompt(), Prompt::tokens({}), Prompt::chat({})}) {
+    const auto made = session.generate(prompt, kEight);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().kind, ErrorKind::invalid_argument);
+  }
+}
+
+TEST(Session, AModelWithoutATokenizerTakesIdsAlone) {
+  const io::TemporaryFolder folder;
+  for (const char* name : {"config.json", "model.safetensors"})
+    fs::copy_file(fs::path(kShippedModel) / name, folder.path() / name);
+  const Runtime runtime = load(settings_of(folder.path().string()));
+  EXPECT_FALSE(runtime.text());
+  Session session = new_session(runtime);
+  for (const Prompt& prompt : {Prompt::raw("a"), Prompt::chat({{"user", "a"}})}) {
+    const auto made = session.generate(prompt, kEight);
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().kind, ErrorKind::not_found);
+  }
+  const Runtime whole = load(settings_of(kShippedModel));
+  Session other = new_session(whole);
+  EXPECT_EQ(answer(session, kFirst), answer(other, kFirst));
+}
+
+TEST(Session, TextComesInPiecesAndEndsBeforeAStopText) {
+  const Runtime runtime = load(settings_of(kShippedModel));
+  Session session = new_session(runtime);
+  const Prompt prompt = Prompt::chat({{"user", "Who signed the contract?"}});
+  std::string pieces;
+  const auto take = [&](std::string_view piece) { pieces += piece; };
+  const auto whole = session.generate(prompt, kEight, take);
+  ASSERT_TRUE(whole.ok()) << whole.error().message;
+  EXPECT_EQ(whole->finish_reason, FinishReason::length);
+  EXPECT_EQ(whole->ids.size(), 8U);
+  EXPECT_EQ(pieces, whole->text);
+
+  // Of a line that holds the same conversation all but the last token is there already.
+  GenerateOptions options = kEight;
+  options.stop = {whole->text.substr(whole->text.size() / 2, 2)};
+  pieces.clear();
+  const auto stopped = session.generate(prompt, options, take);
+  ASSERT_TRUE(stopped.ok()) << stopped.error().message;
+  EXPECT_EQ(stopped->finish_reason, FinishReason::stop);
+  EXPECT_EQ(stopped->text, whole->text.substr(0, whole->text.find(options.stop[0])));
+  EXPECT_EQ(pieces, stopped->text);
+  EXPECT_EQ(stopped->report.cached_tokens, stopped->report.prompt_tokens - 1);
+}
+
 TEST(Session, NoKvLeftIsAnErrorUntilAnotherSessionGoes) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   Session fresh = new_session(runtime);
   const Answer first = answer(fresh, kFirst);
   std::optional<Session> holder = std::move(fresh);
@@ -156,7 +193,7 @@ TEST(Session, NoKvLeftIsAnErrorUntilAnotherSessionGoes) {
 class DamagedSession : public ::testing::Test {
  protected:
   DamagedSession() {
-    for (const auto& entry : fs::directory_iterator(kModel))
+    for (const auto& entry : fs::directory_iterator(kShippedModel))
       fs::copy_file(entry.path(), folder_.path() / entry.path().filename());
   }
 
@@ -227,7 +264,7 @@ TEST_F(DamagedSession, AWeightFileThatChangesDuringAPassGivesNoAnswer) {
 }
 
 TEST(Session, CancelledBeforeTheFirstTokenIsAsBefore) {
-  Settings settings = settings_of(kModel);
+  Settings settings = settings_of(kShippedModel);
   settings.runtime.prefill_chunk = 2;
   const Runtime runtime = load(settings);
   Session fresh = new_session(runtime);
@@ -253,7 +290,7 @@ TEST(Session, CancelledBeforeTheFirstTokenIsAsBefore) {
 }
 
 TEST(Session, CancelledLaterKeepsWhatWasMade) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   Session session = new_session(runtime);
   CancellationToken cancel;
   const auto stop = [&](const Progress& progress) {
@@ -268,7 +305,8 @@ TEST(Session, CancelledLaterKeepsWhatWasMade) {
 
 // A line whose last token stands in KV already has its logits computed again.
 TEST(Session, GoesOnFromALineWithoutAPrompt) {
-  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
   Session whole = new_session(runtime);
   const Answer expected = answer(whole, kFirst);
   Session session = new_session(runtime);
@@ -279,7 +317,8 @@ TEST(Session, GoesOnFromALineWithoutAPrompt) {
 }
 
 TEST(Session, AConversationThatGoesAnotherWayIsAsAFreshOne) {
-  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
   const Prompt one = Prompt::chat({{"user", "Who signed the contract?"}});
   const Prompt other = Prompt::chat({{"user", "Who wrote the letter?"}});
   Session fresh = new_session(runtime);
@@ -297,9 +336,9 @@ TEST(Session, AConversationThatGoesAnotherWayIsAsAFreshOne) {
 // The shipped model's tokenizer puts nothing around a text; that of the stories does.
 TEST(Session, ATextInTheMiddleOfALineHasNothingAroundIt) {
   io::TemporaryFolder folder;
-  for (const auto& entry : fs::directory_iterator(kModel))
+  for (const auto& entry : fs::directory_iterator(kShippedModel))
     fs::copy_file(entry.path(), folder.path() / entry.path().filename());
-  std::ifstream in(fs::path(kModel) / "tokenizer.json");
+  std::ifstream in(fs::path(kShippedModel) / "tokenizer.json");
   std::string json((std::istreambuf_iterator<char>(in)), {});
   auto parsed = nlohmann::ordered_json::parse(json);
   const auto first = parsed["added_tokens"][0];
@@ -331,7 +370,8 @@ TEST(Session, ATextInTheMiddleOfALineHasNothingAroundIt) {
 }
 
 TEST(Session, TakesTurns) {
-  const Runtime runtime = load(settings_of(kModel), {.sequences = 2, .context_tokens = kContext});
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
   Session session = new_session(runtime);
   Session other = new_session(runtime);
   std::optional<Error> refused;
@@ -348,7 +388,7 @@ TEST(Session, TakesTurns) {
 }
 
 TEST(Session, MovedFromIsAnError) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   Session session = new_session(runtime);
   const Session taken = std::move(session);
   EXPECT_EQ(session.tokens(), 0U);  // NOLINT(bugprone-use-after-move)
@@ -358,7 +398,7 @@ TEST(Session, MovedFromIsAnError) {
 }
 
 TEST(Session, CallsNothingThatIsEmpty) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   Session session = new_session(runtime);
   const std::function<void(std::string_view)> no_text;
   void (*const no_progress)(const Progress&) = nullptr;
@@ -366,7 +406,7 @@ TEST(Session, CallsNothingThatIsEmpty) {
 }
 
 TEST(Streams, MovedFromAreErrors) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   Text::Detokenizer stream(*runtime.text(), true);
   Text::Detokenizer taken = std::move(stream);
   EXPECT_TRUE(taken.push(4).ok());
@@ -375,7 +415,7 @@ TEST(Streams, MovedFromAreErrors) {
 }
 
 TEST(Templates, DeeplyNestedVariablesAreRefused) {
-  const Runtime runtime = load(settings_of(kModel));
+  const Runtime runtime = load(settings_of(kShippedModel));
   const Text& text = *runtime.text();
   for (const std::size_t depth : {65U, 1'000'000U}) {
     TemplateOptions options;
@@ -392,30 +432,9 @@ TEST(Templates, DeeplyNestedVariablesAreRefused) {
   EXPECT_TRUE(text.encode_prompt(Prompt::chat({{"user", "hello"}}), options).ok());
 }
 
-TEST(Score, IsHeldToWhatWasPlanned) {
-  const ScoreRow rows[] = {{"a", {1, 4, 51}}, {"b", {36, 99, 7}}};
-  const Runtime last = load(settings_of(kModel), {.prompt_tokens = 3});
-  const auto all = last.score(rows, {});
-  ASSERT_FALSE(all.ok());
-  EXPECT_EQ(all.error().kind, ErrorKind::invalid_argument);
-  EXPECT_THAT(all.error().message, HasSubstr("all_logits"));
-  const auto two = last.score(rows, {2, true, ""});
-  ASSERT_FALSE(two.ok());
-  EXPECT_EQ(two.error().kind, ErrorKind::invalid_argument);
-  EXPECT_THAT(two.error().message, HasSubstr("sequences"));
-  EXPECT_FALSE(last.score(rows, {0, true, ""}).ok());
-  EXPECT_TRUE(last.score(rows, {1, true, ""}).ok());
-  // A batch is no more than its rows.
-  EXPECT_TRUE(last.score({rows, 1}, {SIZE_MAX, true, ""}).ok());
-  const Runtime both =
-      load(settings_of(kModel), {.prompt_tokens = 3, .sequences = 2, .all_logits = true});
-  EXPECT_TRUE(both.score(rows, {2, false, ""}).ok());
-  EXPECT_TRUE(both.score({}, {2, false, ""}).ok());
-}
-
 // Whatever a caller brings beyond what was planned is charged before it is held.
 TEST(Budget, HoldsForWhateverACallBrings) {
-  Settings settings = settings_of(kModel);
+  Settings settings = settings_of(kShippedModel);
   settings.runtime.memory = std::int64_t{48} << 20;
   const Runtime runtime = load(settings, {.context_tokens = 64});
   Session session = new_session(runtime);
@@ -440,7 +459,7 @@ TEST(Budget, HoldsForWhateverACallBrings) {
 }
 
 TEST(Plans, OfNonsenseAreErrors) {
-  const Settings settings = settings_of(kModel);
+  const Settings settings = settings_of(kShippedModel);
   for (const Workload& workload :
        {Workload{.prompt_tokens = 1, .sequences = 0},
         Workload{.prompt_tokens = 1, .sequences = SIZE_MAX},

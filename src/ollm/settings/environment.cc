@@ -73,7 +73,7 @@ constexpr std::string_view kReadElsewhere[] = {
     "OLLM_TEST_DATA",     // the project's tests and scripts, from here on
     "OLLM_BINARY",        //
     "OLLM_FUZZ_SECONDS",  //
-    "OLLM_COMPARE_TEXTS", "OLLM_CCACHE", "OLLM_PYTHON",
+    "OLLM_COMPARE_TEXTS", "OLLM_CCACHE", "OLLM_PYTHON", "OLLM_REQUIRE_TEST_DATA",
 };
 
 // Every name that means something, for "did you mean".

@@ -17,7 +17,7 @@ constexpr double kMaxThreads = 4096;
 
 constexpr std::string_view kSections[] = {"runtime", "generation", "server", "benchmark"};
 
-// What "one of" a choice lists, in the order of spec/config.md.
+// What "one of" a choice lists, in this order.
 constexpr std::string_view kBackends[] = {kOptimizedNative, kNativeGeneric};
 constexpr std::string_view kProfiles[] = {"balanced", "latency", "capacity", "bounded-window"};
 constexpr std::string_view kLifecycles[] = {"runtime-scoped", "persistent"};

@@ -88,7 +88,7 @@ struct SettingsField {
   OLLM_API std::string expects() const;
 };
 
-/// Section by section, in the order of spec/config.md, ours after the seed's.
+/// Section by section, in the order in which they are printed.
 OLLM_API std::span<const SettingsField> settings_fields();
 
 /// "runtime", "generation", "server", "benchmark".

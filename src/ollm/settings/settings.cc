@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kDefaultFile = "ollm.toml";
 constexpr std::string_view kFileVariable = "OLLM_CONFIG_FILE";
 constexpr std::size_t kMaxShownProblems = 100;
-constexpr std::int64_t kDefaultWindowTokens = 256;  // spec/kv-cache.md §1
+constexpr std::int64_t kDefaultWindowTokens = 256;  // of a ring that nobody gave a size
 
 std::size_t index_of(const SettingsField& field) {
   return static_cast<std::size_t>(&field - settings_fields().data());
@@ -46,7 +46,7 @@ struct Contradiction {
   std::string message;
 };
 
-// spec/config.md §1, but for what a single field's limits tell; every rule, not the first.
+// Every rule that a single field's limits do not tell and that is broken, not the first alone.
 std::vector<Contradiction> contradictions(const Settings& settings) {
   const RuntimeConfig& runtime = settings.runtime;
   std::vector<Contradiction> out;

@@ -522,9 +522,10 @@ TEST(SettingsVariables, UnknownOnesAreToldWithTheNearest) {
   EXPECT_THAT(told("ollm_isa"), HasSubstr("did you mean OLLM_ISA?"));  // read as it is spelt
   EXPECT_THAT(told("OLLM_OTHER__X"), HasSubstr("nothing reads"));
   EXPECT_EQ(told("OLLM_"), "OLLM_: nothing reads this variable");
-  for (const char* name : {"OLLM_ISA", "OLLM_NOW", "OLLM_CONFIG_FILE", "OLLM_API_KEY",
-                           "OLLM_TEST_DATA", "OLLM_RUNTIME", "OLLM_GENERATION__TOP_P",
-                           "ollm_runtime__device", "OLLM", "OLLAMA_HOST", "HOME", ""})
+  for (const char* name :
+       {"OLLM_ISA", "OLLM_NOW", "OLLM_CONFIG_FILE", "OLLM_API_KEY", "OLLM_TEST_DATA",
+        "OLLM_REQUIRE_TEST_DATA", "OLLM_RUNTIME", "OLLM_GENERATION__TOP_P", "ollm_runtime__device",
+        "OLLM", "OLLAMA_HOST", "HOME", ""})
     EXPECT_EQ(told(name), "") << name;
   for (const SettingsField& field : settings_fields())
     EXPECT_EQ(told(field.environment_name()), "");
