@@ -250,8 +250,11 @@ class Bench {
     const std::size_t count = context / backend::kTileTokens;
     // Values of size one in every slot, as the pool holds them.
     std::vector<const std::byte*> tiles;
-    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
-                                      rows};
+    const backend::AttentionRows r = {.q = q.data(),
+                                      .out = out.data(),
+                                      .first_seen = first_seen.data(),
+                                      .end_seen = end_seen.data(),
+                                      .rows = rows};
     const auto body = [&] {
       tiles.clear();
       for (std::size_t t = 0; t < count; ++t) tiles.push_back(weights_.next(tile_bytes, 0));
@@ -294,8 +297,11 @@ class Bench {
           {.first_row = line,
            .rows = 1,
            .tiles = std::span<const std::byte* const>(tiles).subspan(line * count, count)});
-    const backend::AttentionRows r = {q.data(), out.data(), first_seen.data(), end_seen.data(),
-                                      lines};
+    const backend::AttentionRows r = {.q = q.data(),
+                                      .out = out.data(),
+                                      .first_seen = first_seen.data(),
+                                      .end_seen = end_seen.data(),
+                                      .rows = lines};
     const auto body = [&] {
       for (const std::byte*& tile : tiles) tile = weights_.next(tile_bytes, 0);
       b.attention(options, r, runs, state.get());

@@ -20,15 +20,16 @@ struct Shape {
   std::size_t window = 0;
   float soft_cap = 0;
   bool sinks = false;
+  bool slopes = false;
 };
 
 // One layer's cache, its queries, and how they are weighed.
 struct Layer {
   Shape shape;
   AttentionOptions options;
-  std::vector<float> sinks;
+  std::vector<float> sinks, slopes;
   std::vector<float> q;
-  std::vector<std::uint32_t> first_seen, end_seen;
+  std::vector<std::uint32_t> first_seen, end_seen, positions;
   std::vector<AlignedBytes> tiles;
 
   std::vector<const std::byte*> pointers() const {
@@ -46,12 +47,15 @@ Layer layer_of(Backend& backend, const Shape& s, unsigned seed) {
   layer.options.scale = 1 / std::sqrt(static_cast<float>(s.key_size));
   layer.options.soft_cap = s.soft_cap;
   layer.sinks = random_floats(s.heads, seed + 3);
+  for (std::size_t h = 0; h < s.heads; ++h)
+    layer.slopes.push_back(1 / static_cast<float>(h * h + 2));
   layer.q = random_floats(s.rows * s.heads * s.key_size, seed, 2);
   for (std::size_t r = 0; r < s.rows; ++r) {
     const std::size_t end = s.tokens - s.rows + r + 1;
     layer.first_seen.push_back(
         static_cast<std::uint32_t>(s.window == 0 ? 0 : end - std::min(end, s.window)));
     layer.end_seen.push_back(static_cast<std::uint32_t>(end));
+    layer.positions.push_back(static_cast<std::uint32_t>(end - 1));
   }
   const std::vector<float> k = random_floats(s.tokens * s.kv_heads * s.key_size, seed + 1);
   const std::vector<float> v = random_floats(s.tokens * s.kv_heads * s.value_size, seed + 2);
@@ -79,12 +83,14 @@ std::vector<float> attend(Backend& backend, const Layer& layer, std::size_t tile
   rows = std::min(rows, s.rows - first);
   AttentionOptions options = layer.options;
   if (s.sinks) options.sinks = layer.sinks.data();
+  if (s.slopes) options.distance_slopes = layer.slopes.data();
   std::vector<float> out(rows * s.heads * s.value_size, -9);
   AttentionRows r;
   r.q = layer.q.data() + first * s.heads * s.key_size;
   r.out = out.data();
   r.first_seen = layer.first_seen.data() + first;
   r.end_seen = layer.end_seen.data() + first;
+  r.positions = layer.positions.data() + first;
   r.rows = rows;
   const std::size_t state_bytes = backend.attention_state_bytes(options, rows);
   const AlignedBytes state(state_bytes);
@@ -131,8 +137,11 @@ struct ManyLines {
   std::vector<float> attend(Backend& backend, std::size_t tiles_per_call) const {
     std::vector<float> out(end_seen.size() * row_size(), -9);
     const AttentionOptions& options = layers.front().options;
-    const AttentionRows rows = {q.data(), out.data(), first_seen.data(), end_seen.data(),
-                                end_seen.size()};
+    const AttentionRows rows = {.q = q.data(),
+                                .out = out.data(),
+                                .first_seen = first_seen.data(),
+                                .end_seen = end_seen.data(),
+                                .rows = end_seen.size()};
     const AlignedBytes state(backend.attention_state_bytes(options, rows.rows));
     std::vector<std::vector<const std::byte*>> tiles;
     for (const Layer& layer : layers) tiles.push_back(layer.pointers());
@@ -183,6 +192,23 @@ const Shape kShapes[] = {
      .window = 128,
      .soft_cap = 3,
      .sinks = true},
+    {.heads = 6,
+     .kv_heads = 2,
+     .key_size = 16,
+     .value_size = 16,
+     .tokens = 200,
+     .rows = 140,
+     .slopes = true},
+    {.heads = 3,
+     .kv_heads = 1,
+     .key_size = 24,
+     .value_size = 16,
+     .tokens = 130,
+     .rows = 70,
+     .window = 50,
+     .soft_cap = 3,
+     .sinks = true,
+     .slopes = true},
 };
 
 std::vector<Isa> tables_and_reference() {

@@ -48,6 +48,9 @@ struct AttentionOptions {
   float scale = 0;               // multiplies q . k
   float soft_cap = 0;            // 0: none; else scores become soft_cap * tanh(scores / soft_cap)
   const float* sinks = nullptr;  // [heads] logits that take part in the denominator only, or null
+  /// [heads], or null: scores, capped or not, lose slope * |position of the row - token|. Source:
+  /// Press, Smith, Lewis, "Train Short, Test Long", 2022 (ALiBi).
+  const float* distance_slopes = nullptr;
 };
 
 /// Query rows of a sweep: those of one line after those of another. Row r sees the tokens
@@ -58,6 +61,7 @@ struct AttentionRows {
   float* out = nullptr;                       // [rows, heads, value_size]
   const std::uint32_t* first_seen = nullptr;  // [rows]
   const std::uint32_t* end_seen = nullptr;    // [rows]
+  const std::uint32_t* positions = nullptr;   // [rows], below 2^24; only with distance_slopes
   std::size_t rows = 0;
 };
 

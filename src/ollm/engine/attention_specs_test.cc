@@ -18,6 +18,7 @@ std::vector<Case> cases() {
   return {
       {"soft_cap", {{}, {.soft_cap = 0.5F}, {.soft_cap = 1}}},
       {"sinks", {{.sinks = true}, {}, {.sinks = true}}},
+      {"distance_slopes", {{.distance_slope = 0.5F}, {}, {.distance_slope = 0.1F}}},
       {"interleaved", {{}, {.interleaved = true}, {}}},
       {"value_dim", {{.value_dim = 24}, {}, {.value_dim = 8}}},
       {"windows", {{.window = 10}, {}, {.window = 70}}},

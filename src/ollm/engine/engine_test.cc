@@ -9,6 +9,7 @@
 
 #include "ollm/engine/tiny_engine.h"
 #include "ollm/io/faulty_system_calls.h"
+#include "tests/allocation_count.h"
 
 namespace ollm::engine {
 namespace {
@@ -201,6 +202,24 @@ TEST(Engine, ManyLinesAreEachAsAlone) {
     for (std::size_t i = 0; i < kLines; ++i)
       EXPECT_TRUE(same_bits(got[i], tiny.logits(ids[i], ids[i].size()))) << "line " << i;
   }
+}
+
+TEST(Engine, SweepsOfManyLinesAllocateNothing) {
+  constexpr std::size_t kLines = 20;
+  TinyOptions options;
+  options.threads = 2;
+  TinyEngine tiny(TinyModel(kLayers), options);
+  const std::vector<TokenId> ids = random_ids(kLines, 8);
+  std::vector<kv::Line> lines;
+  for (std::size_t i = 0; i < kLines; ++i) lines.push_back(tiny.line(90));
+  std::vector<Work> work;
+  for (std::size_t i = 0; i < kLines; ++i)
+    work.push_back({&lines[i], std::span(ids).subspan(i, 1), 0});
+  const auto ignore = [](std::size_t, std::size_t, std::span<float>) {};
+  const std::size_t before = ollm::testing::allocation_count();
+  for (int token = 0; token < 90; ++token)
+    ASSERT_TRUE(tiny.engine().sweep(work, ignore, tiny.never()).ok());
+  EXPECT_EQ(ollm::testing::allocation_count() - before, 0u);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ struct TinyLayer {
   std::size_t window = 0;
   float soft_cap = 0;
   bool sinks = false;
+  float distance_slope = 0;  // of the first head; each further one has half of it
   bool interleaved = false;
   std::optional<std::size_t> kv_of_layer = std::nullopt;
   /// The tensors of its norm, its keys and its values are those of this layer.
@@ -135,6 +136,8 @@ class TinyModel {
     attention.rotary = 0;
     attention.interleaved = tiny.interleaved;
     attention.kv_of_layer = tiny.kv_of_layer;
+    for (std::size_t h = 0; h < tiny.heads && tiny.distance_slope != 0; ++h)
+      attention.distance_slopes.push_back(std::ldexp(tiny.distance_slope, -static_cast<int>(h)));
     if (tiny.sinks) attention.sinks = vector(own + "sinks", tiny.heads, 0);
     attention.q = linear(own + "q", tiny.heads * tiny.head_dim, kHidden);
     if (!tiny.kv_of_layer) {

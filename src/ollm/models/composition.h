@@ -56,11 +56,12 @@ struct AttentionSpec {
   std::size_t head_dim = 0;              // of q and k
   std::optional<std::size_t> value_dim;  // of v, and of what o reads; nothing: head_dim
   float scale = 0;
-  float soft_cap = 0;                 // 0: none; else scores become cap * tanh(score / cap)
-  std::size_t window = 0;             // 0: full history
-  std::optional<std::size_t> rotary;  // index into Composition::rotaries; nothing: no rotation
-  bool interleaved = false;           // rotates (x[2i], x[2i + 1]), else (x[i], x[i + pairs])
-  std::optional<VectorId> sinks;      // [heads] logits that take part in the denominator only
+  float soft_cap = 0;                  // 0: none; else scores become cap * tanh(score / cap)
+  std::size_t window = 0;              // 0: full history
+  std::optional<std::size_t> rotary;   // index into Composition::rotaries; nothing: no rotation
+  bool interleaved = false;            // rotates (x[2i], x[2i + 1]), else (x[i], x[i + pairs])
+  std::optional<VectorId> sinks;       // [heads] logits that take part in the denominator only
+  std::vector<float> distance_slopes;  // [heads]: scores lose slope * distance (ALiBi); or empty
   /// Reads the keys and values of this earlier layer, which has its own, and computes none: k, v
   /// and k_norm are not used then, and kv_heads, head_dim and value_dim are those of that layer.
   std::optional<std::size_t> kv_of_layer;

@@ -172,8 +172,11 @@ class KernelRates {
     std::vector<const std::byte*> tiles;
     for (std::size_t t = 0; t < kContext / backend::kTileTokens; ++t)
       tiles.push_back(next(options.layout.tile_bytes()));
-    const backend::AttentionRows block{q.data(), out.data(), first_seen.data(), end_seen.data(),
-                                       rows};
+    const backend::AttentionRows block{.q = q.data(),
+                                       .out = out.data(),
+                                       .first_seen = first_seen.data(),
+                                       .end_seen = end_seen.data(),
+                                       .rows = rows};
     const backend::AttentionLine line{.rows = rows, .tiles = tiles};
     const double seconds =
         seconds_of([&] { backend_->attention(options, block, {&line, 1}, state.data()); });

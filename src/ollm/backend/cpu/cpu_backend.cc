@@ -89,6 +89,7 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   a.out = rows.out;
   a.first_seen = rows.first_seen;
   a.end_seen = rows.end_seen;
+  a.positions = rows.positions;
   a.rows = rows.rows;
   a.heads = options.heads;
   a.kv_heads = options.layout.kv_heads;
@@ -97,6 +98,7 @@ cpu::Attention attention_of(const AttentionOptions& options, const AttentionRows
   a.scale = options.scale;
   a.soft_cap = options.soft_cap;
   a.sinks = options.sinks;
+  a.distance_slopes = options.distance_slopes;
   a.state = state;
   return a;
 }

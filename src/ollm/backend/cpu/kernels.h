@@ -37,15 +37,17 @@ struct Attention {
   float* out;                       // [rows, heads, value_size]
   const std::uint32_t* first_seen;  // [rows]
   const std::uint32_t* end_seen;    // [rows]
+  const std::uint32_t* positions;   // [rows], only with distance_slopes
   std::size_t rows;
   std::size_t heads;
   std::size_t kv_heads;
   std::size_t key_size;
   std::size_t value_size;
   float scale;
-  float soft_cap;      // 0: none
-  const float* sinks;  // [heads], or null
-  std::byte* state;    // attention_state_bytes, 64-byte aligned
+  float soft_cap;                // 0: none
+  const float* sinks;            // [heads], or null
+  const float* distance_slopes;  // [heads], or null
+  std::byte* state;              // attention_state_bytes, 64-byte aligned
 };
 
 /// What differs between the compute modes.

@@ -115,7 +115,7 @@ struct Attend {
     for (std::size_t slot = 0; slot < kTileTokens; ++slot) {
       seen[slot] = rows.first_seen[row] <= token + slot && token + slot < rows.end_seen[row];
       if (!seen[slot]) continue;
-      scores[slot] = score(row, head, keys, slot);
+      scores[slot] = score(row, head, keys, slot) - bias(row, head, token + slot);
       largest = std::max(largest, scores[slot]);
     }
     if (std::none_of(seen, seen + kTileTokens, [](bool s) { return s; })) return;
@@ -144,6 +144,13 @@ struct Attend {
     sum *= static_cast<double>(options.scale);
     const auto cap = static_cast<double>(options.soft_cap);
     return cap == 0 ? sum : cap * std::tanh(sum / cap);
+  }
+
+  // What a key loses by its distance.
+  double bias(std::size_t row, std::size_t head, std::size_t token) const {
+    if (options.distance_slopes == nullptr) return 0;
+    const double distance = static_cast<double>(rows.positions[row]) - static_cast<double>(token);
+    return std::fabs(distance) * static_cast<double>(options.distance_slopes[head]);
   }
 
   void finish(std::size_t row, std::size_t head) const {

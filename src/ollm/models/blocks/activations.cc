@@ -73,6 +73,7 @@ backend::AttentionOptions attention_options(const AttentionSpec& spec,
   options.layout = layout;
   options.scale = spec.scale;
   options.soft_cap = spec.soft_cap;
+  if (!spec.distance_slopes.empty()) options.distance_slopes = spec.distance_slopes.data();
   return options;
 }
 

@@ -60,8 +60,12 @@ Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::siz
   backend::AttentionOptions options =
       attention_options(spec, kv_layout(spec, tools.backend.options().compute));
   if (spec.sinks) options.sinks = tools.tape.vector(*spec.sinks).data;
-  const backend::AttentionRows block{activations.q.as<float>(), activations.attended.as<float>(),
-                                     seen.first, seen.end, rows};
+  const backend::AttentionRows block{activations.q.as<float>(),
+                                     activations.attended.as<float>(),
+                                     seen.first,
+                                     seen.end,
+                                     activations.positions.as<std::uint32_t>(),
+                                     rows};
   backend::AttentionLine* lines = activations.lines.as<backend::AttentionLine>();
   for (bool first = true;; first = false) {
     std::size_t count = 0;
