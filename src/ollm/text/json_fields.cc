@@ -8,6 +8,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "ollm/base/token_id.h"
+
 namespace ollm::text {
 namespace {
 
@@ -71,6 +73,10 @@ Result<Json> parse_small_json(std::string_view text, std::string_view file_name)
                     {.size_bytes = kMaxSmallJsonBytes,
                      .depth = kMaxJsonDepth,
                      .keys_per_object = kMaxSmallJsonBytes});  // a file may list its added tokens
+}
+
+bool is_token_id(const Json& value) {
+  return value.is_number_integer() && value >= 0 && value <= kMaxTokenId;
 }
 
 bool Fields::has(std::string_view name) const { return !at(name).is_null(); }

@@ -30,6 +30,9 @@ Error json_error(simdjson::error_code code);
 /// Turns a parsed value into one that outlives its parser. Errors: corrupt for a duplicate key.
 Result<Json> copy_json(const simdjson::dom::element& element);
 
+/// Whether a value is the id of a token.
+bool is_token_id(const Json& value);
+
 /// One object of a file, and where it stands for messages: "normalizer: strip_left: ...".
 class Fields {
  public:

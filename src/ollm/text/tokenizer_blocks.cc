@@ -16,7 +16,7 @@ constexpr std::size_t kMaxRepeats = 1024;  // of Strip
 Result<std::vector<TokenId>> token_ids(const Json& ids, const Fields& fields) {
   std::vector<TokenId> out;
   for (const Json& id : ids) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > kMaxTokenId) {
+    if (!is_token_id(id)) {
       return fields.wrong("special_tokens", "ids");
     }
     out.push_back(id.get<TokenId>());
@@ -88,8 +88,8 @@ Result<void> add_template(const Fields& fields, PostProcessor& out) {
 // ["</s>", 2], as BertProcessing and RobertaProcessing have it.
 Result<TokenId> pair_id(const Fields& fields, std::string_view name) {
   const Json& pair = fields.at(name);
-  const bool good = pair.is_array() && pair.size() == 2 && pair[0].is_string() &&
-                    pair[1].is_number_unsigned() && pair[1].get<std::uint64_t>() <= kMaxTokenId;
+  const bool good =
+      pair.is_array() && pair.size() == 2 && pair[0].is_string() && is_token_id(pair[1]);
   if (!good) return fields.wrong(name, "a pair of token and id");
   return pair[1].get<TokenId>();
 }

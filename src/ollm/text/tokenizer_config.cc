@@ -111,7 +111,7 @@ Result<void> add_from_map(const Json& map, TokenizerParts& parts) {
   }
   std::map<std::int64_t, std::string> tokens;
   for (const auto& [content, id] : map.items()) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > kMaxTokenId) {
+    if (!is_token_id(id)) {
       return fail(ErrorKind::corrupt,
                   fmt::format("added_tokens.json: '{}': expected an id, found {}", content,
                               id.dump(-1, ' ', true, Json::error_handler_t::replace)));
