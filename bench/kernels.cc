@@ -215,7 +215,7 @@ class Bench {
         "GB/s  ", [this] { return memory_limit(); },
         [&] {
           const auto prepared = b.prepare_left(x.data(), in, 1, in, left.get());
-          b.matmul(prepared, {weights_.next(bytes), dtype, out, in}, y.data(), out);
+          b.matmul(prepared, {weights_.next(bytes), *plain_format(dtype), out, in}, y.data(), out);
         });
   }
 
@@ -230,7 +230,7 @@ class Bench {
         [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); },
         [&] {
           const auto prepared = b.prepare_left(x.data(), in, rows, in, left.get());
-          b.matmul(prepared, {weights_.next(bytes), dtype, out, in}, y.data(), out);
+          b.matmul(prepared, {weights_.next(bytes), *plain_format(dtype), out, in}, y.data(), out);
         });
   }
 

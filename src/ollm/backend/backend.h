@@ -11,15 +11,15 @@
 #include "ollm/backend/options.h"
 #include "ollm/base/result.h"
 #include "ollm/base/thread_pool.h"
-#include "ollm/tensor/dtype.h"
+#include "ollm/tensor/weight_format.h"
 
 namespace ollm::backend {
 
 /// Some rows of one weight matrix [out, in], as they stand in the file: row-major, packed, at any
-/// byte (files promise no alignment). F32, F16 or BF16.
+/// byte (files promise no alignment); of a format for which there is no unsupported_reason.
 struct WeightRows {
   const std::byte* data = nullptr;
-  DType dtype = DType::f32;
+  WeightFormat format;
   std::size_t rows = 0;  // outputs of this segment
   std::size_t cols = 0;  // inputs
 };

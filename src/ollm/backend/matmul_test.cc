@@ -35,7 +35,8 @@ std::vector<float> product(Backend& backend, const Operands& o, const std::byte*
   const LeftOperand x = backend.prepare_left(o.x.data() + first_row * o.shape.cols, o.shape.cols,
                                              rows, o.shape.cols, left.get());
   std::vector<float> out(rows * o.shape.outputs, -1);
-  backend.matmul(x, {weights, o.dtype, o.shape.outputs, o.shape.cols}, out.data(), o.shape.outputs);
+  backend.matmul(x, {weights, *plain_format(o.dtype), o.shape.outputs, o.shape.cols}, out.data(),
+                 o.shape.outputs);
   return out;
 }
 
@@ -170,7 +171,7 @@ TEST(Matmul, BitsDoNotDependOnThreadsOrSegments) {
           std::vector<float> out(rows * 203);
           std::size_t first = 0;
           for (const std::size_t n : {std::size_t{1}, std::size_t{50}, std::size_t{152}}) {
-            backend->matmul(x, {o.weights.data() + first * 515 * 2, DType::bf16, n, 515},
+            backend->matmul(x, {o.weights.data() + first * 515 * 2, {WeightElement::bf16}, n, 515},
                             out.data() + first, 203);
             first += n;
           }
@@ -237,7 +238,7 @@ TEST(Matmul, PaddingIsZeroWhateverStorageHeld) {
                     x.begin() + static_cast<std::ptrdiff_t>(r * 50));
       std::vector<float> out(3 * 4);
       backend->matmul(backend->prepare_left(x.data(), 50, 3, 33, left.get()),
-                      {o.weights.data(), DType::f32, 4, 33}, out.data(), 4);
+                      {o.weights.data(), {WeightElement::f32}, 4, 33}, out.data(), 4);
       EXPECT_TRUE(same_bits(product(*backend, o), out));
     }
   }

@@ -28,7 +28,7 @@ TEST(Vdpbf16ps, ReportsWhetherItIsAsDocumented) {
       const AlignedBytes left(backend.left_bytes(8, cols));
       out[i].resize(8 * 32);
       backend.matmul(backend.prepare_left(x.data(), cols, 8, cols, left.get()),
-                     {w.data(), DType::bf16, 32, cols}, out[i].data(), 32);
+                     {w.data(), {WeightElement::bf16}, 32, cols}, out[i].data(), 32);
     }
     for (std::size_t i = 0; i < out[0].size(); ++i) {
       ++all;

@@ -100,7 +100,7 @@ const Named kKernels[] = {
      [](Backend& b, std::size_t size, DType dtype) {
        const GuardedBytes rows(weight_bytes(random_floats(kRows * size, 1), dtype));
        std::vector<float> out(kRows * size);
-       b.widen({rows.data(), dtype, kRows, size}, out.data());
+       b.widen({rows.data(), *plain_format(dtype), kRows, size}, out.data());
        return out;
      },
      0},
@@ -269,7 +269,7 @@ TEST(Vectors, WidenIsExactForEvery16BitValue) {
     const auto backend = backend_of(isa, ComputeMode::f32, pool);
     for (const DType dtype : {DType::f16, DType::bf16}) {
       std::vector<float> out(65536);
-      backend->widen({all.data(), dtype, 1, 65536}, out.data());
+      backend->widen({all.data(), *plain_format(dtype), 1, 65536}, out.data());
       for (std::size_t i = 0; i < 65536; ++i) {
         const auto half = static_cast<std::uint16_t>(i);
         const float truth = dtype == DType::f16 ? f16_to_f32(half) : bf16_to_f32(half);

@@ -150,7 +150,7 @@ class KernelRates {
     return seconds_of([&] {
       const auto prepared = backend_->prepare_left(x.data(), kIn, rows, kIn, left.data());
       const std::byte* weights = next(kIn * kOut * element_bytes());
-      backend_->matmul(prepared, {weights, dtype, kOut, kIn}, out.data(), kOut);
+      backend_->matmul(prepared, {weights, *plain_format(dtype), kOut, kIn}, out.data(), kOut);
     });
   }
 

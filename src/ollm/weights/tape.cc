@@ -171,14 +171,14 @@ Result<void> TapePass::end() {
 Result<void> TapePass::for_each_segment(
     MatrixId matrix, FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const std::size_t cols = tape_.layout_.matrices[matrix.index].cols;
-  const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
+  const WeightFormat& format = tape_.map_.formats[matrix.index];
   const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
   for (std::size_t i = 0; i < segments.size();) {
     const Segment& first = segments[i++];
     std::size_t rows = first.rows;
     if (first.pinned) {
       for (; i < segments.size() && segments[i].pinned; ++i) rows += segments[i].rows;
-      use({tape_.storage_.data() + first.place, dtype, rows, cols}, first.first_row);
+      use({tape_.storage_.data() + first.place, format, rows, cols}, first.first_row);
       continue;
     }
     Result<const std::byte*> slot = tape_.streamed_->wait(first.load);
@@ -186,7 +186,7 @@ Result<void> TapePass::for_each_segment(
       return std::move(slot).error().within(
           fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
     }
-    use({*slot + first.place, dtype, rows, cols}, first.first_row);
+    use({*slot + first.place, format, rows, cols}, first.first_row);
   }
   return {};
 }
@@ -194,9 +194,9 @@ Result<void> TapePass::for_each_segment(
 Result<void> TapePass::gather_rows(MatrixId matrix, std::span<const std::uint32_t> rows,
                                    FunctionRef<void(const backend::WeightRows&, std::size_t)> use) {
   const MatrixUse& shape = tape_.layout_.matrices[matrix.index];
-  const DType dtype = tape_.map_.matrix_dtypes[matrix.index];
+  const WeightFormat& format = tape_.map_.formats[matrix.index];
   const std::span<const Segment> segments = tape_.map_.segments_of(matrix.index);
-  const std::size_t row_bytes = shape.cols * size_bytes(dtype);
+  const std::size_t row_bytes = size_bytes(format, shape.cols);
   const std::size_t rows_at_once = segments.front().rows;  // the last alone may have fewer
 
   // Rows on disk are gathered some at a time: those of `from_disk`, which lie in the slot in order.
@@ -208,7 +208,7 @@ Result<void> TapePass::gather_rows(MatrixId matrix, std::span<const std::uint32_
     if (count == 0) return {};
     OLLM_TRY(const std::byte* slot, tape_.streamed_->gather({extents.data(), count}));
     for (std::size_t i = 0; i < count; ++i) {
-      use({slot + io::SlotRing::lead_bytes(extents[i].offset_bytes), dtype, 1, shape.cols},
+      use({slot + io::SlotRing::lead_bytes(extents[i].offset_bytes), format, 1, shape.cols},
           positions[i]);
       slot += io::SlotRing::space_bytes(extents[i].offset_bytes, extents[i].size_bytes);
     }
@@ -222,7 +222,7 @@ Result<void> TapePass::gather_rows(MatrixId matrix, std::span<const std::uint32_
     const Segment& segment = segments[rows[i] / rows_at_once];
     const std::uint64_t within = (rows[i] - segment.first_row) * row_bytes;
     if (segment.pinned) {
-      use({tape_.storage_.data() + segment.place + within, dtype, 1, shape.cols}, i);
+      use({tape_.storage_.data() + segment.place + within, format, 1, shape.cols}, i);
       continue;
     }
     extents[count] = {&tape_.files_[segment.file], segment.offset_bytes + within, row_bytes};

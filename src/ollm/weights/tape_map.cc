@@ -1,6 +1,10 @@
 #include "ollm/weights/tape_map.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "ollm/base/check.h"
@@ -81,6 +85,16 @@ Grouped group(std::span<const LoadItem> items, std::size_t read_bytes) {
   return out;
 }
 
+Result<WeightFormat> built_format(const TensorInfo& tensor) {
+  const std::optional<WeightFormat> format = plain_format(tensor.dtype);
+  const std::string reason = format
+                                 ? unsupported_reason(*format)
+                                 : fmt::format("{} is no type of weights", to_string(tensor.dtype));
+  if (!reason.empty())
+    return fail(ErrorKind::unsupported, fmt::format("tensor {}: {}", tensor.name, reason));
+  return *format;
+}
+
 class Mapper {
  public:
   Mapper(const checkpoint::TensorIndex& index, const TapeLayout& layout, const Options& options)
@@ -103,12 +117,14 @@ class Mapper {
       map_.first_segment[i] = static_cast<std::uint32_t>(map_.segments.size());
       const MatrixUse& use = layout_.matrices[i];
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
-      map_.matrix_dtypes.push_back(tensor->dtype);
+      OLLM_TRY(const WeightFormat format, built_format(*tensor));
+      map_.formats.push_back(format);
       if (map_.source[i] == i) cut(i, use, *tensor);
     }
     map_.first_segment[count] = static_cast<std::uint32_t>(map_.segments.size());
     for (const VectorUse& use : layout_.vectors) {
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
+      OLLM_TRY_VOID(built_format(*tensor));
       const std::size_t element = size_bytes(tensor->dtype);
       map_.vectors.push_back(
           {{tensor->file, tensor->offset_bytes + use.first * element, use.size * element},

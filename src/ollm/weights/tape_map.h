@@ -14,6 +14,7 @@
 #include "ollm/io/async_reads.h"
 #include "ollm/io/file.h"
 #include "ollm/io/slot_ring.h"
+#include "ollm/tensor/weight_format.h"
 #include "ollm/weights/tape_layout.h"
 
 namespace ollm::weights {
@@ -100,7 +101,7 @@ struct TapeMap {
   std::vector<Segment> segments;             // by matrix, then by row
   std::vector<std::uint32_t> first_segment;  // of each matrix, and one behind the last
   std::vector<std::uint32_t> source;         // of each matrix: whose segments serve it
-  std::vector<DType> matrix_dtypes;
+  std::vector<WeightFormat> formats;         // of each matrix
   std::vector<HeldVector> vectors;
 
   Loads stream;                        // in the order of the layout; none holds two sections
@@ -127,7 +128,7 @@ struct TapeMap {
 /// Which segments are pinned: all, if they fit into the limit; else as many of those that every
 /// sweep reads, spread evenly over the sweep, so that reading never waits for a stretch of
 /// computing. What is gathered is then left on disk: a sweep wants a few of its rows.
-/// Errors: not_found where a tensor is missing.
+/// Errors: not_found where a tensor is missing; unsupported where its format is not built.
 Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
                          const Options& options);
 

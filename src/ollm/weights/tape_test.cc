@@ -117,7 +117,7 @@ class TapeTest : public testing::Test {
       std::size_t next_row = 0;
       OLLM_TRY_VOID(pass.for_each_segment(
           {i}, [&](const backend::WeightRows& segment, std::size_t first_row) {
-            const std::size_t row_bytes = shape.cols * size_bytes(segment.dtype);
+            const std::size_t row_bytes = size_bytes(segment.format, shape.cols);
             EXPECT_EQ(first_row, next_row);
             next_row += segment.rows;
             const char* expected =
@@ -449,6 +449,26 @@ TEST_F(TapeTest, AMissingTensorIsNotFound) {
   const auto tape = load(small(0));
   ASSERT_FALSE(tape.ok());
   EXPECT_EQ(tape.error().kind, ErrorKind::not_found);
+}
+
+TEST_F(TapeTest, AMatrixOfAFormatThatIsNotBuiltIsRefusedByName) {
+  for (const auto& [dtype, said] : {std::pair(DType::f8_e4m3, "weights of F8_E4M3 are not built"),
+                                    std::pair(DType::i32, "I32 is no type of weights")}) {
+    const Shape shape({4, 8});
+    const checkpoint::NewTensor tensor = {"plain", dtype, shape};
+    std::string file = checkpoint::make_safetensors_header({&tensor, 1}).value();
+    file.resize(file.size() + 32 * size_bytes(dtype));
+    folder_.write("model.safetensors", file);
+    folder_.write("config.json", "{}");
+    layout_ = {};
+    layout_.matrices.push_back({"plain", 0, 4, 8, 4});
+    const auto refused = load(small(0));
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+    EXPECT_NE(refused.error().message.find(fmt::format("tensor plain: {}", said)),
+              std::string::npos)
+        << refused.error().message;
+  }
 }
 
 TEST_F(TapeTest, LoadingCanBeCancelledAndRefusesToExceedTheBudget) {

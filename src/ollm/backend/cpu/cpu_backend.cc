@@ -48,14 +48,15 @@ constexpr std::size_t kPartBytes = std::size_t{4} << 20;
 // the second-level cache while tiles pass.
 constexpr std::size_t kAttentionRows = 64;
 
-std::size_t type_index(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
+std::size_t type_index(const WeightFormat& format) {
+  OLLM_DCHECK(unsupported_reason(format).empty());
+  switch (format.element) {
+    case WeightElement::f32:
       return static_cast<std::size_t>(cpu::WeightType::f32);
-    case DType::f16:
+    case WeightElement::f16:
       return static_cast<std::size_t>(cpu::WeightType::f16);
     default:
-      OLLM_CHECK(dtype == DType::bf16);
+      OLLM_CHECK(format.element == WeightElement::bf16);
       return static_cast<std::size_t>(cpu::WeightType::bf16);
   }
 }
@@ -180,7 +181,7 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   if (x.rows == 0 || w.rows == 0) return;
   OLLM_DCHECK(x.cols == w.cols);
   const cpu::Matmul product = {x.data, x.rows, x.cols, w.data, w.rows, out, out_stride};
-  const auto kernel = mode_.matmul[type_index(w.dtype)];
+  const auto kernel = mode_.matmul[type_index(w.format)];
   const std::size_t scratch_bytes = scratch_of_thread(kernels_);
   const std::size_t threads = pool_.threads();
   const std::size_t units = divide_up(w.rows, kernels_.output_multiple);
@@ -191,7 +192,7 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   }
   // Parts are taken in order by whoever is free; each call of the body has its own scratch. A few
   // a thread, and none of many MiB: a thread that lost its core would keep the others waiting.
-  const std::size_t weight_bytes = w.rows * w.cols * (w.dtype == DType::f32 ? 4 : 2);
+  const std::size_t weight_bytes = size_bytes(w.format, w.rows * w.cols);
   const std::size_t parts = std::min(units, x.rows < kernels_.panel_rows
                                                 ? std::max(threads * 4, weight_bytes / kPartBytes)
                                                 : divide_up(w.rows, kernels_.panel_outputs));
@@ -215,8 +216,8 @@ void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
 }
 
 void CpuBackend::widen(const WeightRows& w, float* out) {
-  const std::size_t type = type_index(w.dtype);
-  const std::size_t element_bytes = w.dtype == DType::f32 ? 4 : 2;
+  const std::size_t type = type_index(w.format);
+  const std::size_t element_bytes = size_bytes(w.format, 1);
   const std::size_t n = w.rows * w.cols;
   split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
     kernels_.widen[type](w.data + begin * element_bytes, out + begin, end - begin);

@@ -10,6 +10,7 @@
 #include "ollm/base/check.h"
 #include "ollm/tensor/dtype.h"
 #include "ollm/tensor/float16.h"
+#include "ollm/tensor/weight_format.h"
 
 namespace ollm::backend {
 
@@ -24,6 +25,13 @@ inline float weight_at(const std::byte* data, DType dtype, std::size_t i) {
   std::memcpy(&half, data + 2 * i, 2);
   OLLM_CHECK(dtype == DType::bf16 || dtype == DType::f16);
   return dtype == DType::bf16 ? bf16_to_f32(half) : f16_to_f32(half);
+}
+
+/// The same of a matrix without scales.
+inline float weight_at(const std::byte* data, const WeightFormat& format, std::size_t i) {
+  if (format.element == WeightElement::f32) return weight_at(data, DType::f32, i);
+  OLLM_CHECK(format.element == WeightElement::bf16 || format.element == WeightElement::f16);
+  return weight_at(data, format.element == WeightElement::bf16 ? DType::bf16 : DType::f16, i);
 }
 
 /// x as the compute mode keeps operands of products.

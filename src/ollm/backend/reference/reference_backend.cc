@@ -51,7 +51,7 @@ void ReferenceBackend::matmul(const LeftOperand& x, const WeightRows& w, float* 
       double sum = 0;
       for (std::size_t i = 0; i < w.cols; ++i)
         sum += static_cast<double>(left[r * x.cols + i]) *
-               static_cast<double>(weight_at(w.data, w.dtype, j * w.cols + i));
+               static_cast<double>(weight_at(w.data, w.format, j * w.cols + i));
       out[r * out_stride + j] = static_cast<float>(sum);
     }
   }
@@ -65,7 +65,7 @@ void ReferenceBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows
 }
 
 void ReferenceBackend::widen(const WeightRows& w, float* out) {
-  for (std::size_t i = 0; i < w.rows * w.cols; ++i) out[i] = weight_at(w.data, w.dtype, i);
+  for (std::size_t i = 0; i < w.rows * w.cols; ++i) out[i] = weight_at(w.data, w.format, i);
 }
 
 void ReferenceBackend::rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
