@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ollm/base/check.h"
+#include "ollm/base/utf8.h"
 #include "ollm/cli/input.h"
 #include "ollm/cli/json_line.h"
 #include "ollm/cli/printed.h"
@@ -69,14 +70,14 @@ void hold_rows(std::string_view text) {
 void hold_text(std::string_view text) {
   const auto taken = ollm::cli::as_utf8(std::string(text), "input");
   if (taken.ok()) {
-    OLLM_CHECK(ollm::cli::utf8_prefix(*taken) == taken->size());
+    OLLM_CHECK(ollm::utf8_prefix(*taken) == taken->size());
     OLLM_CHECK(text.ends_with(*taken));
   } else {
     OLLM_CHECK(taken.error().kind == ollm::ErrorKind::invalid_argument);
     OLLM_CHECK(taken.error().message.starts_with("input: "));
   }
   const std::string shown = ollm::cli::printable(text);
-  OLLM_CHECK(ollm::cli::utf8_prefix(shown) == shown.size());
+  OLLM_CHECK(ollm::utf8_prefix(shown) == shown.size());
   OLLM_CHECK(ollm::cli::printable(shown) == shown);
   for (const char c : shown)
     OLLM_CHECK((static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) || c == '\n' || c == '\t');

@@ -230,7 +230,7 @@ TEST_F(TapeTest, NothingIsReadTwiceForPassesThatBeginWithTheLayers) {
   const auto tape = load(options);
   ASSERT_TRUE(tape.ok());
   const TapeMap& map = (*tape)->map();
-  std::uint64_t expected = 0;  // in whole pages
+  std::uint64_t expected = 0;  // in whole pages, of which a file's last may hold less
   const auto count = [&](const SectionPart& part) {
     for (std::uint32_t load = part.first_load; load < part.first_load + part.loads; ++load)
       for (const FileExtent& extent : map.stream.extents_of(load))
@@ -243,7 +243,6 @@ TEST_F(TapeTest, NothingIsReadTwiceForPassesThatBeginWithTheLayers) {
     ASSERT_TRUE(walk(**tape, head ? kWhole : kBody, /*gather=*/false).ok());
   }
   const std::uint64_t read = (*tape)->stream_cost().bytes_read;
-  EXPECT_GE(read, expected);
   EXPECT_LE(read, expected + ring_bytes(ring_options(map, options)));  // ahead of the next pass
 }
 
