@@ -581,7 +581,7 @@ class Program {
   void plan() {
     const ollm::Settings settings = any_settings();
     const ollm::Workload workload = any_workload();
-    const auto plan = ollm::make_plan(settings, workload, {text_of(in_)});
+    const auto plan = ollm::make_plan(settings, workload, {{text_of(in_)}, {text_of(in_)}});
     if (!answered(plan)) return;
     if (answered(plan->check())) {  // no sum of its sizes wrapped around
       OLLM_CHECK(workload.sequences >= 1 && workload.sequences < std::size_t{1} << 31);

@@ -202,16 +202,16 @@ class Plan {
  private:
   friend class Runtime;
   friend OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
-                                         const std::vector<std::string>& allow_config_keys);
+                                         const Allowances& allowances);
   explicit Plan(std::shared_ptr<const State> state);
   std::shared_ptr<const State> state_;  // shared by the runtime that was loaded from it
 };
 
 /// Plans a run. A model that is not there, or does not fit, gives a plan that says so.
-/// `allow_config_keys`: keys of config.json that nobody knows and the caller vouches for.
+/// `allowances`: what of the model's files may be left out of account; each is a Decision.
 /// Errors: invalid_argument for settings or a workload that make no sense.
 OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
-                                const std::vector<std::string>& allow_config_keys = {});
+                                const Allowances& allowances = {});
 
 /// A model as its files tell it, with the plan that it would get; nothing is loaded.
 struct ModelInfo {

@@ -185,8 +185,7 @@ Result<std::vector<ScoreRow>> read_id_rows(const std::filesystem::path& path,
   return rows;
 }
 
-Result<void> check_text_fits(const Settings& settings,
-                             const std::vector<std::string>& allow_config_keys,
+Result<void> check_text_fits(const Settings& settings, const Allowances& allowances,
                              std::size_t text_bytes) {
   // Below it a text takes no more than the plan leaves to any process.
   constexpr std::size_t kSmallText = std::size_t{64} << 10;
@@ -194,7 +193,7 @@ Result<void> check_text_fits(const Settings& settings,
   Workload workload;
   workload.prompt_tokens = 1;
   workload.text_bytes = text_bytes;
-  OLLM_TRY(const Plan plan, make_plan(settings, workload, allow_config_keys));
+  OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances));
   const Result<void> fits = plan.check();
   if (fits.ok() || fits.error().kind != ErrorKind::out_of_budget) return {};
   return Error(fits.error())
@@ -202,11 +201,10 @@ Result<void> check_text_fits(const Settings& settings,
                           text_bytes));
 }
 
-Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys) {
+Result<Text> open_text_to_run(const Settings& settings, const Allowances& allowances) {
   Result<Text> text = Text::open(settings);
   if (text.ok()) return text;
-  OLLM_TRY(const Plan plan, make_plan(settings, {}, allow_config_keys));
+  OLLM_TRY(const Plan plan, make_plan(settings, {}, allowances));
   if (!plan.runtime_plan().is_executable()) OLLM_TRY_VOID(plan.check());
   return text;
 }

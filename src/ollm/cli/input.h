@@ -38,15 +38,13 @@ std::size_t known_bytes(const std::filesystem::path& path);
 /// That a text of this size can be rendered and encoded within the budget: asked before, as a run
 /// is planned with its tokens, and of a file that tells its size even before it is read.
 /// Errors: out_of_budget, that of the plan.
-Result<void> check_text_fits(const Settings& settings,
-                             const std::vector<std::string>& allow_config_keys,
+Result<void> check_text_fits(const Settings& settings, const Allowances& allowances,
                              std::size_t text_bytes);
 
 /// Text::open for a command that goes on to run the model: where the tokenizer cannot be had and
 /// the model cannot run either, the error is the plan's, which tells more.
 /// Errors: those of Text::open and Plan::check.
-Result<Text> open_text_to_run(const Settings& settings,
-                              const std::vector<std::string>& allow_config_keys);
+Result<Text> open_text_to_run(const Settings& settings, const Allowances& allowances);
 
 /// "1,2,3" as ids; spaces around commas are fine.
 /// Errors: invalid_argument for what is no number, an empty list, or above 2^31.

@@ -26,10 +26,7 @@ class PlanCommand {
         ->type_name("count")
         ->check(count_from_to(1, 1 << 16))
         ->capture_default_str();
-    app.add_option("--allow-config-key", allowed_keys_,
-                   "Plan although this key of config.json is not understood")
-        ->type_name("name")
-        ->take_all();
+    add_allowances(app, allowances_);
     app.add_flag("--explain", explain_, "Print the plan in sentences (the default)");
     app.add_flag("--json", json_, "Print the plan as JSON");
   }
@@ -49,7 +46,7 @@ class PlanCommand {
     if (settings.given("generation.max_new_tokens"))
       workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
     if (prompt_tokens_.empty()) workload.context_tokens = kDefaultContext;
-    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances_));
     if (json_) {
       print_json(plan.json());
     } else {
@@ -62,7 +59,7 @@ class PlanCommand {
   SettingsFlags settings_flags_;
   std::string prompt_tokens_;
   std::size_t sequences_ = 1;
-  std::vector<std::string> allowed_keys_;
+  Allowances allowances_;
   bool explain_ = false, json_ = false;
 };
 

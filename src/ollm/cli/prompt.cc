@@ -54,10 +54,7 @@ class PromptCommand {
         ->take_all();
     app.add_flag("--model-defaults", model_defaults_,
                  "Sample as the model's generation_config.json says");
-    app.add_option("--allow-config-key", allowed_keys_,
-                   "Run although this key of config.json is not understood")
-        ->type_name("name")
-        ->take_all();
+    add_allowances(app, allowances_);
     app.add_flag("--show-prompt", show_prompt_,
                  "Print the rendered prompt on stderr, control tokens marked");
     app.add_flag("--json", json_, "Print one JSON object instead of the text");
@@ -73,7 +70,7 @@ class PromptCommand {
     // Before anything is read: a document may be larger than all that was granted. A plan says so.
     const std::size_t document = file_->count() > 0 ? known_bytes(file_path_) : 0;
     workload.text_bytes = document == 0 ? 0 : document + prompt_text_.size();
-    Result<void> fits = check_text_fits(settings, allowed_keys_, workload.text_bytes);
+    Result<void> fits = check_text_fits(settings, allowances_, workload.text_bytes);
     if (!fits.ok() && !plan_json_) return std::move(fits).error();
     Prompt prompt;
     GenerateOptions options;
@@ -83,7 +80,7 @@ class PromptCommand {
       OLLM_TRY(options, generate_options(settings));
       OLLM_TRY(text, encode(settings, options.chat_template, prompt, workload));
     }
-    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances_));
     if (plan_json_) {
       print_json(plan.json());
       return 0;
@@ -101,8 +98,8 @@ class PromptCommand {
     if (!prompt.ids.empty()) return std::optional<Text>();
     if (prompt.text) workload.text_bytes = prompt.text->size();
     for (const Message& message : prompt.messages) workload.text_bytes += message.content.size();
-    if (checked == 0) OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, workload.text_bytes));
-    Result<Text> text = open_text_to_run(settings, allowed_keys_);
+    if (checked == 0) OLLM_TRY_VOID(check_text_fits(settings, allowances_, workload.text_bytes));
+    Result<Text> text = open_text_to_run(settings, allowances_);
     if (!text.ok()) {
       if (plan_json_) return std::optional<Text>();
       return std::move(text).error();
@@ -317,7 +314,8 @@ class PromptCommand {
   SettingsFlags settings_flags_;
   CLI::Option *prompt_, *ids_, *file_, *system_;
   std::string prompt_text_, ids_text_, file_path_, system_text_, template_name_;
-  std::vector<std::string> template_vars_, biases_, allowed_keys_;
+  std::vector<std::string> template_vars_, biases_;
+  Allowances allowances_;
   bool raw_ = false, parse_special_ = false, model_defaults_ = false;
   bool show_prompt_ = false, json_ = false, plan_json_ = false;
 };

@@ -39,10 +39,7 @@ class ScoreCommand {
         ->check(count_from_to(1, 1 << 16))
         ->capture_default_str();
     app.add_flag("--last", options_.last_only, "Logits of the last position only");
-    app.add_option("--allow-config-key", allowed_keys_,
-                   "Run although this key of config.json is not understood")
-        ->type_name("name")
-        ->take_all();
+    add_allowances(app, allowances_);
     app.add_flag("--json", json_, "Print one JSON object");
   }
 
@@ -62,7 +59,7 @@ class ScoreCommand {
     options.batch = std::min(options.batch, rows.size());
     workload.sequences = options.batch;
     workload.all_logits = !options.last_only;
-    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowed_keys_));
+    OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances_));
 
     const CancellationToken& cancel = cancel_on_interrupt();
     const Verbosity words = verbosity(settings);
@@ -133,12 +130,12 @@ class ScoreCommand {
     }
     std::string text = text_text_;
     const std::size_t known = file_->count() > 0 ? known_bytes(file_path_) : 0;
-    OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, known));
+    OLLM_TRY_VOID(check_text_fits(settings, allowances_, known));
     if (file_->count() > 0) {
       OLLM_TRY(text, read_text_file(file_path_, input_limit(settings)));
     }
-    if (known == 0) OLLM_TRY_VOID(check_text_fits(settings, allowed_keys_, text.size()));
-    OLLM_TRY(opened, open_text_to_run(settings, allowed_keys_));
+    if (known == 0) OLLM_TRY_VOID(check_text_fits(settings, allowances_, text.size()));
+    OLLM_TRY(opened, open_text_to_run(settings, allowances_));
     OLLM_TRY(std::vector<TokenId> ids, opened->encode(text, {}));
     return std::vector<ScoreRow>{{"0", std::move(ids)}};
   }
@@ -161,7 +158,7 @@ class ScoreCommand {
   CLI::Option *ids_, *ids_file_, *text_, *file_;
   std::string ids_text_, ids_path_, text_text_, file_path_;
   ScoreOptions options_;
-  std::vector<std::string> allowed_keys_;
+  Allowances allowances_;
   bool json_ = false;
 };
 

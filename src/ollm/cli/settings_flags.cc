@@ -66,4 +66,15 @@ Result<Settings> SettingsFlags::load() const {
   return settings;
 }
 
+void add_allowances(CLI::App& app, Allowances& allowances) {
+  app.add_option("--allow-config-key", allowances.config_keys,
+                 "Run although this key of config.json is not understood")
+      ->type_name("name")
+      ->take_all();
+  app.add_option("--allow-unused-tensors", allowances.unused_tensors,
+                 "Run although nothing uses tensors of this name; * for any characters")
+      ->type_name("pattern")
+      ->take_all();
+}
+
 }  // namespace ollm::cli

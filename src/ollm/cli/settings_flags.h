@@ -41,4 +41,7 @@ class SettingsFlags {
   std::string config_file_;
 };
 
+/// --allow-config-key and --allow-unused-tensors.
+void add_allowances(CLI::App& app, Allowances& allowances);
+
 }  // namespace ollm::cli

@@ -135,9 +135,8 @@ Result<ModelConfig> read_decoder(const ConfigObject& config, std::string_view fa
                      Limits::kPositions, model.max_position_embeddings));
   OLLM_TRY_VOID(read_heads(config, defaults, model));
   OLLM_TRY(model.hidden_act, read_activation(config, "hidden_act", defaults.hidden_act));
-  OLLM_TRY(const double eps,
+  OLLM_TRY(model.norm_eps,
            config.value_or<double>(defaults.norm_key, defaults.norm_eps, NumberRange{0, 1, false}));
-  model.norm_eps = static_cast<float>(eps);
   OLLM_TRY(model.rotary,
            read_rotary(config, defaults.rotary, model.head_dim, model.max_position_embeddings));
   OLLM_TRY(model.tie_word_embeddings,

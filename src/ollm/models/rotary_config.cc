@@ -86,11 +86,14 @@ class Reader {
   }
 
   Result<void> partial(RotaryConfig& rotary) const {
+    // Unread, it is told as without effect.
+    if (!defaults_.partial && rotary.type == RotaryType::default_) return {};
+    const NumberRange shares = NumberRange::above(0, 1);
+    OLLM_TRY(const double beside, config_.value_or<double>("partial_rotary_factor", 1.0, shares));
     OLLM_TRY(const double share,
-             scaling_.value_or<double>("partial_rotary_factor", rotary.partial_rotary_factor,
-                                       NumberRange::above(0, 1)));
-    rotary.partial_rotary_factor = defaults_.partial ? share : 1;
-    if (defaults_.partial || share == 1 || rotary.type == RotaryType::default_) return {};
+             scaling_.value_or<double>("partial_rotary_factor", beside, shares));
+    if (defaults_.partial) rotary.partial_rotary_factor = share;
+    if (defaults_.partial || share == 1) return {};
     return scaling_.error(
         ErrorKind::unsupported, "partial_rotary_factor",
         fmt::format("{} with rotary type {}: this model type turns whole heads, and Transformers "
@@ -200,17 +203,16 @@ Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefault
   if (defaults.longrope_alone) config.ignore("original_max_position_embeddings");
   RotaryConfig top;
   OLLM_TRY(top.theta, config.value_or<double>("rope_theta", defaults.theta, kThetas));
-  OLLM_TRY(const double share,
-           config.value_or<double>("partial_rotary_factor", 1.0, NumberRange::above(0, 1)));
   OLLM_TRY(const auto scaling, spoken(config, "rope_scaling"));
   OLLM_TRY(const auto parameters, spoken(config, "rope_parameters"));
   const auto read = [&](const ConfigObject& form) {
-    RotaryConfig beside = top;
-    beside.partial_rotary_factor = share;
-    return Reader(config, form, defaults, head_dim, max_position_embeddings).read(beside);
+    return Reader(config, form, defaults, head_dim, max_position_embeddings).read(top);
   };
   RotaryConfig rotary = top;
-  rotary.partial_rotary_factor = defaults.partial ? share : 1;
+  if (defaults.partial) {
+    OLLM_TRY(rotary.partial_rotary_factor,
+             config.value_or<double>("partial_rotary_factor", 1.0, NumberRange::above(0, 1)));
+  }
   if (scaling) {
     OLLM_TRY(rotary, read(*scaling));
   }

@@ -67,9 +67,9 @@ bool type_is_built(const Json& config) {
   return inner != nullptr && models::find_family(type_of(*inner)) != nullptr;
 }
 
-Result<FolderModel> FolderModel::read(const Inspection& inspection, const ComposeOptions& options) {
+Result<FolderModel> FolderModel::read(const Inspection& inspection, const Allowances& allowances) {
   FolderModel out(*inspection.folder);
-  out.options_ = options;
+  out.allowances_ = allowances;
   OLLM_TRY_VOID(out.take_config(inspection));
   OLLM_TRY_VOID(out.look_at_quantization());
   OLLM_TRY(out.names_, models::TensorNames::make(out.folder_->tensors()));
@@ -86,7 +86,7 @@ Result<FolderModel> FolderModel::read(const Inspection& inspection, const Compos
                fmt::format("model type '{}' does not read {}", out.family_->model_type,
                            keys.size() == 1 ? "it" : "them"));
   }
-  const auto refused = models::refused_keys(model.config.unknown_keys, options.allow_config_keys);
+  const auto refused = models::refused_keys(model.config.unknown_keys, allowances.config_keys);
   out.model_ = std::move(model);
   if (!refused.empty()) return models::not_understood(refused, out.compose().ok());
   return out;
@@ -168,7 +168,7 @@ Result<Composed> FolderModel::by_tensors() const {
   OLLM_TRY(const ConfigObject config, ConfigObject::make(config_, "config.json"));
   config.ignore("quantization_config");
   OLLM_TRY(models::FamilyModel model, models::compose_generic(config, names_));
-  const auto refused = models::refused_keys(model.config.unknown_keys, options_.allow_config_keys);
+  const auto refused = models::refused_keys(model.config.unknown_keys, allowances_.config_keys);
   decisions.push_back(
       {"semantics", "assumed",
        fmt::format("model type '{}' is not known; its tensors are those of one that is", type)});
@@ -189,7 +189,7 @@ Result<Composed> FolderModel::bind(models::FamilyModel model,
                                    std::vector<Decision> decisions) const {
   Composed out{std::move(model), std::move(decisions)};
   OLLM_TRY(const models::Inventory left,
-           models::bind_tensors(names_, {options_.allow_unused_tensors}, out.model.composition));
+           models::bind_tensors(names_, {allowances_.unused_tensors}, out.model.composition));
   const auto decide = [&](std::string what, std::string chosen, std::string because) {
     out.decisions.push_back({std::move(what), std::move(chosen), std::move(because)});
   };

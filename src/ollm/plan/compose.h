@@ -12,9 +12,8 @@
 #include "ollm/models/families.h"
 #include "ollm/models/inventory.h"
 #include "ollm/models/tensor_names.h"
-#include "ollm/plan/compose_options.h"
-#include "ollm/plan/plans.h"
 #include "ollm/plan/inspect.h"
+#include "ollm/plan/plans.h"
 
 namespace ollm::plan {
 
@@ -29,7 +28,7 @@ class FolderModel {
   /// Whether the type is built is asked before any of its keys is read.
   /// Errors: unsupported for a type that is not built, quantized weights, keys that nobody knows;
   /// corrupt; each by name.
-  static Result<FolderModel> read(const Inspection& inspection, const ComposeOptions& options);
+  static Result<FolderModel> read(const Inspection& inspection, const Allowances& allowances);
 
   /// Whose config it is; nullptr for a type that nobody knows.
   const models::Family* family() const { return family_; }
@@ -51,7 +50,7 @@ class FolderModel {
   void decide(std::string what, std::string chosen, std::string because);
 
   const checkpoint::ModelFolder* folder_;
-  ComposeOptions options_;
+  Allowances allowances_;
   Json config_;  // of the text model, where it stands inside another one's
   models::TensorNames names_;
   const models::Family* family_ = nullptr;

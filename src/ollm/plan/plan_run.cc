@@ -143,9 +143,9 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   PlannedRun plan;
   plan.config = config;
   plan.environment = inputs.environment;
-  plan.compose = inputs.compose;
+  plan.allowances = inputs.allowances;
   SelectOptions options;
-  options.compose = inputs.compose;
+  options.allowances = inputs.allowances;
   OLLM_TRY(plan.reference, plan_reference(config, inputs.environment,
                                           selector_machine(inputs.machine), options, calls));
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
@@ -175,7 +175,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
 
 Result<FallbackRun> plan_fallback(const PlannedRun& failed, const SpecializationFailure& failure) {
   SelectOptions options;
-  options.compose = failed.compose;
+  options.allowances = failed.allowances;
   FallbackRun out;
   OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
                                     options, failure.type, failure.error));

@@ -31,7 +31,7 @@ struct ExecutionInputs {
 struct PlannedRun {
   settings::RuntimeConfig config;  // as asked for
   io::Environment environment;
-  ComposeOptions compose;
+  Allowances allowances;
   PlannedReference reference;
   /// Nothing where no backend runs the model.
   std::optional<LoadPlan> execution;
@@ -48,7 +48,7 @@ struct RunInputs {
   Workload workload;
   machine::Machine machine;
   io::Environment environment;
-  ComposeOptions compose;
+  Allowances allowances;
 };
 
 /// Equal inputs give equal plans, byte for byte in JSON.

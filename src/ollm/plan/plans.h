@@ -234,6 +234,14 @@ struct Workload {
   friend bool operator==(const Workload&, const Workload&) = default;
 };
 
+/// What a caller vouches for of a model that is not understood whole.
+struct Allowances {
+  std::vector<std::string> config_keys = {};     // keys of config.json that nobody knows
+  std::vector<std::string> unused_tensors = {};  // names, `*` for any run of characters
+
+  friend bool operator==(const Allowances&, const Allowances&) = default;
+};
+
 /// One choice, kept so that a person can see why it fell that way.
 struct Decision {
   std::string what;     // "kv.strategy"

@@ -354,7 +354,7 @@ TEST(Select, UnknownKeysAreRefusedByNameUnlessAllowed) {
   config["new_feature"] = 1;
   world.model("work/tiny", config, tiny_tensors());
   EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("new_feature"));
-  world.options().compose.allow_config_keys = {"new_feature"};
+  world.options().allowances.config_keys = {"new_feature"};
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   EXPECT_TRUE(planned->selection.plan.is_executable());

@@ -188,7 +188,7 @@ class Selector {
                                      provider.id, printable(resolution_.model.reference.raw),
                                      to_string(provider.family))));
     }
-    auto folder = FolderModel::read(*resolution_.inspection, options_.compose);
+    auto folder = FolderModel::read(*resolution_.inspection, options_.allowances);
     if (!folder.ok()) return refuse(&provider, std::move(folder).error());
     plan_specialization(provider);
     auto composed = folder->as_family();
@@ -309,7 +309,7 @@ class Selector {
                               to_string(*model.generic_model_kind)));
     }
     OLLM_TRY(const FolderModel folder,
-             FolderModel::read(*resolution_.inspection, options_.compose));
+             FolderModel::read(*resolution_.inspection, options_.allowances));
     return folder.compose();
   }
 

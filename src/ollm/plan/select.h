@@ -12,7 +12,6 @@
 #include "ollm/base/result.h"
 #include "ollm/models/composition.h"
 #include "ollm/models/model_config.h"
-#include "ollm/plan/compose_options.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/plan_draft.h"
 #include "ollm/plan/plans.h"
@@ -24,7 +23,7 @@ namespace ollm::plan {
 
 struct SelectOptions {
   PassConditions passes;
-  ComposeOptions compose;
+  Allowances allowances;
   /// Asked instead of providers(); for tests of ambiguity.
   std::optional<std::span<const Provider>> providers;
 };

@@ -10,13 +10,10 @@ namespace ollm {
 Plan::Plan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
 
 Result<Plan> make_plan(const Settings& settings, const Workload& workload,
-                       const std::vector<std::string>& allow_config_keys) {
+                       const Allowances& allowances) {
   OLLM_TRY_VOID(settings::check_settings(settings));
-  plan::RunInputs inputs{settings,
-                         workload,
-                         machine::Machine::detect(),
-                         io::Environment::of_process(),
-                         {allow_config_keys, {}}};
+  plan::RunInputs inputs{settings, workload, machine::Machine::detect(),
+                         io::Environment::of_process(), allowances};
   inputs.machine.profile = machine::load_profile(inputs.environment, inputs.machine.cpu_model,
                                                  inputs.machine.cores, io::posix());
   OLLM_TRY(plan::PlannedRun run, plan::plan_run(inputs));

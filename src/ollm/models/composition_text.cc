@@ -1,0 +1,120 @@
+#include "ollm/models/composition_text.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <optional>
+#include <string_view>
+
+namespace ollm::models {
+namespace {
+
+class Writer {
+ public:
+  explicit Writer(const Composition& composition) : model_(composition) {}
+
+  std::string write() {
+    line("hidden {} vocab {} positions {}", model_.hidden_size, model_.vocab_size,
+         model_.max_positions);
+    line("embedding {} times {:a}", matrix(model_.embedding), model_.embedding_multiplier);
+    for (const RotarySpec& rotary : model_.rotaries) write_rotary(rotary);
+    for (std::size_t i = 0; i < model_.layers.size(); ++i) {
+      line("layer {}", i);
+      write_layer(model_.layers[i]);
+    }
+    line("residual times {:a}", model_.residual_multiplier);
+    write_norm("final norm", model_.final_norm);
+    write_linear("head", model_.head);
+    line("stored head '{}' logits over {:a}", model_.stored_head, model_.logits_divisor);
+    return std::move(out_);
+  }
+
+ private:
+  template <typename... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+    out_ += '\n';
+  }
+
+  std::string matrix(MatrixId id) const {
+    const weights::MatrixUse& use = model_.tape.matrices[id.index];
+    return fmt::format("{}[{}+{} of {}, {}]", use.tensor, use.first_row, use.rows, use.tensor_rows,
+                       use.cols);
+  }
+
+  std::string vector(VectorId id) const {
+    const weights::VectorUse& use = model_.tape.vectors[id.index];
+    const std::string add = use.add ? fmt::format(" + {:a}", *use.add) : "";
+    return fmt::format("{}[{}+{} of {}]{}", use.tensor, use.first, use.size, use.tensor_size, add);
+  }
+  std::string vector(const std::optional<VectorId>& id) const { return id ? vector(*id) : "none"; }
+
+  void write_rotary(const RotarySpec& rotary) {
+    out_ += "rotary";
+    for (const float frequency : rotary.inverse_frequencies)
+      fmt::format_to(std::back_inserter(out_), " {:a}", frequency);
+    line(" times {:a}", rotary.magnitude);
+    if (!rotary.beyond) return;
+    fmt::format_to(std::back_inserter(out_), "beyond {}", rotary.beyond->positions);
+    for (const float frequency : rotary.beyond->inverse_frequencies)
+      fmt::format_to(std::back_inserter(out_), " {:a}", frequency);
+    line("");
+  }
+
+  void write_linear(std::string_view name, const LinearSpec& linear) {
+    line("{} {} bias {}", name, matrix(linear.weight), vector(linear.bias));
+  }
+
+  void write_norm(std::string_view name, const NormSpec& norm) {
+    line("{} {} {} bias {} eps {:a}", name, norm.kind == NormKind::rms ? "rms" : "layer",
+         vector(norm.weight), vector(norm.bias), norm.eps);
+  }
+  void write_norm(std::string_view name, const std::optional<NormSpec>& norm) {
+    if (norm) write_norm(name, *norm);
+  }
+
+  void write(const AttentionSpec& mixer) {
+    line("attention heads {} of {} size {} value {} scale {:a} cap {:a} window {}", mixer.heads,
+         mixer.kv_heads, mixer.head_dim, mixer.value_dim.value_or(mixer.head_dim), mixer.scale,
+         mixer.soft_cap, mixer.window);
+    line("rotary {} {} sinks {} kv of {}", mixer.rotary ? fmt::format("{}", *mixer.rotary) : "none",
+         mixer.interleaved ? "interleaved" : "halves", vector(mixer.sinks),
+         mixer.kv_of_layer ? fmt::format("{}", *mixer.kv_of_layer) : "its own");
+    write_linear("q", mixer.q);
+    if (!mixer.kv_of_layer) {
+      write_linear("k", mixer.k);
+      write_linear("v", mixer.v);
+    }
+    write_norm("q norm", mixer.q_norm);
+    write_norm("k norm", mixer.k_norm);
+    line("norms of {}", mixer.norm_whole_row ? "rows" : "heads");
+    write_linear("o", mixer.o);
+  }
+
+  void write(const DenseSpec& dense) {
+    line("dense activation {}", static_cast<int>(dense.activation));
+    if (dense.gate) write_linear("gate", *dense.gate);
+    write_linear("up", dense.up);
+    write_linear("down", dense.down);
+  }
+  void write(const NoFeedForward&) { line("no feed-forward"); }
+
+  void write_layer(const LayerSpec& layer) {
+    line("{}", layer.wiring == Wiring::sequential ? "sequential" : "parallel");
+    write_norm("before mixer", layer.before_mixer);
+    std::visit([&](const auto& mixer) { write(mixer); }, layer.mixer);
+    write_norm("after mixer", layer.after_mixer);
+    write_norm("before feed-forward", layer.before_feed_forward);
+    std::visit([&](const auto& feed_forward) { write(feed_forward); }, layer.feed_forward);
+    write_norm("after feed-forward", layer.after_feed_forward);
+  }
+
+  const Composition& model_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string composition_text(const Composition& composition) { return Writer(composition).write(); }
+
+}  // namespace ollm::models
