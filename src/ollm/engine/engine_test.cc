@@ -208,6 +208,7 @@ TEST(Engine, SweepsOfManyLinesAllocateNothing) {
   constexpr std::size_t kLines = 20;
   TinyOptions options;
   options.threads = 2;
+  options.kv_tokens = kLines * 128;
   TinyEngine tiny(TinyModel(kLayers), options);
   const std::vector<TokenId> ids = random_ids(kLines, 8);
   std::vector<kv::Line> lines;

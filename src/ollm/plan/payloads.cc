@@ -8,7 +8,6 @@
 #include "ollm/base/utf8.h"
 #include "ollm/base/value_document.h"
 #include "ollm/plan/effective_config.h"
-#include "ollm/plan/effective_config.h"
 
 namespace ollm::plan {
 namespace {

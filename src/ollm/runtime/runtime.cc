@@ -44,9 +44,8 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   };
   const weights::Options& options = state.execution().weights;
   state.reads = std::make_unique<io::ReadQueue>(options.read_method);
-  OLLM_TRY(state.tape,
-           weights::Tape::load(folder, state.composition().tape, options, state.budget, *state.pool,
-                               *state.reads, progress, cancel));
+  OLLM_TRY(state.tape, weights::Tape::load(folder, state.composition().tape, options, state.budget,
+                                           *state.pool, *state.reads, progress, cancel));
   const models::Composition& model = state.composition();
   const auto* head = models::stored_tied_head(folder.tensors(), model);
   if (head == nullptr) return {};
