@@ -12,9 +12,7 @@
 #include <vector>
 
 #include "ollm/base/json_cursor.h"
-#include "ollm/checkpoint/safetensors_writer.h"
-#include "ollm/io/faulty_system_calls.h"
-#include "ollm/io/temporary_folder.h"
+#include "ollm/checkpoint/model_folder_fixture.h"
 #include "tests/test_data.h"
 
 namespace ollm::checkpoint {
@@ -24,45 +22,6 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Call = io::FaultySystemCalls::Call;
-
-// A safetensors file of F32 [4] tensors of these names.
-std::string weights(const std::vector<std::string>& names) {
-  std::vector<NewTensor> tensors;
-  for (const std::string& name : names) tensors.push_back({name, DType::f32, Shape{4}});
-  auto header = make_safetensors_header(tensors);
-  EXPECT_TRUE(header.ok());
-  std::string bytes = *header;
-  for (std::size_t i = 0; i < names.size(); ++i) bytes += std::string(16, static_cast<char>(i + 1));
-  return bytes;
-}
-
-constexpr const char* kIndex =
-    R"({"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors"}})";
-
-class ModelFolderTest : public ::testing::Test {
- protected:
-  ModelFolderTest() { write("config.json", R"({"model_type":"llama","hidden_size":4})"); }
-
-  std::filesystem::path write(const char* name, std::string_view content) const {
-    return folder_.write(name, content);
-  }
-  void write_shards() const {
-    write("model.safetensors.index.json", kIndex);
-    write("model-1.safetensors", weights({"a"}));
-    write("model-2.safetensors", weights({"b"}));
-  }
-  Result<ModelFolder> open() const { return ModelFolder::open(folder_.path(), calls_); }
-  void expect_refused(ErrorKind kind, const ::testing::Matcher<std::string>& message) const {
-    const auto folder = open();
-    ASSERT_FALSE(folder.ok());
-    EXPECT_EQ(folder.error().kind, kind) << folder.error().message;
-    EXPECT_THAT(folder.error().message, message);
-    EXPECT_EQ(calls_.open_files(), 0u) << "no descriptor may leak";
-  }
-
-  const io::TemporaryFolder folder_;
-  mutable io::FaultySystemCalls calls_;
-};
 
 TEST_F(ModelFolderTest, OpensASingleFile) {
   write("model.safetensors", weights({"b", "a"}));
@@ -420,160 +379,9 @@ TEST_F(ModelFolderTest, NamesOfTheIndexMayNotLeaveTheFolder) {
   }
 }
 
-// reliability D5: weights on another disk, DVC, Nix, `--local-dir` of older hub clients.
-TEST_F(ModelFolderTest, LinksOutOfTheFolderAreFollowedAndTold) {
-  const io::TemporaryFolder elsewhere;
-  const auto move_out = [&](const char* name, const char* there) {
-    const auto to = elsewhere.path() / there;
-    std::filesystem::create_directories(to.parent_path());
-    std::filesystem::rename(folder_.path() / name, to);
-    std::filesystem::create_symlink(to, folder_.path() / name);
-  };
-  write_shards();
-  write("generation_config.json", R"({"eos_token_id":7})");
-  write("tokenizer.json", "{}");
-  move_out("config.json", "cache/00");
-  move_out("generation_config.json", "cache/01");
-  move_out("tokenizer.json", "cache/02");
-  move_out("model.safetensors.index.json", "cache/03");
-  move_out("model-1.safetensors", "cache/04");
-  {
-    const auto folder = open();
-    ASSERT_TRUE(folder.ok()) << folder.error().message;
-    EXPECT_THAT(folder->generation_config().eos_token_ids, ElementsAre(7));
-    EXPECT_EQ(*folder->read_text("tokenizer.json"), "{}");
-    ASSERT_EQ(folder->notes().size(), 1u);
-    EXPECT_EQ(folder->notes()[0].what, "folder.links");
-    EXPECT_EQ(folder->notes()[0].chosen, "followed");
-    const std::string real = std::filesystem::canonical(elsewhere.path()).string();
-    EXPECT_THAT(
-        folder->notes()[0].because,
-        AllOf(HasSubstr("tokenizer.json to " + real + "/cache/02"), HasSubstr("and 2 more")));
-    // What the link leads to is what is in use.
-    const auto target = elsewhere.path() / "cache/04";
-    std::filesystem::last_write_time(
-        target, std::filesystem::last_write_time(target) + std::chrono::seconds(5));
-    EXPECT_THAT(folder->check_unchanged().error().message, HasSubstr("it was written to"));
-  }
-  // Another file under the link's end is another file.
-  const auto folder = open();
-  ASSERT_TRUE(folder.ok());
-  std::filesystem::rename(elsewhere.path() / "cache/04", elsewhere.path() / "cache/old");
-  elsewhere.write("cache/04", weights({"a"}));
-  EXPECT_THAT(folder->check_unchanged().error().message, HasSubstr("another file was put"));
-}
-
-TEST_F(ModelFolderTest, ChainsOfLinksAreFollowed) {
-  const io::TemporaryFolder elsewhere;
-  elsewhere.write("deep/weights", weights({"a"}));
-  const auto there = std::filesystem::canonical(elsewhere.path());
-  std::filesystem::create_symlink("deep/weights", there / "relative");
-  std::filesystem::create_symlink(there / "relative", folder_.path() / "absolute");
-  std::filesystem::create_symlink("absolute", folder_.path() / "model.safetensors");
-  const auto folder = open();
-  ASSERT_TRUE(folder.ok()) << folder.error().message;
-  ASSERT_EQ(folder->notes().size(), 1u);
-  EXPECT_THAT(folder->notes()[0].because,
-              HasSubstr("model.safetensors to " + (there / "deep/weights").string()));
-}
-
-TEST_F(ModelFolderTest, LinksThatEndAtNoRegularFileAreRefusedByName) {
-  const auto link = folder_.path() / "model.safetensors";
-  std::filesystem::create_symlink("/dev/null", link);
-  expect_refused(ErrorKind::invalid_argument,
-                 AllOf(HasSubstr("model.safetensors"), HasSubstr("is a device")));
-  std::filesystem::remove(link);
-  std::filesystem::create_symlink("/", link);
-  expect_refused(ErrorKind::invalid_argument, HasSubstr("is a directory"));
-  std::filesystem::remove(link);
-  std::filesystem::create_symlink("model.safetensors", link);
-  expect_refused(ErrorKind::corrupt,
-                 AllOf(HasSubstr("model.safetensors: is a link that leads back to itself")));
-  std::filesystem::remove(link);
-  write_shards();
-  std::filesystem::remove(folder_.path() / "model-2.safetensors");
-  std::filesystem::create_symlink("nowhere", folder_.path() / "model-2.safetensors");
-  expect_refused(ErrorKind::not_found,
-                 AllOf(HasSubstr("model-2.safetensors: is a link to a file that is not there")));
-}
-
-// A neighbour whose name begins alike is outside.
-TEST_F(ModelFolderTest, ALinkIntoASiblingWithTheSameBeginningLeavesTheFolder) {
-  const auto sibling = folder_.path().string() + "-other";
-  std::filesystem::create_directory(sibling);
-  write("model.safetensors", weights({"a"}));
-  std::filesystem::rename(folder_.path() / "model.safetensors", sibling + "/x");
-  std::filesystem::create_symlink(sibling + "/x", folder_.path() / "model.safetensors");
-  const auto folder = open();
-  ASSERT_TRUE(folder.ok()) << folder.error().message;
-  EXPECT_EQ(folder->notes().size(), 1u);
-  std::filesystem::remove_all(sibling);
-}
-
-TEST_F(ModelFolderTest, LinksInsideTheFolderAndAFolderThatIsALinkAreFollowed) {
-  write("files/real", weights({"a"}));
-  std::filesystem::create_symlink("files/real", folder_.path() / "model.safetensors");
-  EXPECT_TRUE(open()->notes().empty());
-  const io::TemporaryFolder elsewhere;
-  const auto link = elsewhere.path() / "model";
-  std::filesystem::create_directory_symlink(folder_.path(), link);
-  const auto folder = ModelFolder::open(link);
-  ASSERT_TRUE(folder.ok()) << folder.error().message;
-  EXPECT_EQ(folder->path(), link);
-  EXPECT_EQ(folder->canonical_path(), std::filesystem::canonical(folder_.path()));
-  EXPECT_TRUE(folder->notes().empty());
-}
-
-TEST_F(ModelFolderTest, ALinkThatLeadsNowhereIsNotFound) {
-  std::filesystem::create_symlink("blob", folder_.path() / "model.safetensors");
-  expect_refused(ErrorKind::not_found, HasSubstr("a link to a file that is not there"));
-}
-
 TEST_F(ModelFolderTest, AFifoIsRefusedWithoutWaiting) {
   ASSERT_EQ(::mkfifo((folder_.path() / "model.safetensors").c_str(), 0600), 0);
   expect_refused(ErrorKind::invalid_argument, HasSubstr("is a FIFO"));
-}
-
-class HubCache : public ::testing::Test {
- protected:
-  HubCache() {
-    cache_.write(model_ + "/blobs/aaaa", R"({"model_type":"llama"})");
-    cache_.write(model_ + "/blobs/bbbb", weights({"a"}));
-    cache_.write("secret", weights({"a"}));
-    std::filesystem::create_directories(snapshot_);
-    link("config.json", "../../blobs/aaaa");
-  }
-  void link(const char* name, const char* target) {
-    std::filesystem::remove(snapshot_ / name);
-    std::filesystem::create_symlink(target, snapshot_ / name);
-  }
-  const io::TemporaryFolder cache_;
-  const std::string model_ = "hub/models--org--name";
-  const std::filesystem::path snapshot_ = cache_.path() / model_ / "snapshots" / "0123abcd";
-};
-
-TEST_F(HubCache, LinksIntoTheBlobsOfTheModelAreFollowed) {
-  link("model.safetensors", "../../blobs/bbbb");
-  const auto folder = ModelFolder::open(snapshot_);
-  ASSERT_TRUE(folder.ok()) << folder.error().message;
-  EXPECT_EQ(folder->tensors().tensors().size(), 1u);
-  EXPECT_TRUE(folder->notes().empty());
-}
-
-TEST_F(HubCache, LinksOutOfTheModelAreCorrupt) {
-  for (const char* target : {"../../../../secret", "../../../models--other--one/blobs/cccc"}) {
-    cache_.write("hub/models--other--one/blobs/cccc", weights({"a"}));
-    link("model.safetensors", target);
-    const auto folder = ModelFolder::open(snapshot_);
-    ASSERT_FALSE(folder.ok()) << target;
-    EXPECT_EQ(folder.error().kind, ErrorKind::corrupt);
-    EXPECT_THAT(folder.error().message, HasSubstr("models--org--name"));
-  }
-}
-
-TEST_F(HubCache, ABlobThatIsNotDownloadedIsNotFound) {
-  link("model.safetensors", "../../blobs/dddd");
-  EXPECT_EQ(ModelFolder::open(snapshot_).error().kind, ErrorKind::not_found);
 }
 
 TEST_F(ModelFolderTest, BrokenConfigsAreNamed) {
