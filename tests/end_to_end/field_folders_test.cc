@@ -7,15 +7,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "ollm/checkpoint/safetensors.h"
-#include "ollm/checkpoint/safetensors_writer.h"
-#include "ollm/io/file.h"
 #include "ollm/io/temporary_folder.h"
 #include "tests/end_to_end/run_command.h"
+#include "tests/end_to_end/stored_tensors.h"
 #include "tests/test_data.h"
 
 namespace ollm::testing {
@@ -71,30 +68,18 @@ class FieldFolders : public ::testing::Test {
   // Puts the weights of m/ into two shards below `dir`, the tensors by turns, and returns the map
   // of an index that says so.
   Json split(const fs::path& dir, const std::string& below = "") {
-    const auto file = io::File::open(root_ / "m/model.safetensors");
-    EXPECT_TRUE(file.ok());
-    const auto read = checkpoint::read_safetensors_header(*file);
-    EXPECT_TRUE(read.ok());
+    const std::vector<StoredTensor> all = read_stored_tensors(root_ / "m/model.safetensors");
     fs::create_directories(root_ / dir / below);
     fs::copy(root_ / "m/config.json", root_ / dir / "config.json");
     Json map = Json::object();
     for (std::size_t shard = 0; shard < 2; ++shard) {
       const std::string name = fmt::format("model-0000{}-of-00002.safetensors", shard + 1);
-      std::vector<checkpoint::NewTensor> tensors;
-      std::string data;
-      for (std::size_t i = shard; i < read->header.tensor_count(); i += 2) {
-        const auto tensor = read->header.tensor(i);
-        tensors.push_back({std::string(tensor.name), tensor.dtype, tensor.shape});
-        std::string bytes(tensor.end_bytes - tensor.begin_bytes, '\0');
-        EXPECT_TRUE(file->read_at(read->data_offset_bytes + tensor.begin_bytes,
-                                  std::as_writable_bytes(std::span(bytes)))
-                        .ok());
-        data += bytes;
-        map[std::string(tensor.name)] = name;
+      std::vector<StoredTensor> half;
+      for (std::size_t i = shard; i < all.size(); i += 2) {
+        half.push_back(all[i]);
+        map[all[i].name] = name;
       }
-      const auto header = checkpoint::make_safetensors_header(tensors);
-      EXPECT_TRUE(header.ok());
-      folder_.write(dir / below / name, *header + data);
+      folder_.write(dir / below / name, stored(half));
     }
     return map;
   }

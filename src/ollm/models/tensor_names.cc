@@ -50,6 +50,14 @@ class Unwrapper {
     return name;
   }
 
+  // Whether some module was wrapped, maybe one layer alone.
+  static bool wraps_any(const TensorIndex& index) {
+    for (const TensorInfo& tensor : index.tensors())
+      for (const std::string_view segment : kAnywhere)
+        if (find_segment(tensor.name, segment) != std::string::npos) return true;
+    return false;
+  }
+
   void note(std::string_view what) {
     if (std::find(taken_off.begin(), taken_off.end(), what) == taken_off.end())
       taken_off.emplace_back(what);
@@ -79,7 +87,8 @@ constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
 Result<TensorNames> TensorNames::make(const TensorIndex& index) {
   TensorNames names;
   names.index_ = &index;
-  if (index.find(kEmbedding) != nullptr) return names;  // as nearly all are
+  if (index.find(kEmbedding) != nullptr && !Unwrapper::wraps_any(index))
+    return names;  // as nearly all are
 
   Unwrapper unwrapper;
   std::vector<std::string> plain;
