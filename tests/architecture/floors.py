@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds every #include of src/ollm to the floors of docs/architecture.md: a folder includes itself
-and lower floors, never its own floor, never above; and counts what ollm.h brings.
+and lower floors, never its own floor, never above; counts what ollm.h brings, and the lines of files.
 Usage: floors.py SOURCE_ROOT"""
 import pathlib
 import re
@@ -22,6 +22,9 @@ FLOORS = [
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
 OUTSIDE = FLOOR_OF["openai"]  # from here on the library is what ollm.h gives away
 BROUGHT_MAX = 8  # headers of ours that a program gets with ollm.h: what it compiles, and has to read
+LINES_MAX = 800  # of a file: what is longer says two things
+SOURCES = ("src", "tests", "fuzz", "bench", "examples")
+SUFFIXES = {".cc", ".h", ".inc", ".cu", ".py"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"')
 
 
@@ -59,6 +62,16 @@ def brought(root, header):
     return found
 
 
+def too_long(checkout):
+    """Sources above LINES_MAX."""
+    for folder in SOURCES:
+        for path in sorted((checkout / folder).rglob("*")):
+            if path.suffix in SUFFIXES and path.is_file():
+                lines = len(path.read_text(encoding="utf-8").splitlines())
+                if lines > LINES_MAX:
+                    yield f"{path.relative_to(checkout)}: {lines} lines, at most {LINES_MAX}"
+
+
 def main():
     root = pathlib.Path(sys.argv[1]) / "src" / "ollm"
     wrong, seen = [], 0
@@ -66,6 +79,7 @@ def main():
     if len(behind_door) > BROUGHT_MAX:
         wrong.append(f"ollm.h brings {len(behind_door)} headers, at most {BROUGHT_MAX}: "
                      + ", ".join(sorted(behind_door)))
+    wrong.extend(too_long(pathlib.Path(sys.argv[1])))
     for path in sorted(root.rglob("*")):
         if path.suffix not in {".cc", ".h", ".inc", ".cu"}:
             continue
