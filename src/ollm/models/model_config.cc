@@ -76,6 +76,22 @@ Result<void> read_heads(const ConfigObject& config, const ConfigDefaults& defaul
   return {};
 }
 
+// What Transformers obeys for every type: positions that see those behind them (anything but true
+// turns that on), layers with a config of their own.
+Result<void> refuse_what_all_obey(const ConfigObject& config) {
+  if (config.has("is_causal")) {
+    OLLM_TRY(const bool causal, config.value_or<bool>("is_causal", false));
+    if (!causal) {
+      return config.error(ErrorKind::unsupported, "is_causal",
+                          "expected true: attention to later positions is not built");
+    }
+  }
+  OLLM_TRY(const auto layers, config.optional_object("per_layer_config"));
+  if (!layers || layers->empty()) return {};
+  return config.error(ErrorKind::unsupported, "per_layer_config",
+                      "layers with a config of their own are not built");
+}
+
 Error wrong_length(const ConfigObject& config, std::string_view key, std::size_t expected,
                    std::size_t found) {
   return config.error(ErrorKind::corrupt, key,
@@ -119,6 +135,7 @@ Result<ModelConfig> read_decoder(const ConfigObject& config, std::string_view fa
   OLLM_TRY(model.model_type, config.value_or<std::string>("model_type", ""));
   OLLM_TRY(const auto architectures, config.list<std::string>("architectures"));
   if (!architectures.empty()) model.architecture = architectures.front();
+  OLLM_TRY_VOID(refuse_what_all_obey(config));
 
   const auto size = [&](std::string_view key, std::int64_t absent, std::int64_t limit,
                         std::size_t& out) -> Result<void> {

@@ -71,5 +71,25 @@ TEST(ModelConfig, RefusesRotaryConstantsThatAreNothingInF32) {
   expect_refused(rotary("yarn", "rope_theta", 1), "rope_theta");  // the pairs would divide by 0
 }
 
+// Transformers obeys these two for every type.
+TEST(ModelConfig, RefusesWhatNoTypeIgnores) {
+  for (const Json& value : {Json(false), Json(nullptr), Json(0)}) {
+    Json all = config();
+    all["is_causal"] = value;
+    const auto parsed = parse(all);
+    ASSERT_FALSE(parsed.ok()) << value;
+    EXPECT_NE(parsed.error().message.find("is_causal"), std::string::npos);
+  }
+  Json all = config();
+  all["is_causal"] = true;
+  all["per_layer_config"] = Json::object();
+  EXPECT_TRUE(parse(all).ok());
+  all["per_layer_config"] = {{"0", {{"attention_multiplier", 0.5}}}};
+  const auto parsed = parse(all);
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().kind, ErrorKind::unsupported);
+  EXPECT_NE(parsed.error().message.find("per_layer_config"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace ollm::models
