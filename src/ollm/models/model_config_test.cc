@@ -91,5 +91,23 @@ TEST(ModelConfig, RefusesWhatNoTypeIgnores) {
   EXPECT_NE(parsed.error().message.find("per_layer_config"), std::string::npos);
 }
 
+TEST(ModelConfig, ANullTruncateOfYarnIsFalse) {
+  Json all = rotary("yarn", "factor", 4);
+  EXPECT_TRUE(parse(all)->config.rotary.truncate);
+  all["rope_parameters"]["truncate"] = nullptr;
+  EXPECT_FALSE(parse(all)->config.rotary.truncate);
+}
+
+// Its class has a length of its own, which goes before what stands in rope_scaling.
+TEST(ModelConfig, Phi3HasAnOriginalLengthWithoutTheKey) {
+  Json all = rotary("longrope", "factor", 4);
+  all["model_type"] = "phi3";
+  all["rope_parameters"]["short_factor"] = {1.0, 1.0, 1.0, 1.0};
+  all["rope_parameters"]["long_factor"] = {2.0, 2.0, 2.0, 2.0};
+  EXPECT_EQ(parse(all)->config.rotary.original_max_position_embeddings, 4096U);
+  all["original_max_position_embeddings"] = 32;
+  EXPECT_EQ(parse(all)->config.rotary.original_max_position_embeddings, 32U);
+}
+
 }  // namespace
 }  // namespace ollm::models

@@ -18,7 +18,10 @@ constexpr ConfigDefaults kDefaults{
     .num_attention_heads = 32,
     .max_position_embeddings = 4096,
     .norm_eps = 1e-5,
-    .rotary = {.theta = 10000, .partial = true, .longrope_alone = true},
+    .rotary = {.theta = 10000,
+               .partial = true,
+               .longrope_alone = true,
+               .original_max_position_embeddings = 4096},
 };
 
 Result<FamilyModel> compose(const ConfigObject& config) {

@@ -107,7 +107,9 @@ class Reader {
     const auto positions = IntegerRange::positive(ModelConfigLimits::kPositions);
     const std::string_view key = "original_max_position_embeddings";
     OLLM_TRY(const auto inside, scaling_.optional<std::int64_t>(key, positions));
-    OLLM_TRY(const auto beside, config_.optional<std::int64_t>(key, positions));
+    OLLM_TRY(auto beside, config_.optional<std::int64_t>(key, positions));
+    if (!beside && defaults_.original_max_position_embeddings != 0)
+      beside = defaults_.original_max_position_embeddings;
     return static_cast<std::size_t>(
         beside.value_or(inside.value_or(static_cast<std::int64_t>(max_positions_))));
   }
@@ -147,7 +149,8 @@ class Reader {
     OLLM_TRY(rotary.mscale_all_dim, scaling_.optional<double>("mscale_all_dim", kScales));
     OLLM_TRY(rotary.beta_fast, scaling_.value_or<double>("beta_fast", 32.0, kFactors));
     OLLM_TRY(rotary.beta_slow, scaling_.value_or<double>("beta_slow", 1.0, kFactors));
-    OLLM_TRY(rotary.truncate, scaling_.value_or<bool>("truncate", true));
+    // Null is false here: Transformers asks only whether it is true.
+    OLLM_TRY(rotary.truncate, scaling_.value_or<bool>("truncate", !scaling_.has("truncate")));
     return {};
   }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ struct RotaryDefaults {
   bool partial = false;
   /// Phi-3: "su" and "yarn" are older names of longrope, and no other scaling is known.
   bool longrope_alone = false;
+  /// The length before longrope where the key is not at the top: it goes before what stands in
+  /// rope_scaling, as the key does. 0: there is none.
+  std::int64_t original_max_position_embeddings = 0;
 };
 
 /// Reads and checks all of them. Where both forms stand side by side they have to say the same.
