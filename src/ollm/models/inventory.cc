@@ -45,6 +45,10 @@ Result<void> check_shape(const checkpoint::TensorInfo& tensor, const Shape& expe
 // Of rewards and values that trainers put beside the head; Transformers passes over them.
 constexpr std::string_view kLeftByTrainers[] = {"v_head.", "score.", "value_head."};
 
+// What a text model is made of, wherever it stands.
+constexpr std::string_view kOfTextModel[] = {"model.embed_tokens.", "model.layers.", "model.norm.",
+                                             "lm_head."};
+
 // The first names of a list, for a message of bounded length.
 std::string some_of(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 5;
@@ -75,7 +79,8 @@ Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unu
       out.allowed.push_back(tensor.name);
     } else if (starts_with_any(plain, kLeftByTrainers)) {
       out.left_by_trainers.push_back(tensor.name);
-    } else if (names.inside_multimodal() && plain == tensor.name) {
+    } else if (names.inside_multimodal() && plain == tensor.name &&
+               !starts_with_any(plain, kOfTextModel)) {
       out.of_other_models.push_back(tensor.name);
     } else {
       left.push_back(tensor.name);
