@@ -102,9 +102,11 @@ Result<void> FolderModel::take_config(const Inspection& inspection) {
       (family_ = models::find_family(type_of(*inner))) != nullptr) {
     text_part_ = true;
     config_ = *inner;
-    // Whether the head is the embedding is said where the head stands: by the whole model.
+    // Whether the head is the embedding is said by the whole model, or by the text model where the
+    // whole one writes its default: a false beside a true counts for nothing.
     if (const auto tied = config.find("tie_word_embeddings");
-        tied != config.end() && tied->is_boolean())
+        tied != config.end() && !tied->is_null() &&
+        (*tied != Json(false) || !inner->contains("tie_word_embeddings")))
       config_["tie_word_embeddings"] = *tied;
     decide("modality", "text",
            fmt::format("model type '{}' is not built; its text model is a '{}' and runs alone",
@@ -123,7 +125,8 @@ Result<void> FolderModel::take_config(const Inspection& inspection) {
     decide("architecture", inspection.architecture.value_or(""),
            fmt::format("config.json says model type '{}'", printable(type)));
   }
-  if (family_ != nullptr && config.contains("auto_map")) {
+  const auto code = config.find("auto_map");
+  if (family_ != nullptr && code != config.end() && !code->is_null()) {
     decide("config.auto_map", "ignored",
            fmt::format("model type '{}' is built in; no code of the folder is run",
                        family_->model_type));

@@ -168,7 +168,7 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   const Json& config = folder.config();
   if (!config.is_object())
     return unreadable(dir, fail(ErrorKind::corrupt, "config.json: expected an object"));
-  if (config.contains("auto_map") && !type_is_built(config)) {
+  if (is_there(config, "auto_map") && !type_is_built(config)) {
     const std::string reason =
         "config.json: auto_map: the model wants to run code of its own folder, which is "
         "intentionally refused; only models whose arithmetic is built in can run";

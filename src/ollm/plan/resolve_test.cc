@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <tuple>
 
 #include "ollm/base/json_cursor.h"
 #include "ollm/io/faulty_system_calls.h"
@@ -311,6 +312,63 @@ TEST(Inspect, CodeOfTheFolderGoesUnreadWhereTheTypeIsBuiltIn) {
   EXPECT_TRUE(planned->selection.plan.is_executable());
   EXPECT_FALSE(planned->resolution.inspection->requires_trust_remote_code);
   EXPECT_TRUE(decided(planned->selection, "config.auto_map", "ignored"));
+}
+
+TEST(Inspect, ANullAutoMapNamesNoCode) {
+  World world;
+  Json config = tiny_config("mystery", "LlamaForCausalLM");
+  config["auto_map"] = nullptr;
+  world.model("work/tiny", config, tiny_tensors());
+  const auto planned = world.plan("./tiny");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->selection.plan.is_executable());
+  EXPECT_FALSE(decided(planned->selection, "config.auto_map", "ignored"));
+}
+
+TEST(Inspect, WhatTheTextModelIsMadeOfIsOfNoOtherModel) {
+  World world;
+  auto tensors = tiny_tensors();
+  for (auto& tensor : tensors) tensor.name = "language_model." + tensor.name;
+  tensors.push_back({"vision_tower.weight", {4}});
+  world.model("work/tiny", tiny_config("llama", "LlamaForCausalLM"), tensors);
+  EXPECT_TRUE(decided(world.plan("./tiny")->selection, "weights.unused", "vision_tower.*"));
+  tensors.push_back({"lm_head.bias", {16}});
+  world.model("work/tiny", tiny_config("llama", "LlamaForCausalLM"), tensors);
+  EXPECT_THAT(refusal(world, "./tiny").message, HasSubstr("lm_head.bias"));
+}
+
+// As Llava and LLaVA-OneVision read it: older ones are saved with false beside the text model's
+// true.
+TEST(Inspect, AHeadIsTiedWhereTheWholeModelOrItsTextModelSaysSo) {
+  World world;
+  Json config = {{"architectures", {"LlavaForConditionalGeneration"}},
+                 {"model_type", "llava"},
+                 {"vision_config", Json::object()},
+                 {"text_config", tiny_config("llama", "LlamaForCausalLM")}};
+  auto tensors = tiny_tensors();
+  tensors.pop_back();  // lm_head.weight
+  for (auto& tensor : tensors) tensor.name = "language_model." + tensor.name;
+  for (const auto& [whole, text, tied] :
+       {std::tuple{false, true, true}, {true, false, true}, {false, false, false}}) {
+    config["tie_word_embeddings"] = whole;
+    config["text_config"]["tie_word_embeddings"] = text;
+    world.model("work/tiny", config, tensors);
+    EXPECT_EQ(world.plan("./tiny")->selection.plan.is_executable(), tied) << whole << text;
+  }
+}
+
+TEST(Inspect, LayersMayBeWrappedWhereTheEmbeddingIsNot) {
+  World world;
+  auto tensors = tiny_tensors();
+  const std::string layer = "model.layers.0.";
+  for (auto& tensor : tensors)
+    if (tensor.name.starts_with(layer))
+      tensor.name = layer + "_checkpoint_wrapped_module." + tensor.name.substr(layer.size());
+  world.model("work/tiny", tiny_config("llama", "LlamaForCausalLM"), tensors);
+  const auto planned = world.plan("./tiny");
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->selection.plan.is_executable());
+  EXPECT_TRUE(decided(planned->selection, "weights.names", "_checkpoint_wrapped_module.*"));
 }
 
 TEST(Inspect, TheTypeDecidesWhereNoArchitectureIsNamed) {
