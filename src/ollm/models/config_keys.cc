@@ -94,6 +94,7 @@ constexpr std::string_view kBookkeeping[] = {
     "temperature",
     "tf_legacy_loss",
     "tie_encoder_decoder",
+    "tie_last_hidden_states",
     "tokenizer_class",
     "tokenizer_name",
     "top_k",

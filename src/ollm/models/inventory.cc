@@ -16,7 +16,7 @@ constexpr std::string_view kHead = "lm_head.weight";
 
 // Buffers that older checkpoints stored; Transformers computes them anew.
 constexpr std::string_view kIgnoredSuffixes[] = {
-    ".rotary_emb.inv_freq",
+    "rotary_emb.inv_freq",
     ".self_attn.rotary_emb.cos_cached",
     ".self_attn.rotary_emb.sin_cached",
     ".self_attn.masked_bias",

@@ -198,8 +198,11 @@ Result<bool> read_layer_types(const ConfigObject& config, std::size_t width, Mod
 
 Result<void> read_qwen_windows(const ConfigObject& config, ModelConfig& model) {
   OLLM_TRY(const bool on, config.value_or<bool>("use_sliding_window", false));
+  if (!on) config.ignore("sliding_window");  // as if it was not there
   const auto positive = IntegerRange::positive(Limits::kPositions);
-  OLLM_TRY(const auto window, config.optional<std::int64_t>("sliding_window", positive));
+  OLLM_TRY(const auto window,
+           on ? config.optional<std::int64_t>("sliding_window", positive)
+              : Result<std::optional<std::int64_t>>(std::optional<std::int64_t>()));
   OLLM_TRY(const auto first,
            config.value_or<std::int64_t>("max_window_layers", 28,
                                          IntegerRange{-Limits::kLayers, Limits::kPositions}));

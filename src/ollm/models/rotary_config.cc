@@ -147,11 +147,18 @@ class Reader {
     OLLM_TRY(rotary.attention_factor, scaling_.optional<double>("attention_factor", kFactors));
     OLLM_TRY(rotary.mscale, scaling_.optional<double>("mscale", kScales));
     OLLM_TRY(rotary.mscale_all_dim, scaling_.optional<double>("mscale_all_dim", kScales));
-    OLLM_TRY(rotary.beta_fast, scaling_.value_or<double>("beta_fast", 32.0, kFactors));
-    OLLM_TRY(rotary.beta_slow, scaling_.value_or<double>("beta_slow", 1.0, kFactors));
+    OLLM_TRY(rotary.beta_fast, turns("beta_fast", 32));
+    OLLM_TRY(rotary.beta_slow, turns("beta_slow", 1));
     // Null is false here: Transformers asks only whether it is true.
     OLLM_TRY(rotary.truncate, scaling_.value_or<bool>("truncate", !scaling_.has("truncate")));
     return {};
+  }
+
+  // 0 is no number of turns: the default's.
+  Result<double> turns(std::string_view key, double absent) const {
+    OLLM_TRY(const double said, scaling_.value_or<double>(key, absent, NumberRange{0, 1e6, false}));
+    if (said == 0) return absent;
+    return scaling_.value_or<double>(key, absent, kFactors);
   }
 
   Result<void> longrope(RotaryConfig& rotary) const {

@@ -49,9 +49,9 @@ Result<void> read_windows(const ConfigObject& config, ModelConfig& model) {
   using checkpoint::IntegerRange;
   OLLM_TRY(const bool on, config.value_or<bool>("use_sliding_window", false));
   OLLM_TRY(const auto window,
-           config.value_or<std::int64_t>("sliding_window", 0,
-                                         IntegerRange{0, ModelConfigLimits::kPositions}));
-  const auto width = static_cast<std::size_t>(window);
+           config.optional<std::int64_t>("sliding_window",
+                                         IntegerRange::positive(ModelConfigLimits::kPositions)));
+  const auto width = static_cast<std::size_t>(window.value_or(0));
   OLLM_TRY(const bool listed, read_layer_types(config, width, model));
   if (listed) return {};
   for (std::size_t i = 0; i < model.windows.size(); ++i)

@@ -18,6 +18,8 @@ namespace {
 using checkpoint::ModelFolder;
 using checkpoint::TensorInfo;
 
+constexpr std::uint64_t kPieceElements = std::uint64_t{1} << 18;  // read at once
+
 // Whether two runs of elements are the same numbers, whichever types they stand in; every weight
 // type widens to f32 exactly, and a NaN equals a NaN.
 bool same_values(const std::byte* a, DType a_type, const std::byte* b, DType b_type,
@@ -67,20 +69,26 @@ Result<std::optional<std::uint64_t>> first_different_row(const ModelFolder& fold
   Comparison comparison(folder, a, b);
   const std::uint64_t rows = a.shape[0];
   const std::uint64_t cols = a.shape[1];
+  if (rows == 0 || cols == 0) return std::optional<std::uint64_t>();
   const bool whole = std::max(a.size_bytes, b.size_bytes) <= kComparedWholeBytes;
-  const std::uint64_t compared = whole ? rows : std::min(rows, kComparedRows);
-  for (std::uint64_t i = 0; i < compared; ++i) {
+  const std::uint64_t step = whole ? std::max<std::uint64_t>(1, kPieceElements / cols) : 1;
+  const std::uint64_t steps = whole ? (rows + step - 1) / step : std::min(rows, kComparedRows);
+  for (std::uint64_t i = 0; i < steps; ++i) {
     // The last row too: tokens that were added later stand there.
-    const std::uint64_t row = compared == 1 ? 0 : i * (rows - 1) / (compared - 1);
-    OLLM_TRY(const bool same, comparison.same(row * cols, cols));
-    if (!same) return std::optional(row);
+    const std::uint64_t first = whole ? i * step : steps == 1 ? 0 : i * (rows - 1) / (steps - 1);
+    const std::uint64_t count = std::min(step, rows - first);
+    OLLM_TRY(const bool all_same, comparison.same(first * cols, count * cols));
+    if (all_same) continue;
+    for (std::uint64_t row = first; row < first + count; ++row) {
+      OLLM_TRY(const bool same, comparison.same(row * cols, cols));
+      if (!same) return std::optional(row);
+    }
   }
   return std::optional<std::uint64_t>();
 }
 
 Result<void> check_same_values(const ModelFolder& folder, const TensorInfo& a,
                                const TensorInfo& b) {
-  constexpr std::uint64_t kPieceElements = std::uint64_t{1} << 18;
   Comparison comparison(folder, a, b);
   const std::uint64_t elements = a.shape.element_count();
   for (std::uint64_t done = 0; done < elements; done += kPieceElements) {
@@ -88,7 +96,8 @@ Result<void> check_same_values(const ModelFolder& folder, const TensorInfo& a,
     if (same) continue;
     return fail(ErrorKind::corrupt,
                 fmt::format("tensor {} ({}) differs from {} ({}), though config.json ties them: "
-                            "which one counts is not known",
+                            "which one counts is not known; with tie_word_embeddings false the "
+                            "stored head runs",
                             a.name, to_string(a.dtype), b.name, to_string(b.dtype)));
   }
   return {};

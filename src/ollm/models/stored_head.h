@@ -11,15 +11,16 @@
 namespace ollm::models {
 
 /// The first row in which two stored matrices of one shape differ as numbers, whichever weight
-/// types they stand in; nothing where all rows that were compared are the same. Before a run, rows
-/// are compared that are spread over large matrices, so that a plan reads a few pages; all of
-/// matrices of up to kComparedWholeBytes. Errors: io, corrupt where a file cannot be read.
+/// types they stand in; nothing where all rows that were compared are the same. Compared
+/// are all rows of matrices of up to kComparedWholeBytes, and of larger ones kComparedRows that are
+/// spread over them, so that no plan waits for gigabytes.
+/// Errors: io, corrupt where a file cannot be read.
 Result<std::optional<std::uint64_t>> first_different_row(const checkpoint::ModelFolder& folder,
                                                          const checkpoint::TensorInfo& a,
                                                          const checkpoint::TensorInfo& b);
 
 inline constexpr std::uint64_t kComparedRows = 256;
-inline constexpr std::uint64_t kComparedWholeBytes = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t kComparedWholeBytes = std::uint64_t{1} << 30;
 
 /// That all rows are the same, read in pieces. Errors: corrupt where not; io.
 Result<void> check_same_values(const checkpoint::ModelFolder& folder,

@@ -198,7 +198,7 @@ Result<Composed> FolderModel::bind(models::FamilyModel model,
   };
   for (const std::string& key : out.model.config.unknown_keys)
     decide("config.allow_key", printable(key),
-           "config.json has it, nobody knows it, and it was allowed");
+           "config.json has it, it is not understood for this model type, and it was allowed");
   for (const std::string& what : names_.taken_off()) {
     decide("weights.names", what.empty() ? "without model." : printable(what) + "*",
            what.empty()
