@@ -341,14 +341,14 @@ void CpuBackend::attention(const AttentionOptions& options, const AttentionRows&
     const AttentionLine& line = lines[index];
     OLLM_DCHECK(line.first_token % kTileTokens == 0 && line.first_row + line.rows <= rows.rows);
     const std::size_t blocks = divide_up(line.rows, kAttentionRows);
-    const std::size_t block = place - line.first_row / kAttentionRows - index;
-    if (block >= blocks) return;
+    const std::size_t before = place - line.first_row / kAttentionRows - index;
+    if (before >= blocks) return;
+    // Later rows see more tokens, so they go first and the short parts fill the gaps.
+    const std::size_t block = blocks - 1 - before;
     attend(a, line, kv_head, line.first_row + line.rows * block / blocks,
            line.first_row + line.rows * (block + 1) / blocks);
   };
-  // Later rows see more tokens, so they go first and the short parts fill the gaps.
-  on_pool(pool_, places * kv_heads,
-          [&](std::size_t i) { part(places - 1 - i / kv_heads, i % kv_heads); });
+  on_pool(pool_, places * kv_heads, [&](std::size_t i) { part(i / kv_heads, i % kv_heads); });
 }
 
 }  // namespace ollm::backend
