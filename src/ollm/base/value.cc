@@ -1,6 +1,7 @@
 #include "ollm/base/value.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ollm/base/value_document.h"
 
@@ -14,6 +15,14 @@ const Json& json_at(const void* node) {
   return node == nullptr ? kNull : *static_cast<const Json*>(node);
 }
 
+// JSON has no form for NaN and the infinities: null in its text, so null here too; a NaN would
+// differ from itself.
+void finite_or_null(Json& json) {
+  if (json.is_number_float() && !std::isfinite(json.get<double>())) json = nullptr;
+  if (json.is_structured())
+    for (Json& part : json) finite_or_null(part);
+}
+
 }  // namespace
 
 std::string json_dump(const Json& json, int indent) {
@@ -21,6 +30,7 @@ std::string json_dump(const Json& json, int indent) {
 }
 
 Value Value::Document::make(Json json) {
+  finite_or_null(json);
   auto document = std::make_shared<const Document>(Document{std::move(json)});
   const void* node = &document->json;
   return Value(std::move(document), node);

@@ -18,7 +18,8 @@ namespace ollm {
 /// end and asked there: `plan.as_dict().find("details").find("pass_count").text()`.
 class Value {
  public:
-  /// What a value is.
+  /// What a value is. A number is finite: NaN and the infinities, for which JSON has no form, are
+  /// null.
   enum class Kind { null, boolean, integer, number, text, list, dict };
   struct Document;  // what it is made of, for the library alone
 

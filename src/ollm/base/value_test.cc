@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -51,6 +52,14 @@ TEST(Value, AnIntegerThatDoesNotFitIsANumberOnly) {
   EXPECT_EQ(value.kind(), Value::Kind::integer);
   EXPECT_EQ(value.integer(), std::nullopt);
   EXPECT_EQ(value.number(), 0x1p64);
+}
+
+TEST(Value, ANumberThatJsonHasNoFormForIsNull) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const Value value = make_value({{"a", {1.5, inf, std::nan("")}}, {"b", -inf}});
+  EXPECT_EQ(value.json(), R"({"a":[1.5,null,null],"b":null})");
+  EXPECT_EQ(value.find("b").kind(), Value::Kind::null);
+  EXPECT_EQ(value.find("a").at(2), Value());
 }
 
 TEST(Value, OutlivesWhatItWasTakenFromAndIsNeverEmpty) {
