@@ -15,17 +15,6 @@ namespace ollm::kv {
 
 using backend::kTileTokens;
 
-std::uint64_t block_bytes(const Options& options) {
-  std::uint64_t bytes = 0;
-  for (const LayerOptions& layer : options.layers)
-    if (!layer.of_layer) bytes += layer.layout.tile_bytes() * (options.block_tokens / kTileTokens);
-  return bytes;
-}
-
-std::size_t blocks_for_tokens(const Options& options, std::size_t tokens) {
-  return ceil_div(tokens, options.block_tokens);
-}
-
 // BlockRef ----------------------------------------------------------------------------------------
 
 BlockRef::BlockRef(const BlockRef& other)
@@ -68,7 +57,8 @@ Store::Store(Options options) : options_(std::move(options)) {
     const std::size_t group = group_of(layer);
     std::size_t& bytes = groups_[group].block_bytes;
     places_.push_back({group, bytes, layer.layout.tile_bytes(), true});
-    bytes += layer.layout.tile_bytes() * (options_.block_tokens / kTileTokens);
+    bytes += round_up(layer.layout.tile_bytes() * (options_.block_tokens / kTileTokens),
+                      io::File::kDirectAlignment);
   }
 }
 

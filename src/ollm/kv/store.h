@@ -10,37 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "ollm/backend/kv_layout.h"
 #include "ollm/base/result.h"
+#include "ollm/kv/options.h"
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"
 
 namespace ollm::kv {
-
-/// What one layer stores.
-struct LayerOptions {
-  backend::KvLayout layout;
-  std::size_t window = 0;  // tokens that may still be read; 0: all
-  /// Reads the keys and values of this earlier layer, which stores its own, and stores none.
-  std::optional<std::size_t> of_layer;
-};
-
-/// What the plan chose.
-struct Options {
-  std::string strategy = "resident";
-  std::vector<LayerOptions> layers;
-  /// A multiple of backend::kTileTokens. Blocks are what is shared, kept and moved; the fold tile
-  /// does not depend on it, so that no bit does.
-  std::size_t block_tokens = 64;
-  /// Blocks that may exist at once in each group of layers, over all lines.
-  std::size_t max_blocks = 0;
-};
-
-/// Bytes of `block_tokens` tokens in all layers: of one block of each group.
-std::uint64_t block_bytes(const Options& options);
-
-/// Blocks that a line of this many tokens needs in each group.
-std::size_t blocks_for_tokens(const Options& options, std::size_t tokens);
 
 class Store;
 

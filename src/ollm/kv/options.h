@@ -1,0 +1,61 @@
+// What the plan chose for keys and values, and how many bytes that takes. Leaves to others: who
+// holds them (store.h), which strategy it is and why (plan/).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ollm/backend/kv_layout.h"
+#include "ollm/kv/pool.h"
+
+namespace ollm::kv {
+
+/// What one layer stores.
+struct LayerOptions {
+  backend::KvLayout layout;
+  std::size_t window = 0;  // tokens that may still be read; 0: all
+  /// Reads the keys and values of this earlier layer, which stores its own, and stores none.
+  std::optional<std::size_t> of_layer;
+};
+
+struct Options {
+  std::string strategy = "resident";
+  std::vector<LayerOptions> layers;
+  /// A multiple of backend::kTileTokens. Blocks are what is shared, kept and moved; the fold tile
+  /// does not depend on it, so that no bit does.
+  std::size_t block_tokens = 64;
+  /// Blocks that may exist at once in each group of layers, over all lines.
+  std::size_t max_blocks = 0;
+  /// Of them in memory at once, the others are on disk; max_blocks: all.
+  std::size_t frames = 0;
+  /// What is read ahead of blocks that are not in memory; 0 slots where all are.
+  std::size_t ring_slots = 0;
+  std::size_t slot_bytes = 0;  // a multiple of io::File::kDirectAlignment
+  /// Where blocks stand on disk; nothing: nowhere.
+  std::optional<PoolOptions> pool;
+
+  /// Whether there may be more blocks than memory has room for.
+  bool spills() const { return frames < max_blocks; }
+};
+
+/// Bytes of `block_tokens` tokens in all layers: of one block of each group.
+std::uint64_t block_bytes(const Options& options);
+
+/// Blocks that a line of this many tokens needs in each group.
+std::size_t blocks_for_tokens(const Options& options, std::size_t tokens);
+
+/// The fewest frames with which sweeps of `rows` rows of `lines` lines run: those that the rows of
+/// a sweep are written into.
+std::size_t least_frames(const Options& options, std::size_t rows, std::size_t lines);
+
+/// Bytes of all frames of all groups.
+std::uint64_t frames_bytes(const Options& options);
+/// Bytes of the ring; 0 where there is none.
+std::uint64_t ring_bytes(const Options& options);
+/// Bytes of what is known of each block: its tokens, its place, its checksums; 0 without a pool.
+std::uint64_t table_bytes(const Options& options);
+
+}  // namespace ollm::kv
