@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "ollm/base/text_size.h"
-
 namespace ollm::models {
 namespace {
 
