@@ -120,8 +120,9 @@ class Decoder {
 
 }  // namespace
 
-Composition compose(const ModelConfig& config, const Blueprint& blueprint) {
-  return Decoder(config, blueprint).compose();
+FamilyModel compose(ModelConfig config, const Blueprint& blueprint) {
+  Composition composition = Decoder(config, blueprint).compose();
+  return {std::move(config), std::move(composition)};
 }
 
 }  // namespace ollm::models

@@ -3,8 +3,7 @@
 // Leaves to others: who decides them: a family (models/<family>.cc) or the tensors (generic.cc).
 #pragma once
 
-#include "ollm/models/composition.h"
-#include "ollm/models/model_config.h"
+#include "ollm/models/family_model.h"
 
 namespace ollm::models {
 
@@ -28,6 +27,6 @@ struct Blueprint {
 
 /// Cannot fail: the config was checked when it was read, and whether the tensors are there and have
 /// these shapes is checked by inventory.h.
-Composition compose(const ModelConfig& config, const Blueprint& blueprint);
+FamilyModel compose(ModelConfig config, const Blueprint& blueprint);
 
 }  // namespace ollm::models

@@ -8,16 +8,9 @@
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/config_object.h"
-#include "ollm/models/composition.h"
-#include "ollm/models/model_config.h"
+#include "ollm/models/family_model.h"
 
 namespace ollm::models {
-
-/// A model as its config tells it.
-struct FamilyModel {
-  ModelConfig config;
-  Composition composition;
-};
 
 struct Family {
   std::string_view name;              // "llama"

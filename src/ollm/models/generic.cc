@@ -183,8 +183,7 @@ Result<FamilyModel> compose_generic(const ConfigObject& config, const TensorName
   SaidBiases said;
   OLLM_TRY(ModelConfig model, read_config(config, evidence, said));
   OLLM_TRY(const Blueprint blueprint, read_blueprint(said, evidence, model));
-  Composition composition = compose(model, blueprint);
-  return FamilyModel{std::move(model), std::move(composition)};
+  return compose(std::move(model), blueprint);
 }
 
 Result<FamilyModel> compose_by_tensors(const ModelConfig& config, const TensorNames& names) {
@@ -192,8 +191,7 @@ Result<FamilyModel> compose_by_tensors(const ModelConfig& config, const TensorNa
   const SaidBiases said{.attention = config.qkv_bias, .mlp = config.mlp_bias, .all = {}};
   OLLM_TRY(const Blueprint blueprint, read_blueprint(said, Evidence(names), model));
   model.family.clear();
-  Composition composition = compose(model, blueprint);
-  return FamilyModel{std::move(model), std::move(composition)};
+  return compose(std::move(model), blueprint);
 }
 
 }  // namespace ollm::models

@@ -29,8 +29,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(model.attention_multiplier, read_multiplier(config, "attention_multiplier", 1));
   OLLM_TRY(model.residual_multiplier, read_multiplier(config, "residual_multiplier", 1));
   OLLM_TRY(model.logits_scaling, read_multiplier(config, "logits_scaling", 1));
-  Composition composition = models::compose(model, {});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {});
 }
 
 }  // namespace

@@ -25,8 +25,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
   model.output_bias = model.qkv_bias;
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
-  Composition composition = models::compose(model, {});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {});
 }
 
 }  // namespace

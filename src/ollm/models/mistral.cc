@@ -24,8 +24,7 @@ constexpr ConfigDefaults kDefaults{
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "mistral", kDefaults));
   OLLM_TRY_VOID(read_one_window(config, 4096, model));
-  Composition composition = models::compose(model, {});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {});
 }
 
 }  // namespace

@@ -24,9 +24,8 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "olmo2", kDefaults));
   OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
   model.output_bias = model.qkv_bias;
-  Composition composition =
-      models::compose(model, {.placement = NormPlacement::after, .qk_norm = QkNorm::whole_row});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model),
+                         {.placement = NormPlacement::after, .qk_norm = QkNorm::whole_row});
 }
 
 }  // namespace

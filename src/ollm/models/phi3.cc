@@ -27,8 +27,7 @@ constexpr ConfigDefaults kDefaults{
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "phi3", kDefaults));
   OLLM_TRY_VOID(read_one_window(config, 0, model));
-  Composition composition = models::compose(model, {.fused_qkv = true, .fused_gate_up = true});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {.fused_qkv = true, .fused_gate_up = true});
 }
 
 }  // namespace

@@ -25,8 +25,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "qwen2", kDefaults));
   OLLM_TRY_VOID(read_qwen_windows(config, model));
   model.qkv_bias = true;
-  Composition composition = models::compose(model, {});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {});
 }
 
 }  // namespace

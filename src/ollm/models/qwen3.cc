@@ -27,8 +27,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
   model.output_bias = model.qkv_bias;
   OLLM_TRY_VOID(read_qwen_windows(config, model));
-  Composition composition = models::compose(model, {.qk_norm = QkNorm::per_head});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {.qk_norm = QkNorm::per_head});
 }
 
 }  // namespace

@@ -66,8 +66,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
   OLLM_TRY_VOID(read_rotated_layers(config, model));
   OLLM_TRY_VOID(read_windows(config, model));
-  Composition composition = models::compose(model, {});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {});
 }
 
 }  // namespace

@@ -30,8 +30,7 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("use_bias", true));
   model.qkv_bias = model.output_bias = model.mlp_bias;
   model.norm_kind = NormKind::layer;
-  Composition composition = models::compose(model, {.norm_bias = true, .gated = false});
-  return FamilyModel{std::move(model), std::move(composition)};
+  return models::compose(std::move(model), {.norm_bias = true, .gated = false});
 }
 
 }  // namespace
