@@ -22,8 +22,7 @@ constexpr ConfigDefaults kDefaults{
 
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "granite", kDefaults));
-  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
-  model.output_bias = model.qkv_bias;
+  OLLM_TRY_VOID(read_attention_bias(config, model));
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
   OLLM_TRY(model.embedding_multiplier, read_multiplier(config, "embedding_multiplier", 1));
   OLLM_TRY(model.attention_multiplier, read_multiplier(config, "attention_multiplier", 1));

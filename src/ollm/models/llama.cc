@@ -22,8 +22,7 @@ constexpr ConfigDefaults kDefaults{
 
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "llama", kDefaults));
-  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
-  model.output_bias = model.qkv_bias;
+  OLLM_TRY_VOID(read_attention_bias(config, model));
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
   return models::compose(std::move(model), {});
 }

@@ -92,12 +92,6 @@ Result<void> refuse_what_all_obey(const ConfigObject& config) {
                       "layers with a config of their own are not built");
 }
 
-Error wrong_length(const ConfigObject& config, std::string_view key, std::size_t expected,
-                   std::size_t found) {
-  return config.error(ErrorKind::corrupt, key,
-                      fmt::format("expected {} entries, one a layer, found {}", expected, found));
-}
-
 }  // namespace
 
 std::string_view to_string(backend::Activation activation) {
@@ -167,6 +161,12 @@ Result<ModelConfig> read_decoder(const ConfigObject& config, std::string_view fa
   return model;
 }
 
+Result<void> read_attention_bias(const ConfigObject& config, ModelConfig& model) {
+  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
+  model.output_bias = model.qkv_bias;
+  return {};
+}
+
 Result<void> read_one_window(const ConfigObject& config, std::size_t absent, ModelConfig& model) {
   OLLM_TRY(const auto window, config.optional<std::int64_t>(
                                   "sliding_window", IntegerRange::positive(Limits::kPositions)));
@@ -175,11 +175,18 @@ Result<void> read_one_window(const ConfigObject& config, std::size_t absent, Mod
   return {};
 }
 
+Error not_one_a_layer(const ConfigObject& config, std::string_view key, const ModelConfig& model,
+                      std::size_t found) {
+  return config.error(
+      ErrorKind::corrupt, key,
+      fmt::format("expected {} entries, one a layer, found {}", model.num_hidden_layers, found));
+}
+
 Result<bool> read_layer_types(const ConfigObject& config, std::size_t width, ModelConfig& model) {
   OLLM_TRY(const auto types, config.list<std::string>("layer_types"));
   if (types.empty()) return false;
   if (types.size() != model.num_hidden_layers)
-    return wrong_length(config, "layer_types", model.num_hidden_layers, types.size());
+    return not_one_a_layer(config, "layer_types", model, types.size());
   for (std::size_t i = 0; i < types.size(); ++i) {
     model.windows[i] = 0;
     if (types[i] == "full_attention" || types[i] == "attention") continue;  // the older name

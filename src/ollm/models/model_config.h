@@ -98,10 +98,17 @@ struct ConfigDefaults {
 Result<ModelConfig> read_decoder(const checkpoint::ConfigObject& config, std::string_view family,
                                  const ConfigDefaults& defaults);
 
+/// attention_bias, of q, k, v and the output alike; absent is none.
+Result<void> read_attention_bias(const checkpoint::ConfigObject& config, ModelConfig& model);
+
 /// sliding_window for all layers alike, `absent` where the key is not there (0: none); null is
 /// none.
 Result<void> read_one_window(const checkpoint::ConfigObject& config, std::size_t absent,
                              ModelConfig& model);
+
+/// That a list of `found` entries under `key` has not one for each layer: corrupt.
+Error not_one_a_layer(const checkpoint::ConfigObject& config, std::string_view key,
+                      const ModelConfig& model, std::size_t found);
 
 /// layer_types: which layers slide, by `width` (0: there is no window). False where it is absent.
 /// Errors: corrupt for another number than of layers, or a sliding layer without a window;

@@ -24,8 +24,7 @@ constexpr ConfigDefaults kDefaults{
 
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "qwen3", kDefaults));
-  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
-  model.output_bias = model.qkv_bias;
+  OLLM_TRY_VOID(read_attention_bias(config, model));
   OLLM_TRY_VOID(read_qwen_windows(config, model));
   return models::compose(std::move(model), {.qk_norm = QkNorm::per_head});
 }

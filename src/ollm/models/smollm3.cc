@@ -1,7 +1,5 @@
 // SmolLM3: Llama some of whose layers do not rotate.
 // Source: Bakouch et al., "SmolLM3", 2025; Transformers, smollm3.
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "ollm/models/blueprint.h"
@@ -32,11 +30,8 @@ Result<void> read_rotated_layers(const ConfigObject& config, ModelConfig& model)
   OLLM_TRY(const auto interval,
            config.value_or<std::int64_t>("no_rope_layer_interval", 4,
                                          IntegerRange::positive(ModelConfigLimits::kLayers)));
-  if (!layers.empty() && layers.size() < model.num_hidden_layers) {
-    return config.error(ErrorKind::corrupt, "no_rope_layers",
-                        fmt::format("expected {} entries, one a layer, found {}",
-                                    model.num_hidden_layers, layers.size()));
-  }
+  if (!layers.empty() && layers.size() < model.num_hidden_layers)
+    return not_one_a_layer(config, "no_rope_layers", model, layers.size());
   for (std::size_t i = 0; i < model.rotated.size(); ++i) {
     model.rotated[i] =
         layers.empty() ? (i + 1) % static_cast<std::size_t>(interval) != 0 : layers[i] != 0;
@@ -61,8 +56,7 @@ Result<void> read_windows(const ConfigObject& config, ModelConfig& model) {
 
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "smollm3", kDefaults));
-  OLLM_TRY(model.qkv_bias, config.value_or<bool>("attention_bias", false));
-  model.output_bias = model.qkv_bias;
+  OLLM_TRY_VOID(read_attention_bias(config, model));
   OLLM_TRY(model.mlp_bias, config.value_or<bool>("mlp_bias", false));
   OLLM_TRY_VOID(read_rotated_layers(config, model));
   OLLM_TRY_VOID(read_windows(config, model));
