@@ -90,8 +90,7 @@ void apply_llama3(const RotaryConfig& config, std::vector<float>& frequencies) {
 }  // namespace
 
 RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim) {
-  const auto dim =
-      static_cast<std::size_t>(static_cast<double>(head_dim) * config.partial_rotary_factor);
+  const std::size_t dim = rotary_size(config, head_dim);
   // Each step is rounded to f32 as in Transformers: where two pairs' frequencies differ in the last
   // place, their angles differ visibly at long positions.
   std::vector<float> powers;

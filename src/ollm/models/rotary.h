@@ -8,9 +8,8 @@
 
 namespace ollm::models {
 
-/// Frequencies of head_dim * partial_rotary_factor / 2 pairs, rounded to f32 where Transformers
-/// does; the attention factor of yarn and longrope is the magnitude. `config` was checked when it
-/// was read.
+/// Frequencies of rotary_size / 2 pairs, rounded to f32 where Transformers does; the attention
+/// factor of yarn and longrope is the magnitude. `config` was checked when it was read.
 RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim);
 
 }  // namespace ollm::models

@@ -167,7 +167,7 @@ class Reader {
                             "expected above 1 for rotary type longrope, found 1");
     }
     OLLM_TRY(rotary.attention_factor, scaling_.optional<double>("attention_factor", kFactors));
-    const std::size_t pairs = rotary_size(rotary.partial_rotary_factor) / 2;
+    const std::size_t pairs = rotary_size(rotary, head_dim_) / 2;
     OLLM_TRY(rotary.short_factor, factors("short_factor", pairs));
     OLLM_TRY(rotary.long_factor, factors("long_factor", pairs));
     return {};
@@ -179,10 +179,6 @@ class Reader {
     return scaling_.error(
         ErrorKind::corrupt, key,
         fmt::format("expected {} factors, one a pair, found {}", pairs, list.size()));
-  }
-
-  std::size_t rotary_size(double share) const {
-    return static_cast<std::size_t>(static_cast<double>(head_dim_) * share);
   }
 
   const ConfigObject& config_;
@@ -205,6 +201,10 @@ std::string_view to_string(RotaryType type) {
   for (const NamedRotary& known : kRotaryTypes)
     if (known.type == type) return known.name;
   return "default";
+}
+
+std::size_t rotary_size(const RotaryConfig& config, std::size_t head_dim) {
+  return static_cast<std::size_t>(static_cast<double>(head_dim) * config.partial_rotary_factor);
 }
 
 Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefaults& defaults,
@@ -234,8 +234,7 @@ Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefault
     }
     rotary = other;
   }
-  const auto turned =
-      static_cast<std::size_t>(static_cast<double>(head_dim) * rotary.partial_rotary_factor);
+  const std::size_t turned = rotary_size(rotary, head_dim);
   if (turned != 0 && turned % 2 == 0) return rotary;
   return config.error(ErrorKind::corrupt, "head_dim",
                       fmt::format("rotary turns pairs of elements: expected an even number, found "

@@ -34,6 +34,10 @@ struct RotaryConfig {
   friend bool operator==(const RotaryConfig&, const RotaryConfig&) = default;
 };
 
+/// Elements of a head that are turned, in pairs: head_dim * partial_rotary_factor, cut to a whole
+/// number as in Transformers.
+std::size_t rotary_size(const RotaryConfig& config, std::size_t head_dim);
+
 /// What differs between families.
 struct RotaryDefaults {
   double theta = 10000;
