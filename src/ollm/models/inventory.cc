@@ -9,6 +9,8 @@
 #include <unordered_set>
 #include <utility>
 
+#include "ollm/tensor/weight_format.h"
+
 namespace ollm::models {
 namespace {
 
@@ -29,8 +31,7 @@ bool ignored(std::string_view name) {
 }
 
 Result<void> check_type(const checkpoint::TensorInfo& tensor) {
-  if (tensor.dtype == DType::f32 || tensor.dtype == DType::f16 || tensor.dtype == DType::bf16)
-    return {};
+  if (holds_built_weights(tensor)) return {};
   return fail(ErrorKind::unsupported, fmt::format("tensor {}: expected F32, F16 or BF16, found {}",
                                                   tensor.name, to_string(tensor.dtype)));
 }
@@ -118,6 +119,11 @@ Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& un
     OLLM_TRY_VOID(bind(composition.stored_head, Shape{composition.head.out, composition.head.in}));
   }
   return sort_unused(names, unused, used);
+}
+
+bool holds_built_weights(const checkpoint::TensorInfo& tensor) {
+  const std::optional<WeightFormat> format = plain_format(tensor.dtype);
+  return format && unsupported_reason(*format).empty();
 }
 
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,

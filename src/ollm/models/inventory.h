@@ -33,6 +33,9 @@ struct Inventory {
 Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& unused,
                                Composition& composition);
 
+/// Whether products with this tensor are built, of its type as it is stored: F32, F16 and BF16 are.
+bool holds_built_weights(const checkpoint::TensorInfo& tensor);
+
 /// bf16 where every matrix is BF16, else f32: the mode a plan takes unless told otherwise.
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
                                      const Composition& composition);

@@ -140,12 +140,10 @@ Result<void> FolderModel::look_at_quantization() {
   const auto found = config.find("quantization_config");
   if (found == config.end() || found->is_null()) return {};
   for (const TensorInfo& tensor : folder_->tensors().tensors()) {
-    const bool wide =
-        tensor.dtype == DType::f32 || tensor.dtype == DType::f16 || tensor.dtype == DType::bf16;
     const std::string_view name = tensor.name;
     const bool part = std::any_of(std::begin(kQuantized), std::end(kQuantized),
                                   [&](std::string_view end) { return name.ends_with(end); });
-    if (wide && !part) continue;
+    if (models::holds_built_weights(tensor) && !part) continue;
     return fail(
         ErrorKind::unsupported,
         printable(fmt::format("config.json: quantization_config: quantized weights are not "
