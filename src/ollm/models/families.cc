@@ -21,6 +21,17 @@ std::string_view text_of(const Json& value) {
 
 }  // namespace
 
+std::string_view model_type_of(const Json& config) {
+  const auto type = config.find("model_type");
+  return type == config.end() ? std::string_view() : text_of(*type);
+}
+
+std::string_view architecture_of(const Json& config) {
+  const auto names = config.find("architectures");
+  if (names == config.end() || !names->is_array() || names->empty()) return {};
+  return text_of(names->front());
+}
+
 std::span<const Family* const> families() { return kFamilies; }
 
 const Family* find_family(std::string_view model_type) {
@@ -36,15 +47,10 @@ const Family* find_family_of_architecture(std::string_view architecture) {
 }
 
 const Family* find_family_of_config(const Json& config) {
-  if (!config.is_object()) return nullptr;
-  const auto type = config.find("model_type");
-  if (type != config.end()) {
-    if (const Family* family = find_family(text_of(*type))) return family;
-    if (why_not_built(text_of(*type))) return nullptr;
-  }
-  const auto names = config.find("architectures");
-  if (names == config.end() || !names->is_array() || names->empty()) return nullptr;
-  return find_family_of_architecture(text_of(names->front()));
+  const std::string_view type = model_type_of(config);
+  if (const Family* family = find_family(type)) return family;
+  if (why_not_built(type)) return nullptr;
+  return find_family_of_architecture(architecture_of(config));
 }
 
 Result<FamilyModel> compose_family(const Family& family, const checkpoint::ConfigObject& config) {

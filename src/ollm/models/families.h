@@ -23,6 +23,11 @@ struct Family {
   Result<FamilyModel> (*compose)(const checkpoint::ConfigObject& config);
 };
 
+/// config.json: model_type, and the first of architectures; empty where absent or not text. Both
+/// borrow the config.
+std::string_view model_type_of(const Json& config);
+std::string_view architecture_of(const Json& config);
+
 /// In the order in which providers are asked.
 std::span<const Family* const> families();
 

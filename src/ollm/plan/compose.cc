@@ -31,11 +31,6 @@ const Json* text_config(const Json& config) {
   return found != config.end() && found->is_object() ? &*found : nullptr;
 }
 
-std::string type_of(const Json& config) {
-  const auto found = config.find("model_type");
-  return found != config.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 // Names as patterns, so that one line stands for a tower of a thousand tensors: "vision_tower.*".
 std::string groups_of(const std::vector<std::string>& names) {
   std::vector<std::string> groups;
@@ -54,17 +49,18 @@ std::string groups_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-const models::Family* family_of_config(const Json& config) {
-  if (!config.is_object()) return nullptr;
-  if (const models::Family* family = models::find_family_of_config(config)) return family;
+FoundFamily search_family(const Json& config) {
   const Json* inner = text_config(config);
-  return inner == nullptr ? nullptr : models::find_family(type_of(*inner));
-}
-
-bool type_is_built(const Json& config) {
-  if (models::find_family(type_of(config)) != nullptr) return true;
-  const Json* inner = text_config(config);
-  return inner != nullptr && models::find_family(type_of(*inner)) != nullptr;
+  const models::Family* of_text =
+      inner == nullptr ? nullptr : models::find_family(models::model_type_of(*inner));
+  FoundFamily out;
+  out.family = models::find_family_of_config(config);
+  out.by_type = of_text != nullptr || models::find_family(models::model_type_of(config)) != nullptr;
+  if (out.family == nullptr && of_text != nullptr) {
+    out.family = of_text;
+    out.text_config = inner;
+  }
+  return out;
 }
 
 Result<FolderModel> FolderModel::read(const Inspection& inspection, const Allowances& allowances) {
@@ -94,19 +90,17 @@ Result<FolderModel> FolderModel::read(const Inspection& inspection, const Allowa
 
 Result<void> FolderModel::take_config(const Inspection& inspection) {
   const Json& config = folder_->config();
-  config_ = config;
-  family_ = models::find_family_of_config(config);
-  const std::string type = type_of(config);
-  const Json* inner = text_config(config);
-  if (family_ == nullptr && inner != nullptr &&
-      (family_ = models::find_family(type_of(*inner))) != nullptr) {
-    text_part_ = true;
-    config_ = *inner;
+  const FoundFamily found = search_family(config);
+  family_ = found.family;
+  text_part_ = found.text_config != nullptr;
+  config_ = text_part_ ? *found.text_config : config;
+  const std::string_view type = models::model_type_of(config);
+  if (text_part_) {
     // Whether the head is the embedding is said by the whole model, or by the text model where the
     // whole one writes its default: a false beside a true counts for nothing.
     if (const auto tied = config.find("tie_word_embeddings");
         tied != config.end() && !tied->is_null() &&
-        (*tied != Json(false) || !inner->contains("tie_word_embeddings")))
+        (*tied != Json(false) || !config_.contains("tie_word_embeddings")))
       config_["tie_word_embeddings"] = *tied;
     decide("modality", "text",
            fmt::format("model type '{}' is not built; its text model is a '{}' and runs alone",
@@ -159,7 +153,7 @@ Result<Composed> FolderModel::as_family() const { return bind(*model_, decisions
 
 Result<Composed> FolderModel::by_tensors() const {
   std::vector<Decision> decisions = decisions_;
-  const std::string type = printable(type_of(config_));
+  const std::string type = printable(models::model_type_of(config_));
   if (model_) {
     OLLM_TRY(models::FamilyModel model, models::compose_by_tensors(model_->config, names_));
     decisions.push_back({"semantics", "assumed",

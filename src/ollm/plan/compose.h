@@ -30,9 +30,6 @@ class FolderModel {
   /// corrupt; each by name.
   static Result<FolderModel> read(const Inspection& inspection, const Allowances& allowances);
 
-  /// Whose config it is; nullptr for a type that nobody knows.
-  const models::Family* family() const { return family_; }
-
   /// The family's composition, where there is a family and the tensors are its.
   /// Errors: not_found, corrupt, unsupported, naming the tensor that does not fit.
   Result<Composed> as_family() const;
@@ -59,10 +56,16 @@ class FolderModel {
   std::vector<Decision> decisions_;
 };
 
-/// The family that reads a config, or its text_config; nullptr where none is built.
-const models::Family* family_of_config(const Json& config);
+/// Which family reads a config.
+struct FoundFamily {
+  const models::Family* family = nullptr;  // nullptr where none is built
+  const Json* text_config = nullptr;       // what it reads where it is not the whole; borrowed
+  /// Whether a type that is built stands there, the whole model's or its text model's: then code
+  /// that the folder brings (auto_map) goes unread.
+  bool by_type = false;
+};
 
-/// Whether it is the type that says so: then code that the folder brings (auto_map) goes unread.
-bool type_is_built(const Json& config);
+/// The family of the whole config, else that of its text_config's type.
+FoundFamily search_family(const Json& config);
 
 }  // namespace ollm::plan

@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "ollm/base/json_cursor.h"
 #include "ollm/io/environment.h"
+#include "ollm/models/families.h"
 #include "ollm/plan/compose.h"
 
 namespace ollm::plan {
@@ -33,27 +33,15 @@ bool is_there(const Json& config, const char* key) {
   return found != config.end() && !found->is_null();
 }
 
-std::optional<std::string> text_of(const Json& value) {
-  if (!value.is_string() || value.get_ref<const std::string&>().empty()) return std::nullopt;
-  return value.get<std::string>();
+std::optional<std::string> if_named(std::string_view name) {
+  if (name.empty()) return std::nullopt;
+  return std::string(name);
 }
 
-std::optional<std::string> model_type_of(const Json& config) {
-  const auto found = config.find("model_type");
-  return found == config.end() ? std::nullopt : text_of(*found);
-}
-
-std::optional<std::string> first_architecture(const Json& config) {
-  const auto found = config.find("architectures");
-  if (found == config.end() || !found->is_array() || found->empty()) return std::nullopt;
-  return text_of(found->front());
-}
-
-Traits read_traits(const ModelFolder& folder) {
+Traits read_traits(const ModelFolder& folder, const models::Family* family) {
   const Json& config = folder.config();
   Traits out;
-  out.architecture = first_architecture(config);
-  const models::Family* family = family_of_config(config);
+  out.architecture = if_named(models::architecture_of(config));
   out.built_type = family != nullptr;
   if (!out.architecture && family != nullptr) {
     out.architecture = std::string(family->architecture);
@@ -168,21 +156,23 @@ Inspection inspect_folder(const std::filesystem::path& dir, io::SystemCalls& cal
   const Json& config = folder.config();
   if (!config.is_object())
     return unreadable(dir, fail(ErrorKind::corrupt, "config.json: expected an object"));
-  if (is_there(config, "auto_map") && !type_is_built(config)) {
+  const FoundFamily found = search_family(config);
+  const std::optional<std::string> model_type = if_named(models::model_type_of(config));
+  if (is_there(config, "auto_map") && !found.by_type) {
     const std::string reason =
         "config.json: auto_map: the model wants to run code of its own folder, which is "
         "intentionally refused; only models whose arithmetic is built in can run";
     Inspection out = refused(dir, fail(ErrorKind::unsupported, reason), reason);
     out.requires_trust_remote_code = true;
-    out.model_type = model_type_of(config);
+    out.model_type = model_type;
     return out;
   }
 
   Inspection out;
-  const Traits traits = read_traits(folder);
+  const Traits traits = read_traits(folder, found.family);
   out.architecture = traits.architecture;
   out.architecture_by_type = traits.architecture_by_type;
-  out.model_type = model_type_of(config);
+  out.model_type = model_type;
   out.built_type = traits.built_type;
   out.generic_model_kind = kind_of(traits);
   out.capabilities = capabilities_of(traits, out);
