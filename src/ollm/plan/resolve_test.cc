@@ -35,6 +35,13 @@ Error refusal(World& world, std::string_view reference) {
   return *planned->selection.refusal;
 }
 
+bool decided(const Selection& selection, std::string_view what, std::string_view chosen) {
+  const auto& decisions = selection.decisions;
+  return std::any_of(decisions.begin(), decisions.end(), [&](const Decision& decision) {
+    return decision.what == what && decision.chosen == chosen;
+  });
+}
+
 TEST(Resolve, WhatIsNowhereTellsWhereWasLookedAndTheNearestAlias) {
   World world;
   const Error error = refusal(world, "lama3-1B-chat");
@@ -128,10 +135,7 @@ TEST(Resolve, AFolderOfTheHubCacheIsItsSnapshot) {
     EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
     EXPECT_EQ(planned->selection.plan.model_path, snapshot) << reference;
   }
-  const std::vector<Decision> decisions = world.plan("../hub/" + folder)->selection.decisions;
-  EXPECT_TRUE(std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-    return decision.what == "model.snapshot" && decision.chosen == kCommit;
-  }));
+  EXPECT_TRUE(decided(world.plan("../hub/" + folder)->selection, "model.snapshot", kCommit));
   std::filesystem::remove_all(world.root() / "hub" / folder / "snapshots");
   std::filesystem::create_directories(world.root() / "hub" / folder / "snapshots");
   const Error error = refusal(world, "../hub/" + folder);
@@ -295,13 +299,6 @@ TEST(Inspect, RemoteCodeIsRefusedByName) {
   }
 }
 
-bool decided(const Selection& selection, const std::string& what, const std::string& chosen) {
-  const auto& decisions = selection.decisions;
-  return std::any_of(decisions.begin(), decisions.end(), [&](const Decision& decision) {
-    return decision.what == what && decision.chosen == chosen;
-  });
-}
-
 TEST(Inspect, CodeOfTheFolderGoesUnreadWhereTheTypeIsBuiltIn) {
   World world;
   Json config = tiny_config("llama", "LlamaForCausalLM");
@@ -416,10 +413,7 @@ TEST(Select, UnknownKeysAreRefusedByNameUnlessAllowed) {
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   EXPECT_TRUE(planned->selection.plan.is_executable());
-  const auto& decisions = planned->selection.decisions;
-  EXPECT_TRUE(std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-    return decision.what == "config.allow_key" && decision.chosen == "new_feature";
-  }));
+  EXPECT_TRUE(decided(planned->selection, "config.allow_key", "new_feature"));
 }
 
 TEST(Select, AnUnknownModelTypeRunsWithItsSemanticsAssumed) {
@@ -428,10 +422,7 @@ TEST(Select, AnUnknownModelTypeRunsWithItsSemanticsAssumed) {
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   EXPECT_EQ(planned->selection.plan.backend_id, kNativeGeneric);
-  const auto& decisions = planned->selection.decisions;
-  EXPECT_TRUE(std::any_of(decisions.begin(), decisions.end(), [](const Decision& decision) {
-    return decision.what == "semantics" && decision.chosen == "assumed";
-  }));
+  EXPECT_TRUE(decided(planned->selection, "semantics", "assumed"));
 }
 
 TEST(Select, WhatNeitherBackendComposesSaysWhyOfBoth) {
