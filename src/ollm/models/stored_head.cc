@@ -64,13 +64,17 @@ class Comparison {
 
 }  // namespace
 
+bool compared_whole(const TensorInfo& a, const TensorInfo& b) {
+  return std::max(a.size_bytes, b.size_bytes) <= kComparedWholeBytes;
+}
+
 Result<std::optional<std::uint64_t>> first_different_row(const ModelFolder& folder,
                                                          const TensorInfo& a, const TensorInfo& b) {
   Comparison comparison(folder, a, b);
   const std::uint64_t rows = a.shape[0];
   const std::uint64_t cols = a.shape[1];
   if (rows == 0 || cols == 0) return std::optional<std::uint64_t>();
-  const bool whole = std::max(a.size_bytes, b.size_bytes) <= kComparedWholeBytes;
+  const bool whole = compared_whole(a, b);
   const std::uint64_t step = whole ? std::max<std::uint64_t>(1, kPieceElements / cols) : 1;
   const std::uint64_t steps = whole ? (rows + step - 1) / step : std::min(rows, kComparedRows);
   for (std::uint64_t i = 0; i < steps; ++i) {

@@ -19,6 +19,9 @@ Result<std::optional<std::uint64_t>> first_different_row(const checkpoint::Model
                                                          const checkpoint::TensorInfo& a,
                                                          const checkpoint::TensorInfo& b);
 
+/// Whether first_different_row compares all rows of these.
+bool compared_whole(const checkpoint::TensorInfo& a, const checkpoint::TensorInfo& b);
+
 inline constexpr std::uint64_t kComparedRows = 256;
 inline constexpr std::uint64_t kComparedWholeBytes = std::uint64_t{1} << 30;
 

@@ -12,7 +12,6 @@
 #include "ollm/models/config_keys.h"
 #include "ollm/models/generic.h"
 #include "ollm/models/model_types.h"
-#include "ollm/models/stored_head.h"
 
 namespace ollm::plan {
 namespace {
@@ -204,27 +203,7 @@ Result<Composed> FolderModel::bind(models::FamilyModel model,
            "trainers leave it behind; no logits come from it");
   if (!left.allowed.empty())
     decide("weights.unused", groups_of(left.allowed), "nothing uses them, and it was allowed");
-  OLLM_TRY_VOID(choose_head(out));
   return out;
-}
-
-Result<void> FolderModel::choose_head(Composed& composed) const {
-  models::Composition& model = composed.model.composition;
-  const checkpoint::TensorIndex& index = folder_->tensors();
-  const TensorInfo* head = models::stored_tied_head(index, model);
-  if (head == nullptr || !folder_->has_weights()) return {};
-  OLLM_TRY(const TensorInfo* embedding,
-           index.require(model.tape.matrices[model.embedding.index].tensor));
-  OLLM_TRY(const auto row, models::first_different_row(*folder_, *head, *embedding));
-  if (!row) return {};
-  models::untie(model);
-  composed.model.config.tie_word_embeddings = false;
-  composed.decisions.push_back(
-      {"head", "stored",
-       printable(fmt::format("tie_word_embeddings is true, but {} differs from {} in row {}: what "
-                             "is stored is used",
-                             head->name, embedding->name, *row))});
-  return {};
 }
 
 void FolderModel::decide(std::string what, std::string chosen, std::string because) {

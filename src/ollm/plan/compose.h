@@ -43,7 +43,6 @@ class FolderModel {
   Result<void> take_config(const Inspection& inspection);
   Result<void> look_at_quantization();
   Result<Composed> bind(models::FamilyModel model, std::vector<Decision> decisions) const;
-  Result<void> choose_head(Composed& composed) const;
   void decide(std::string what, std::string chosen, std::string because);
 
   const checkpoint::ModelFolder* folder_;

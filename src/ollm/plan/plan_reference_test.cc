@@ -50,30 +50,64 @@ TEST(PlanReference, ReadsHeadersAlone) {
   config["vocab_size"] = 1 << 18;  // 16 MiB of embedding and head
   auto tensors = tiny_tensors();
   tensors.front().shape[0] = tensors.back().shape[0] = 1 << 18;
-  world.model("work/tiny", config, tensors);
-  io::FaultySystemCalls calls;
-  const auto planned = world.plan("./tiny", calls);
-  ASSERT_TRUE(planned.ok());
-  EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
-  EXPECT_GT(calls.bytes_read(), 0u);
-  EXPECT_LT(calls.bytes_read(), 64u << 10);
-  EXPECT_EQ(calls.bytes_written(), 0u);
+  for (const bool tied : {false, true}) {
+    config["tie_word_embeddings"] = tied;
+    world.model("work/tiny", config, tensors);
+    io::FaultySystemCalls calls;
+    const auto planned = world.plan("./tiny", calls);
+    ASSERT_TRUE(planned.ok());
+    EXPECT_TRUE(planned->selection.plan.is_executable()) << planned->selection.plan.reason;
+    EXPECT_GT(calls.bytes_read(), 0u);
+    EXPECT_LT(calls.bytes_read(), 64u << 10);
+    EXPECT_EQ(calls.bytes_written(), 0u);
+  }
 }
 
-RunInputs inputs_of_large(World& world) {
+RunInputs inputs_of(World& world, std::string_view reference) {
   RunInputs inputs;
   inputs.settings.runtime = world.config();
-  inputs.settings.runtime.model_reference = "./large";
+  inputs.settings.runtime.model_reference = reference;
   inputs.environment = world.environment();
   inputs.machine.total_bytes = inputs.machine.available_bytes = std::uint64_t{24} << 30;
   inputs.machine.isas = {backend::Isa::scalar};
   return inputs;
 }
 
+// What is only listed reads neither; what runs instead of a provider has the same head.
+TEST(PlanReference, AStoredHeadIsComparedWithItsEmbeddingForARunAlone) {
+  World world;
+  Json config = tiny_config("llama", "LlamaForCausalLM");
+  config["tie_word_embeddings"] = true;
+  world.model("work/tiny", config, tiny_tensors());
+  std::string weights = safetensors_bytes(tiny_tensors());
+  weights.back() = 1;  // of the last row of the head
+  world.write("work/tiny/model.safetensors", weights);
+
+  const auto listed = world.plan("./tiny");
+  ASSERT_TRUE(listed.ok()) << listed.error().message;
+  EXPECT_TRUE(listed->selection.config->tie_word_embeddings);
+  EXPECT_EQ(listed->selection.composition->stored_head, "lm_head.weight");
+
+  const auto run = plan_run(inputs_of(world, "./tiny"));
+  ASSERT_TRUE(run.ok()) << run.error().message;
+  EXPECT_FALSE(run->execution->model.tie_word_embeddings);
+  EXPECT_EQ(run->composition()->stored_head, "");
+  const auto fallback = plan_fallback(
+      *run, load_failure(run->runtime(), fail(ErrorKind::unsupported, "it is made up")));
+  ASSERT_TRUE(fallback.ok()) << fallback.error().message;
+  EXPECT_FALSE(fallback->execution.model.tie_word_embeddings);
+  for (const LoadPlan& plan : {*run->execution, fallback->execution}) {
+    EXPECT_TRUE(std::any_of(plan.decisions.begin(), plan.decisions.end(), [](const auto& decision) {
+      return decision.what == "head" && decision.chosen == "stored" &&
+             decision.because.ends_with("in row 15: what is stored is used");
+    }));
+  }
+}
+
 TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
   World world;
   const std::uint64_t headers = write_sparse_llama(world.root() / "work/large", SparseShape{});
-  const RunInputs inputs = inputs_of_large(world);
+  const RunInputs inputs = inputs_of(world, "./large");
   io::FaultySystemCalls calls;
   {
     const auto planned = plan_run(inputs, calls);
@@ -91,7 +125,7 @@ TEST(PlanReference, OfA70BModelInShardsReadsHeadersAlone) {
 TEST(PlanReference, AFileSystemThatRefusesDirectReadsAfterTheOpenIsReadBuffered) {
   World world;
   write_sparse_llama(world.root() / "work/large", SparseShape{});
-  RunInputs inputs = inputs_of_large(world);
+  RunInputs inputs = inputs_of(world, "./large");
   inputs.machine.io_uring = true;
   io::FaultySystemCalls calls;
   if (const auto direct = plan_run(inputs, calls); !direct.ok() || !direct->inputs.storage.direct)

@@ -6,8 +6,11 @@
 #include <utility>
 
 #include "ollm/backend/backend.h"
+#include "ollm/base/json_cursor.h"
 #include "ollm/base/text_size.h"
 #include "ollm/io/read_probes.h"
+#include "ollm/models/inventory.h"
+#include "ollm/models/stored_head.h"
 #include "ollm/plan/choose.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/payloads.h"
@@ -108,6 +111,26 @@ Result<void> check_fits(const LoadPlan& execution) {
   return fail(ErrorKind::out_of_budget, message);
 }
 
+// A head that is stored beside the embedding it is tied to runs where its numbers are others. It
+// is no part of the selection, which reads headers alone.
+Result<void> settle_head(Selection& selection, const checkpoint::ModelFolder& folder) {
+  models::Composition& model = *selection.composition;
+  const checkpoint::TensorInfo* head = models::stored_tied_head(folder.tensors(), model);
+  if (head == nullptr) return {};
+  OLLM_TRY(const checkpoint::TensorInfo* embedding,
+           folder.tensors().require(model.tape.matrices[model.embedding.index].tensor));
+  OLLM_TRY(const auto row, models::first_different_row(folder, *head, *embedding));
+  if (!row) return {};
+  models::untie(model);
+  selection.config->tie_word_embeddings = false;
+  selection.decisions.push_back(
+      {"head", "stored",
+       printable(fmt::format("tie_word_embeddings is true, but {} differs from {} in row {}: what "
+                             "is stored is used",
+                             head->name, embedding->name, *row))});
+  return {};
+}
+
 // What of the composition depends on the planned context, and why it fell that way.
 void settle_context(Selection& selection, const LoadPlan& execution) {
   const std::size_t context = execution.context_tokens;
@@ -151,6 +174,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   if (!plan.runtime().is_executable() || plan.composition() == nullptr || plan.folder() == nullptr)
     return plan;
 
+  OLLM_TRY_VOID(settle_head(plan.reference.selection, *plan.folder()));
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
   OLLM_TRY(LoadPlan execution, choose_for(plan, *plan.composition()));
@@ -187,6 +211,7 @@ Result<FallbackRun> plan_fallback(const PlannedRun& failed, const Specialization
   out.selection.decisions.insert(
       out.selection.decisions.begin(),
       Decision{"backend", std::string(kNativeGeneric), out.selection.plan.reason});
+  OLLM_TRY_VOID(settle_head(out.selection, *failed.folder()));
   OLLM_TRY(out.execution, choose_for(failed, *out.selection.composition));
   settle_context(out.selection, out.execution);
   out.execution.model = *out.selection.config;

@@ -1,5 +1,6 @@
 // Both plans of a run in one: which backend and why, and where every byte will live. Nothing is
-// loaded. Leaves to others: the parts (plan_reference.h, choose.h) and loading (runtime/).
+// loaded; of the weights no more is read than what tells whether a stored head is the embedding.
+// Leaves to others: the parts (plan_reference.h, choose.h) and loading (runtime/).
 #pragma once
 
 #include <optional>
@@ -52,7 +53,7 @@ struct RunInputs {
 };
 
 /// Equal inputs give equal plans, byte for byte in JSON.
-/// Errors: those of plan_reference and choose.
+/// Errors: those of plan_reference and choose; io, corrupt where a stored head cannot be read.
 Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls = io::posix());
 
 /// The execution plan of the same run with another budget; there must be one.
@@ -67,7 +68,7 @@ struct FallbackRun {
 
 /// The generic backend's turn after a failure at apply time.
 /// Errors: why it cannot take over, with the failure's in it: as fall_back, select_kv and choose;
-/// out_of_budget.
+/// out_of_budget; io, corrupt as in plan_run.
 Result<FallbackRun> plan_fallback(const PlannedRun& failed, const SpecializationFailure& failure);
 
 /// Whether the plan can run. Errors: why not: not_found, unsupported, corrupt; out_of_budget with

@@ -51,6 +51,7 @@ Result<void> load_weights(Runtime::State& state, const checkpoint::ModelFolder& 
   if (head == nullptr) return {};
   const std::string& embedding = model.tape.matrices[model.embedding.index].tensor;
   OLLM_TRY(const auto* held, folder.tensors().require(embedding));
+  if (models::compared_whole(*head, *held)) return {};  // by the plan
   return models::check_same_values(folder, *head, *held);
 }
 
