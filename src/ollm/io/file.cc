@@ -17,12 +17,16 @@
 namespace ollm::io {
 namespace {
 
+std::int64_t nanoseconds(const struct timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
 FileIdentity identity_of(const struct stat& status) {
   return {.device = static_cast<std::uint64_t>(status.st_dev),
           .inode = static_cast<std::uint64_t>(status.st_ino),
           .size_bytes = static_cast<std::uint64_t>(status.st_size),
-          .mtime_ns = static_cast<std::int64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
-                      status.st_mtim.tv_nsec};
+          .mtime_ns = nanoseconds(status.st_mtim),
+          .ctime_ns = nanoseconds(status.st_ctim)};
 }
 
 std::string_view kind_of(mode_t mode) {
@@ -39,7 +43,8 @@ Result<void> check_regular(const std::filesystem::path& path, const struct stat&
               fmt::format("{}: is {}, not a file", path.native(), kind_of(status.st_mode)));
 }
 
-// How one identity differs from another, in words; empty where they are equal.
+// How one identity differs from another, in words; empty where they mean the same bytes. The time
+// of change is left out: another link to the file, or other permissions, change it too.
 std::string difference(const FileIdentity& before, const FileIdentity& now) {
   if (now.device != before.device || now.inode != before.inode)
     return "another file was put in its place";

@@ -27,6 +27,9 @@ struct FileIdentity {
   std::uint64_t inode = 0;
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;  // since 1970
+  /// When anything of the file was last changed, its times and names included: what a program that
+  /// puts mtime_ns back cannot put back.
+  std::int64_t ctime_ns = 0;
 
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
