@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <string>
 #include <system_error>
@@ -51,6 +54,15 @@ Result<Thread> Thread::start(std::function<void()> body) {
   return fail(ErrorKind::io, fmt::format("the system gives no further thread: {} (ulimit -u and a "
                                          "control group's pids.max limit them)",
                                          std::generic_category().message(error)));
+}
+
+void yield_to_all_others() {
+  const sched_param parameters{};  // 0, as SCHED_IDLE has it
+  ::sched_setscheduler(0, SCHED_IDLE, &parameters);
+  // No function of the C library stands for ioprio_set(2), nor a header for its numbers.
+  constexpr int kThisThread = 1;       // IOPRIO_WHO_PROCESS, of a thread's number
+  constexpr int kIdleClass = 3 << 13;  // IOPRIO_CLASS_IDLE
+  ::syscall(SYS_ioprio_set, kThisThread, 0, kIdleClass);
 }
 
 }  // namespace ollm

@@ -36,4 +36,9 @@ class Thread {
   std::unique_ptr<State> state_;  // none after being moved from
 };
 
+/// From now on the calling thread runs only where no other wants the processor, and its reads wait
+/// for those of others where the disk's scheduler knows of that. For work that nobody waits for. A
+/// wish: where it is not granted, the thread goes on as it was.
+void yield_to_all_others();
+
 }  // namespace ollm

@@ -1,6 +1,7 @@
 #include "ollm/base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -64,6 +65,19 @@ TEST(ThreadPool, WritesOfTheBodyAreSeenAfterTheLoop) {
 }
 
 TEST(ThreadPool, OfNoThreadsIsTheCallerAlone) { EXPECT_EQ(pool_works(0, 1, 1), 0); }
+
+TEST(Thread, MayYieldToAllOthersAlone) {
+  int policy = -1;
+  {
+    const auto thread = Thread::start([&] {
+      yield_to_all_others();
+      policy = ::sched_getscheduler(0);
+    });
+    ASSERT_TRUE(thread.ok());
+  }
+  EXPECT_EQ(policy, SCHED_IDLE);
+  EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
+}
 
 // pids.max, `ulimit -u`: no thread can be started.
 TEST(ThreadPool, WhereNoThreadCanBeStartedTheCallerWorksAlone) {
