@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace ollm::models {
 namespace {
@@ -49,15 +50,17 @@ class Writer {
   }
   std::string vector(const std::optional<VectorId>& id) const { return id ? vector(*id) : "none"; }
 
+  void write_floats(const std::vector<float>& values) {
+    for (const float value : values) fmt::format_to(std::back_inserter(out_), " {:a}", value);
+  }
+
   void write_rotary(const RotarySpec& rotary) {
     out_ += "rotary";
-    for (const float frequency : rotary.inverse_frequencies)
-      fmt::format_to(std::back_inserter(out_), " {:a}", frequency);
+    write_floats(rotary.inverse_frequencies);
     line(" times {:a}", rotary.magnitude);
     if (!rotary.beyond) return;
     fmt::format_to(std::back_inserter(out_), "beyond {}", rotary.beyond->positions);
-    for (const float frequency : rotary.beyond->inverse_frequencies)
-      fmt::format_to(std::back_inserter(out_), " {:a}", frequency);
+    write_floats(rotary.beyond->inverse_frequencies);
     line("");
   }
 
@@ -77,6 +80,11 @@ class Writer {
     line("attention heads {} of {} size {} value {} scale {:a} cap {:a} window {}", mixer.heads,
          mixer.kv_heads, mixer.head_dim, mixer.value_dim.value_or(mixer.head_dim), mixer.scale,
          mixer.soft_cap, mixer.window);
+    if (!mixer.distance_slopes.empty()) {
+      out_ += "distance slopes";
+      write_floats(mixer.distance_slopes);
+      line("");
+    }
     line("rotary {} {} sinks {} kv of {}", mixer.rotary ? fmt::format("{}", *mixer.rotary) : "none",
          mixer.interleaved ? "interleaved" : "halves", vector(mixer.sinks),
          mixer.kv_of_layer ? fmt::format("{}", *mixer.kv_of_layer) : "its own");
