@@ -14,6 +14,7 @@
 #include "ollm/io/read_probes.h"
 #include "ollm/machine/mounts.h"
 #include "ollm/plan/doctor_sections.h"
+#include "ollm/settings/cache_folder.h"
 
 namespace ollm::plan {
 namespace {
@@ -213,9 +214,10 @@ void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
                   .given = settings.given("runtime.models_dir")});
   if (const auto hub = hub::cache_folder(inputs.environment))
     doctor.look_at({.name = "hub-cache", .path = *hub, .field = "HF_HUB_CACHE"});
-  if (settings.runtime.use_cache) {
+  const auto cache = settings::cache_folder(settings.runtime, inputs.environment);
+  if (settings.runtime.use_cache && cache.ok()) {
     doctor.look_at({.name = "cache-dir",
-                    .path = io::absolute_path(settings.runtime.cache_dir, inputs.environment),
+                    .path = *cache,
                     .field = "runtime.cache_dir",
                     .given = settings.given("runtime.cache_dir"),
                     .written = true});

@@ -181,6 +181,8 @@ TEST_F(Doctor, AFileIsNoFolder) {
 }
 
 TEST_F(Doctor, TheCacheIsMadeLaterAndIsOnesOwn) {
+  expect("path:cache-dir", DoctorStatus::ok, "/home/me/.cache/ollm");
+  inputs_.settings.runtime.cache_dir = "kv_cache";
   expect("path:cache-dir", DoctorStatus::ok, "made when it is needed");
   given("runtime.cache_dir");
   expect("path:cache-dir", DoctorStatus::ok, "made when it is needed");

@@ -29,9 +29,10 @@ constexpr std::string_view kStores[] = {"none", "memory", "plugin"};
 
 // What this build lacks, once for the fields that depend on it.
 constexpr std::string_view kAccelerators[] = {"cuda"};
-constexpr auto kProfilesOnDisk = std::span(kProfiles).subspan(3);  // bounded-window
+constexpr auto kWindowedProfiles = std::span(kProfiles).subspan(3);  // bounded-window
 constexpr std::string_view kNoAccelerator = "this build computes on the CPU alone";
-constexpr std::string_view kNoStore = "this build keeps keys and values in memory alone";
+constexpr std::string_view kNoLossyKv = "this build keeps keys and values exactly, and all of them";
+constexpr std::string_view kNoAdvice = "this build recommends no other strategy";
 constexpr std::string_view kNoAdapters = "this build runs no adapters";
 constexpr std::string_view kNoMedia = "this build reads no images and no audio";
 constexpr std::string_view kNoDownload = "this build downloads nothing";
@@ -181,23 +182,24 @@ constexpr std::array kFields{
     runtime<&R::cache_dir>({.name = "cache_dir",
                             .type = FieldType::path,
                             .flag = "--cache-dir",
-                            .summary = "folder for keys and values on disk",
-                            .example = "other/kv",
-                            .without_effect = kNoStore}),
+                            .summary = "folder for keys and values on disk; auto: "
+                                       "$XDG_CACHE_HOME/ollm, else ~/.cache/ollm",
+                            .example = "other/kv"}),
     runtime<&R::use_cache>({.name = "use_cache",
                             .type = FieldType::boolean,
                             .flag = "--cache",
                             .off_flag = "--no-cache",
-                            .summary = "reuse and keep keys and values",
-                            .example = "false",
-                            .without_effect = kNoStore}),
+                            .summary =
+                                "use keys and values that are stored, and store them; without, "
+                                "what memory cannot hold is on disk for the run alone",
+                            .example = "false"}),
     runtime<&R::kv_cache_strategy>({.name = "kv_cache_strategy",
                                     .type = FieldType::choice,
                                     .choices = kv::kStrategyIds,
                                     .flag = "--kv-cache-strategy",
                                     .summary = "how keys and values are kept",
                                     .example = "paged",
-                                    .not_built = {kv::kUnbuiltStrategyIds, kNoStore},
+                                    .not_built = {kv::kUnbuiltStrategyIds, kNoLossyKv},
                                     .normalize = lower_case}),
     runtime<&R::strategy_selector_profile>({.name = "strategy_selector_profile",
                                             .type = FieldType::choice,
@@ -205,15 +207,15 @@ constexpr std::array kFields{
                                             .flag = "--strategy-selector-profile",
                                             .summary = "what the KV strategy is chosen for",
                                             .example = "latency",
-                                            .not_built = {kProfilesOnDisk, kNoStore},
+                                            .not_built = {kWindowedProfiles, kNoLossyKv},
                                             .normalize = lower_case}),
     runtime<&R::kv_cache_lifecycle>({.name = "kv_cache_lifecycle",
                                      .type = FieldType::choice,
                                      .choices = kLifecycles,
                                      .flag = "--kv-cache-lifecycle",
-                                     .summary = "how long keys and values are kept",
-                                     .example = "persistent",
-                                     .without_effect = kNoStore,
+                                     .summary = "how long stored keys and values are kept: for "
+                                                "later runs, or for this process",
+                                     .example = "runtime-scoped",
                                      .normalize = lower_case}),
     runtime<&R::kv_cache_adaptation_mode>({.name = "kv_cache_adaptation_mode",
                                            .type = FieldType::choice,
@@ -221,7 +223,7 @@ constexpr std::array kFields{
                                            .flag = "--kv-cache-adaptation-mode",
                                            .summary = "whether another KV strategy is recommended",
                                            .example = "disabled",
-                                           .without_effect = kNoStore,
+                                           .without_effect = kNoAdvice,
                                            .normalize = lower_case}),
     runtime<&R::kv_cache_window_tokens>(
         {.name = "kv_cache_window_tokens",
@@ -231,7 +233,7 @@ constexpr std::array kFields{
          .flag = "--kv-cache-window-tokens",
          .summary = "tokens of the sliding window; changes the answer",
          .example = "512",
-         .not_built = {{}, kNoStore}}),
+         .not_built = {{}, kNoLossyKv}}),
     runtime<&R::dense_projection_chunk_rows>(
         {.name = "dense_projection_chunk_rows",
          .type = FieldType::integer,
@@ -332,13 +334,32 @@ constexpr std::array kFields{
                       .summary = "instruction set of the kernels",
                       .example = "scalar",
                       .normalize = lower_case}),
+    runtime<&R::kv_ephemeral>({.name = "kv_ephemeral",
+                               .type = FieldType::boolean,
+                               .flag = "--kv-ephemeral",
+                               .off_flag = "--no-kv-ephemeral",
+                               .summary =
+                                   "use stored keys and values again within this process, and "
+                                   "leave nothing behind",
+                               .example = "true"}),
+    runtime<&R::kv_cache_max_bytes>(
+        {.name = "kv_cache_max_bytes",
+         .type = FieldType::bytes,
+         .min = 1,
+         .max = kMaxInteger,
+         .flag = "--kv-cache-max-size",
+         .summary = "what the cache folder may keep after a run; auto: a tenth of its file system, "
+                    "at most 64 GiB",
+         .example = "50GiB"}),
 
     generation<&G::max_new_tokens>({.name = "max_new_tokens",
                                     .type = FieldType::tokens,
-                                    .min = 1,
+                                    .min = 0,
                                     .max = kMaxTokens,
                                     .flag = "--max-new-tokens",
-                                    .summary = "the most tokens of an answer",
+                                    .summary =
+                                        "the most tokens of an answer; 0 reads the prompt and "
+                                        "stores its keys and values",
                                     .example = "64"}),
     generation<&G::temperature>(
         {.name = "temperature",

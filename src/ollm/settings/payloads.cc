@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ollm/base/utf8.h"
+#include "ollm/settings/cache_folder.h"
 #include "ollm/settings/fields.h"
 
 namespace ollm::settings {
@@ -43,7 +44,8 @@ Json runtime_config_payload(const RuntimeConfig& config, const io::Environment& 
   Settings settings;
   settings.runtime = config;
   settings.runtime.models_dir = io::absolute_path(config.models_dir, environment).string();
-  settings.runtime.cache_dir = io::absolute_path(config.cache_dir, environment).string();
+  if (const auto folder = cache_folder(config, environment); folder.ok())
+    settings.runtime.cache_dir = folder->string();
   if (config.adapter_dir)
     settings.runtime.adapter_dir = io::absolute_path(*config.adapter_dir, environment).string();
   if (!config.kv_cache_strategy) settings.runtime.kv_cache_strategy = "auto";

@@ -9,6 +9,7 @@
 
 #include "ollm/io/file.h"
 #include "ollm/kv/strategies.h"
+#include "ollm/settings/cache_folder.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/layers.h"
 #include "ollm/settings/sources.h"
@@ -50,7 +51,9 @@ struct Contradiction {
 std::vector<Contradiction> contradictions(const Settings& settings) {
   const RuntimeConfig& runtime = settings.runtime;
   std::vector<Contradiction> out;
-  if (runtime.kv_cache_strategy == kv::kResident && runtime.kv_cache_lifecycle == "persistent") {
+  // By default a strategy that keeps nothing is runtime-scoped without a word.
+  if (runtime.kv_cache_strategy == kv::kResident && runtime.kv_cache_lifecycle == "persistent" &&
+      settings.given("runtime.kv_cache_lifecycle")) {
     out.push_back({{"runtime.kv_cache_strategy", "runtime.kv_cache_lifecycle"},
                    "resident keys and values are gone when the process ends, so they cannot be "
                    "persistent"});
@@ -60,6 +63,10 @@ std::vector<Contradiction> contradictions(const Settings& settings) {
     out.push_back({{"runtime.kv_cache_window_tokens", "runtime.kv_cache_strategy"},
                    fmt::format("a window is for the strategy {} alone, found {}",
                                kv::kSlidingWindow, *runtime.kv_cache_strategy)});
+  }
+  if (!runtime.use_cache && runtime.kv_ephemeral) {
+    out.push_back({{"runtime.use_cache", "runtime.kv_ephemeral"},
+                   "what is used again within the process is a cache, which is turned off"});
   }
   if (runtime.verbose && runtime.quiet)
     out.push_back({{"runtime.verbose", "runtime.quiet"}, "verbose and quiet exclude each other"});
@@ -283,6 +290,11 @@ Result<Settings> load_settings(const SettingsSources& sources) {
   layers.push_back(read_overrides(sources.overrides));
   OLLM_TRY(Settings settings, merge_layers(layers));
   settings.config_file = std::move(file);
+  // Shown as it will be used; who has no home is told when the folder is needed.
+  if (!settings.runtime.cache_dir) {
+    if (const auto folder = cache_folder(settings.runtime, sources.environment); folder.ok())
+      settings.runtime.cache_dir = folder->string();
+  }
   return settings;
 }
 

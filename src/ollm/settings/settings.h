@@ -31,11 +31,12 @@ struct RuntimeConfig {
   std::optional<std::string> adapter_dir;
   bool multimodal = false;
   bool use_specialization = true;
-  std::string cache_dir = "kv_cache";
+  /// Absent: `ollm` in the user's cache folder (settings/cache_folder.h).
+  std::optional<std::string> cache_dir;
   bool use_cache = true;
   std::optional<std::string> kv_cache_strategy;
   std::string strategy_selector_profile = "balanced";
-  std::string kv_cache_lifecycle = "runtime-scoped";
+  std::string kv_cache_lifecycle = "persistent";
   std::string kv_cache_adaptation_mode = "observe-only";
   std::optional<std::int64_t> kv_cache_window_tokens;
   std::optional<std::int64_t> dense_projection_chunk_rows;
@@ -53,6 +54,8 @@ struct RuntimeConfig {
   std::optional<std::int64_t> context;        // tokens
   std::optional<std::string> compute;         // "bf16", "f32"
   std::optional<std::string> isa;             // "scalar", "avx2", "avx512", "avx512-bf16"
+  bool kv_ephemeral = false;                  // runtime-scoped, whatever the lifecycle
+  std::optional<std::int64_t> kv_cache_max_bytes;
   ///@}
 
   /// The device without its index: "cuda" of "cuda:0".

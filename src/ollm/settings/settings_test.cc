@@ -9,6 +9,7 @@
 #include <set>
 
 #include "ollm/io/temporary_folder.h"
+#include "ollm/settings/cache_folder.h"
 #include "ollm/settings/fields.h"
 #include "ollm/settings/layers.h"
 #include "ollm/settings/payloads.h"
@@ -421,9 +422,48 @@ TEST(Settings, ContradictionsNameBothFieldsWithTheirOrigin) {
             "cannot be persistent");
 }
 
+TEST(Settings, ResidentMeansRuntimeScopedWhereNoLifecycleWasAskedFor) {
+  const Settings settings =
+      Sources().cli("runtime.kv_cache_strategy", std::string("resident")).loaded();
+  EXPECT_EQ(settings.runtime.kv_cache_lifecycle, "persistent");  // the selector applies another
+  EXPECT_TRUE(Sources()
+                  .cli("runtime.kv_cache_strategy", std::string("resident"))
+                  .cli("runtime.kv_cache_lifecycle", std::string("runtime-scoped"))
+                  .load()
+                  .ok());
+}
+
+TEST(Settings, TheCacheFolderIsTheUsers) {
+  io::Environment environment{{{"HOME", "/home/a"}}, "/somewhere"};
+  RuntimeConfig config;
+  EXPECT_EQ(*cache_folder(config, environment), "/home/a/.cache/ollm");
+  environment.variables["XDG_CACHE_HOME"] = "/caches";
+  EXPECT_EQ(*cache_folder(config, environment), "/caches/ollm");
+  environment.variables["XDG_CACHE_HOME"] = "caches";  // not absolute: as if it were not set
+  EXPECT_EQ(*cache_folder(config, environment), "/home/a/.cache/ollm");
+  config.cache_dir = "kv";
+  EXPECT_EQ(*cache_folder(config, environment), "/somewhere/kv");
+}
+
+TEST(Settings, WhoHasNoHomeIsToldWhatToSetForACacheFolder) {
+  const auto folder = cache_folder({}, {{}, "/somewhere"});
+  ASSERT_FALSE(folder.ok());
+  EXPECT_EQ(folder.error().kind, ErrorKind::invalid_argument);
+  for (const char* name : {"XDG_CACHE_HOME", "HOME", "--cache-dir", "--no-cache"})
+    EXPECT_THAT(folder.error().message, HasSubstr(name));
+  EXPECT_EQ(Sources().loaded().runtime.cache_dir, std::nullopt);
+}
+
+TEST(SettingsPayload, ShowsTheCacheFolderAsADefault) {
+  const Settings settings = Sources().env("HOME", "/home/a").loaded();
+  EXPECT_EQ(config_show_payload(settings)["runtime"]["cache_dir"].dump(),
+            R"({"value":"/home/a/.cache/ollm","origin":"defaults"})");
+}
+
 TEST(Settings, EveryContradictionIsRefused) {
   const std::vector<std::vector<std::pair<const char*, const char*>>> contradictions = {
       {{"runtime.kv_cache_strategy", "paged"}, {"runtime.kv_cache_window_tokens", "64"}},
+      {{"runtime.use_cache", "no"}, {"runtime.kv_ephemeral", "yes"}},
       {{"runtime.verbose", "yes"}, {"runtime.quiet", "yes"}},
       {{"runtime.use_specialization", "no"}, {"runtime.backend", "optimized-native"}},
       {{"runtime.offload_cpu_layers", "1"}},
@@ -471,13 +511,14 @@ TEST(SettingsPayload, OfARuntimeHasTheSeedsKeysInOrderThenOurs) {
   EXPECT_EQ(runtime_config_payload(config, environment).dump(),
             R"({"model_reference":"llama3-1B-chat","models_dir":"/home/a/models","device":"cpu",)"
             R"("backend":null,"adapter_dir":null,"multimodal":false,"use_specialization":true,)"
-            R"("cache_dir":"/somewhere/kv_cache","use_cache":true,"kv_cache_strategy":"auto",)"
-            R"("strategy_selector_profile":"balanced","kv_cache_lifecycle":"runtime-scoped",)"
+            R"("cache_dir":"/home/a/.cache/ollm","use_cache":true,"kv_cache_strategy":"auto",)"
+            R"("strategy_selector_profile":"balanced","kv_cache_lifecycle":"persistent",)"
             R"("kv_cache_adaptation_mode":"observe-only","kv_cache_window_tokens":null,)"
             R"("dense_projection_chunk_rows":null,"offload_cpu_layers":0,)"
             R"("offload_cpu_policy":"auto","offload_gpu_layers":0,"force_download":false,)"
             R"("stats":false,"verbose":false,"quiet":false,"memory":null,"threads":null,)"
-            R"("prefill_chunk":null,"context":null,"compute":null,"isa":null})");
+            R"("prefill_chunk":null,"context":null,"compute":null,"isa":null,)"
+            R"("kv_ephemeral":false,"kv_cache_max_bytes":null})");
 }
 
 TEST(SettingsPayload, OfAGenerationHasTheSeedsKeysInOrderThenOurs) {
