@@ -6,13 +6,11 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
-#include <thread>
 #include <utility>
 
 #include "ollm/base/check.h"
 #include "ollm/io/file.h"
-#include "ollm/io/read_progress.h"
+#include "ollm/io/write_all.h"
 
 namespace ollm::io {
 OutputFile::OutputFile(std::filesystem::path path, OutputTarget target, SystemCalls& calls)
@@ -119,23 +117,16 @@ Result<void> OutputFile::write_at(std::uint64_t offset, std::span<const std::byt
   if (in_order_only_ && offset != written_)
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{}: can be written in order only; give a file", path_.native()));
-  int idle = 0;
-  while (!bytes.empty()) {
-    const ssize_t moved = in_order_only_ ? calls_->write(fd_, bytes.data(), bytes.size())
-                                         : calls_->pwrite(fd_, bytes.data(), bytes.size(),
-                                                          static_cast<off_t>(offset));
-    if (moved > 0) {
-      written_ = offset + static_cast<std::uint64_t>(moved);
-      offset += static_cast<std::uint64_t>(moved);
-      bytes = bytes.subspan(static_cast<std::size_t>(moved));
-      idle = 0;
-      continue;
-    }
-    const int error = moved == 0 ? EIO : errno;
-    if ((moved < 0 && error != EINTR && error != EAGAIN) || ++idle > kMaxIdleCalls)
-      return system_error(path_, fmt::format("write at byte {}", offset), error);
-    if (idle > kEagerCalls) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
+  std::size_t written = 0;
+  const int error =
+      in_order_only_
+          ? write_all(
+                bytes, [&](auto left) { return calls_->write(fd_, left.data(), left.size()); },
+                &written)
+          : write_all_at(*calls_, fd_, offset, bytes, &written);
+  if (written > 0) written_ = offset + written;
+  if (error != 0)
+    return system_error(path_, fmt::format("write at byte {}", offset + written), error);
   return {};
 }
 
