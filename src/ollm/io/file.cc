@@ -90,6 +90,18 @@ File::~File() {
 }
 
 Result<File> File::open(const std::filesystem::path& path, Access access, SystemCalls& calls) {
+  return open(path, access, Links::follow, calls);
+}
+
+Result<File> File::open_growing(const std::filesystem::path& path, Access access,
+                                SystemCalls& calls) {
+  OLLM_TRY(File file, open(path, access, Links::refuse, calls));
+  file.identity_.size_bytes = INT64_MAX;
+  return file;
+}
+
+Result<File> File::open(const std::filesystem::path& path, Access access, Links links,
+                        SystemCalls& calls) {
   if (path.native().find('\0') != std::string::npos)
     return fail(ErrorKind::invalid_argument,
                 fmt::format("{}: a path cannot hold a NUL", path.c_str()));
@@ -100,6 +112,7 @@ Result<File> File::open(const std::filesystem::path& path, Access access, System
 
   // O_NONBLOCK: if a FIFO was put there in the meantime, opening it does not wait for a writer.
   int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  if (links == Links::refuse) flags |= O_NOFOLLOW;
   if (access == Access::direct) flags |= O_DIRECT;
   int fd = -1;
   for (int tries = 0; tries < kMaxIdleCalls; ++tries) {

@@ -49,6 +49,12 @@ class File {
   static Result<File> open(const std::filesystem::path& path, Access access = Access::buffered,
                            SystemCalls& calls = posix());
 
+  /// As open, for a file of ours that is appended to while it is read: it has no size of its own
+  /// (size_bytes() is the largest there can be), and a read ends where the file then does. A link
+  /// at the end of the path is not followed. Errors: as open; io for a link.
+  static Result<File> open_growing(const std::filesystem::path& path,
+                                   Access access = Access::buffered, SystemCalls& calls = posix());
+
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
@@ -94,7 +100,7 @@ class File {
 
   const std::filesystem::path& path() const { return path_; }
   Access access() const { return access_; }
-  /// As it was when the file was opened.
+  /// As it was when the file was opened; of one that grows, its size is the largest there can be.
   const FileIdentity& identity() const { return identity_; }
   std::uint64_t size_bytes() const { return identity_.size_bytes; }
   /// 1 for buffered access. For direct access 4096: a multiple of what every block device in use
@@ -106,7 +112,11 @@ class File {
   static constexpr std::size_t kDirectAlignment = 4096;
 
  private:
+  enum class Links { follow, refuse };
+
   File(std::filesystem::path path, Access access, int fd, SystemCalls& calls);
+  static Result<File> open(const std::filesystem::path& path, Access access, Links links,
+                           SystemCalls& calls);
 
   std::filesystem::path path_;
   Access access_ = Access::buffered;

@@ -54,6 +54,33 @@ AlignedBytes aligned_bytes(std::size_t size) {
   return AlignedBytes(static_cast<std::byte*>(std::aligned_alloc(File::kDirectAlignment, size)));
 }
 
+TEST(GrowingFile, IsReadToWhereItEndsNow) {
+  const TemporaryFolder folder;
+  const auto path = folder.write("grows", pattern(4096));
+  for (const Access access : {Access::buffered, Access::direct}) {
+    folder.write("grows", pattern(4096));
+    const auto file = File::open_growing(path, access);
+    if (!file.ok() && file.error().kind == ErrorKind::unsupported) continue;  // no direct access
+    ASSERT_TRUE(file.ok()) << file.error().message;
+    const AlignedBytes bytes = aligned_bytes(8192);
+    const std::span all(bytes.get(), 8192);
+    EXPECT_EQ(file->read_up_to(0, all).value(), 4096u);
+    EXPECT_EQ(file->read_at(4096, all.first(4096)).error().kind, ErrorKind::corrupt);
+    folder.write("grows", pattern(8192));
+    EXPECT_TRUE(file->read_at(0, all).ok());
+    EXPECT_EQ(std::memcmp(all.data(), pattern(8192).data(), all.size()), 0);
+    folder.write("grows", pattern(5000));
+    EXPECT_EQ(file->read_up_to(0, all).value(), 5000u) << "one that ends between two sectors";
+  }
+}
+
+TEST(GrowingFile, IsNotFoundBehindALink) {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink(folder.write("file", "a"), folder.path() / "link");
+  EXPECT_TRUE(File::open(folder.path() / "link").ok());
+  EXPECT_EQ(File::open_growing(folder.path() / "link").error().kind, ErrorKind::io);
+}
+
 TEST(File, ReadsAtAnyOffset) {
   const TemporaryFolder folder;
   const std::string bytes = pattern(10000);
