@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ollm/base/result.h"
@@ -47,6 +48,7 @@ struct BlockPlace {
   std::uint32_t layers = 0;
 
   explicit operator bool() const { return file != nullptr; }
+  friend bool operator==(const BlockPlace&, const BlockPlace&) = default;
 };
 
 /// A block as it is committed: its name, what it is of, and where it stands.
@@ -118,8 +120,9 @@ class Pool {
   /// cap or the file system wants it.
   /// Errors: out_of_budget where the cap leaves no room or the disk is full (ENOSPC, EDQUOT,
   /// EFBIG); io.
-  Result<BlockPlace> place(std::uint32_t layers, std::uint32_t part_bytes,
-                           const BlockPlace& before);
+  /// `alone`: no other block is to follow it, as it is not full.
+  Result<BlockPlace> place(std::uint32_t layers, std::uint32_t part_bytes, const BlockPlace& before,
+                           bool alone = false);
 
   /// Writes the parts, `memory_stride` bytes from one to the next in memory, and gives their
   /// checksums. May be read as soon as it returned. Errors: out_of_budget as above; io.
@@ -141,8 +144,13 @@ class Pool {
                     const std::byte* bytes);
 
   /// A block whose bytes were read and are not what its checksums say, or cannot be read: it is
-  /// not found any more, by no process.
-  void set_aside(const Digest& id);
+  /// not found any more, by no process. Without a place it is the one that `match` gives: there may
+  /// be two of one name, which two processes computed at the same time.
+  void set_aside(const Digest& id, const BlockPlace& place = {});
+
+  /// A block that `match` gave or `commit` took is in use, and is not evicted by this process,
+  /// until this was called as often.
+  void release(const Digest& id);
 
   /// Notes that a line used the block and all before it: what was used last is evicted last.
   void used(const Digest& id);
