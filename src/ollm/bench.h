@@ -50,4 +50,12 @@ struct DiskLimit {
 OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> files,
                                         std::uint64_t bytes);
 
+/// Extends a session by so many tokens of no meaning, with random keys and values in their places,
+/// stored and kept as computed ones are: a long line without the hours that it takes.
+/// Errors: invalid_argument for more than were planned for, as for a session that was moved from,
+/// and while another call runs; out_of_budget, io; cancelled.
+OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
+                                     OnProgress on_progress = nullptr,
+                                     const CancellationToken* cancel = nullptr);
+
 }  // namespace ollm

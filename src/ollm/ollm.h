@@ -347,6 +347,9 @@ class Session {
 
  private:
   friend class Runtime;
+  friend OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
+                                              OnProgress on_progress,
+                                              const CancellationToken* cancel);  // bench.h
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

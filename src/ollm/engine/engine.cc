@@ -54,6 +54,7 @@ Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composit
       logits_buffer(engine->head_left_, backend.left_bytes(rows, composition.hidden_size)));
   OLLM_TRY_VOID(logits_buffer(engine->logits_, rows * composition.head.out * sizeof(float)));
   engine->spans_.reserve(options.max_rows);
+  engine->lines_.reserve(options.max_rows);
   engine->ids_.reserve(options.max_rows);
   return engine;
 }
@@ -79,6 +80,20 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
   }
   rows_ = ids_.size();
   models::lay_out_seen(spans_, activations_);
+  return {};
+}
+
+// The rows' blocks are in memory, and those that they see begin to come there.
+Result<void> Engine::begin_lines(std::span<const Work> work) {
+  lines_.clear();
+  kv_reads_ = nullptr;
+  for (const Work& item : work) {
+    if (item.tokens.empty()) continue;
+    OLLM_TRY_VOID(item.line->prepare(item.tokens.size()));
+    lines_.push_back({item.line, item.tokens.size()});
+    kv_reads_ = item.line->store().sweep_reads();
+  }
+  if (kv_reads_ != nullptr) kv_reads_->begin(lines_);
   return {};
 }
 
@@ -204,6 +219,7 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
   OLLM_TRY_VOID(cancel.check());
   OLLM_TRY_VOID(lay_out_rows(work));
   if (rows_ == 0) return {};
+  OLLM_TRY_VOID(begin_lines(work));
   weights::Sections sections = {weights::Section::layers};
   for (const Work& item : work) {
     if (item.first_logit < item.tokens.size())
@@ -224,7 +240,8 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
     OLLM_TRY_VOID(check(work));
     hand_out(work, sink);
   }
-  for (const Work& item : work) item.line->commit(item.tokens.size());
+  for (const Work& item : work) item.line->commit(item.tokens);
+  if (kv_reads_ != nullptr) kv_reads_->end();
   ++sweeps_;
   return {};
 }

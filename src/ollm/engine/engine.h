@@ -14,6 +14,7 @@
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 #include "ollm/kv/line.h"
+#include "ollm/kv/sweep_reads.h"
 #include "ollm/memory/buffer.h"
 #include "ollm/models/blocks/activations.h"
 #include "ollm/models/blocks/linear.h"
@@ -82,6 +83,7 @@ class Engine {
          const Options& options);
 
   Result<void> lay_out_rows(std::span<const Work> work);
+  Result<void> begin_lines(std::span<const Work> work);
   Result<void> embed(weights::TapePass& pass);
   Result<void> layer(std::size_t index, weights::TapePass& pass);
   Result<void> mix(std::size_t index, const models::SweepTools& tools);
@@ -102,6 +104,8 @@ class Engine {
 
   // of the sweep that runs
   std::vector<models::RowSpan> spans_;
+  std::vector<kv::SweepLine> lines_;
+  kv::SweepReads* kv_reads_ = nullptr;  // of the lines' store; null where all is in memory
   std::vector<std::uint32_t> ids_;
   std::size_t rows_ = 0;
   std::uint64_t sweeps_ = 0;

@@ -173,6 +173,10 @@ struct TinyOptions {
   std::size_t max_logit_rows = 200;
   std::size_t kv_tokens = 2048;
   std::size_t kv_block_tokens = 64;
+  /// With it blocks of KV go to disk: those beyond so many frames, and those that are kept.
+  std::optional<kv::PoolOptions> kv_pool = std::nullopt;
+  std::size_t kv_frames = 1000;
+  std::size_t kv_lines = 1;
   weights::Options weights;
 };
 
@@ -191,7 +195,20 @@ class TinyEngine {
     kv.layers = models::kv_layers(composition_, options.compute);
     kv.block_tokens = options.kv_block_tokens;
     kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
-    store_ = take(kv::Store::make(kv, budget_));
+    kv::Store::Disk disk;
+    if (options.kv_pool) {
+      kv.strategy = "paged";
+      kv.pool = options.kv_pool;
+      kv.tail_frames = kv::least_frames(kv, options.max_rows, options.kv_lines);
+      kv.frames = std::max(options.kv_frames, kv.tail_frames);
+      kv.ring_slots = 3;
+      for (const kv::LayerOptions& layer : kv.layers)
+        kv.slot_bytes = std::max(kv.slot_bytes, 2 * kv::part_bytes(kv, layer));
+      kv_pool_ = take(kv::Pool::open(*options.kv_pool, calls));
+      disk = {kv_pool_.get(), &reads_};
+    }
+    store_ = take(kv::Store::make(kv, budget_, disk));
+    if (options.kv_pool) OLLM_CHECK(store_->set_fingerprint(sha256("tiny")).ok());
     engine_ = take(Engine::make(composition_, *tape_, *backend_,
                                 {options.max_rows, options.max_logit_rows}, budget_));
   }
@@ -238,6 +255,7 @@ class TinyEngine {
   io::ReadQueue reads_{io::ReadMethod::threads};
   std::unique_ptr<backend::Backend> backend_;
   std::unique_ptr<weights::Tape> tape_;
+  std::unique_ptr<kv::Pool> kv_pool_;
   std::unique_ptr<kv::Store> store_;
   std::unique_ptr<Engine> engine_;
 };

@@ -1,5 +1,7 @@
 #include "ollm/kv/block_table.h"
 
+#include <utility>
+
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 
@@ -26,23 +28,39 @@ bool BlockTable::can_rewind(std::size_t tokens, std::size_t needed) const {
   return taken <= free;
 }
 
-void BlockTable::rewind(std::size_t tokens) {
+Result<void> BlockTable::rewind(std::size_t tokens) {
   const bool copies = copies_tail(tokens);
-  // What is given back first may be what the copy is made in.
   blocks_.resize(ceil_div(tokens, block_tokens()));
-  if (copies) blocks_.back() = store_->copy(blocks_.back());
+  if (tokens % block_tokens() == 0) return {};
+  BlockRef& tail = blocks_.back();
+  if (copies) {
+    OLLM_TRY_VOID(store_->load(tail));
+    OLLM_TRY(tail, store_->copy(tail));
+  } else if (store_->sealed(tail)) {
+    return store_->open_again(tail);
+  }
+  return {};
 }
 
 bool BlockTable::can_fork(std::size_t tokens) const {
   return tokens % block_tokens() == 0 || store_->free_blocks(group_) > 0;
 }
 
-BlockTable BlockTable::fork(std::size_t tokens) const {
+Result<BlockTable> BlockTable::fork(std::size_t tokens) const {
   BlockTable made(*store_, group_);
   const std::size_t full = tokens / block_tokens();
   made.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(full));
-  if (tokens % block_tokens() != 0) made.blocks_.push_back(store_->copy(blocks_[full]));
+  if (tokens % block_tokens() == 0) return made;
+  OLLM_TRY_VOID(store_->load(blocks_[full]));
+  OLLM_TRY(BlockRef tail, store_->copy(blocks_[full]));
+  made.blocks_.push_back(std::move(tail));
   return made;
+}
+
+void BlockTable::put(std::size_t index, BlockRef block) {
+  OLLM_CHECK(index <= blocks_.size());
+  blocks_.resize(index);
+  blocks_.push_back(std::move(block));
 }
 
 }  // namespace ollm::kv

@@ -3,19 +3,25 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "ollm/kv/store.h"
 
 namespace ollm::kv {
 
-/// Full blocks, which may be shared and are never written again, and one private open tail.
+/// Full blocks, which may be shared and are never written again, and one private open tail; behind
+/// it open blocks that hold no token yet.
 class BlockTable {
  public:
   BlockTable(Store& store, std::size_t group) : store_(&store), group_(group) {}
 
   std::size_t blocks() const { return blocks_.size(); }
-  std::byte* block(std::size_t index) const { return store_->data(blocks_[index]); }
+  const BlockRef& operator[](std::size_t index) const { return blocks_[index]; }
+  /// The block before one; none before the first.
+  BlockRef before(std::size_t index) const { return index == 0 ? BlockRef() : blocks_[index - 1]; }
+  /// The bytes of a block in memory.
+  std::byte* data(std::size_t index) const { return store_->data(blocks_[index]); }
   /// Whether no other line shares the block.
   bool is_private(std::size_t index) const { return blocks_[index].count() == 1; }
 
@@ -27,15 +33,19 @@ class BlockTable {
   /// Whether `rewind` to `tokens` and growing to `needed` blocks would find the blocks that it
   /// takes, counting those that are given back.
   bool can_rewind(std::size_t tokens, std::size_t needed) const;
-  /// Gives back all blocks behind `tokens` tokens; a shared one that becomes the open tail is
-  /// copied. can_rewind must hold.
-  void rewind(std::size_t tokens);
+  /// Gives back all blocks behind `tokens` tokens. The one that becomes the open tail is opened
+  /// again where it was sealed, and copied where it is shared. can_rewind must hold.
+  /// Errors: those of Store::load, where it is not in memory; all else is done then.
+  Result<void> rewind(std::size_t tokens);
 
   /// Whether the store has the block for the tail of a fork.
   bool can_fork(std::size_t tokens) const;
   /// A table of the same first `tokens` tokens: full blocks are shared, the tail is copied.
-  /// can_fork must hold.
-  BlockTable fork(std::size_t tokens) const;
+  /// can_fork must hold. Errors: those of Store::load and Store::give_frame.
+  Result<BlockTable> fork(std::size_t tokens) const;
+
+  /// Puts a block at a place, the last one or behind it; what stood there and behind is given back.
+  void put(std::size_t index, BlockRef block);
 
  private:
   std::size_t block_tokens() const { return store_->options().block_tokens; }

@@ -5,6 +5,7 @@
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/kv/sweep_reads.h"
 
 namespace ollm::kv {
 
@@ -13,11 +14,13 @@ using backend::kTileTokens;
 Line::Line(Store& store) : store_(&store) {
   groups_.reserve(store.groups());
   for (std::size_t group = 0; group < store.groups(); ++group) groups_.emplace_back(store, group);
+  if (store.has_pool()) tail_ids_.reserve(store.options().block_tokens);
 }
 
 Result<void> Line::reserve(std::size_t tokens) {
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
   const auto can = [&](const BlockTable& group) { return group.can_grow(needed); };
+  if (!std::all_of(groups_.begin(), groups_.end(), can)) store_->wait_for_writes();
   if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
   make_room(tokens);
   return {};
@@ -26,68 +29,228 @@ Result<void> Line::reserve(std::size_t tokens) {
 void Line::make_room(std::size_t tokens) {
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
   for (BlockTable& group : groups_) group.grow(needed);
-  tiles_.reserve(needed * (store_->options().block_tokens / kTileTokens));
+  tiles_.reserve(needed * (block_tokens() / kTileTokens));
+}
+
+Result<void> Line::prepare(std::size_t rows) {
+  if (!store_->has_pool() || rows == 0) return {};
+  const std::size_t first = tokens_ / block_tokens();
+  const std::size_t end = ceil_div(tokens_ + rows, block_tokens());
+  for (const BlockTable& group : groups_) {
+    for (std::size_t i = first; i < end; ++i) OLLM_TRY_VOID(store_->give_frame(group[i]));
+    for (std::size_t i = 0; i < first; ++i) {
+      if (!store_->has_frame(group[i]) && !store_->give_spare_frame(group[i])) break;
+    }
+  }
+  return {};
 }
 
 std::byte* Line::tile_for_write(std::size_t layer, std::size_t token) {
   const LayerPlace& place = store_->place(layer);
   const BlockTable& group = groups_[place.group];
-  const std::size_t block_tokens = store_->options().block_tokens;
-  OLLM_CHECK(place.stores && token >= tokens_ && token < group.blocks() * block_tokens);
-  OLLM_DCHECK(group.is_private(token / block_tokens));
-  return group.block(token / block_tokens) + place.offset +
-         token % block_tokens / kTileTokens * place.tile_bytes;
+  OLLM_CHECK(place.stores && token >= tokens_ && token < group.blocks() * block_tokens());
+  OLLM_DCHECK(group.is_private(token / block_tokens()));
+  return group.data(token / block_tokens()) + place.offset +
+         token % block_tokens() / kTileTokens * place.tile_bytes;
 }
 
-void Line::commit(std::size_t count) {
+void Line::commit(std::span<const TokenId> tokens) {
   for (const BlockTable& group : groups_)
-    OLLM_CHECK(tokens_ + count <= group.blocks() * store_->options().block_tokens);
-  tokens_ += count;
+    OLLM_CHECK(tokens_ + tokens.size() <= group.blocks() * block_tokens());
+  if (!store_->has_pool()) {
+    tokens_ += tokens.size();
+    return;
+  }
+  while (!tokens.empty()) {
+    const std::size_t count = std::min(tokens.size(), block_tokens() - tail_ids_.size());
+    tail_ids_.insert(tail_ids_.end(), tokens.begin(),
+                     tokens.begin() + static_cast<std::ptrdiff_t>(count));
+    tokens = tokens.subspan(count);
+    tokens_ += count;
+    if (tail_ids_.size() < block_tokens()) return;
+    const std::size_t index = tokens_ / block_tokens() - 1;
+    for (const BlockTable& group : groups_)
+      store_->seal(group[index], group.before(index), index, tail_ids_);
+    tail_ids_.clear();
+  }
 }
+
+std::size_t Line::first_seen(std::size_t layer) const {
+  const std::size_t window = store_->options().layers[layer].window;
+  return window != 0 && tokens_ + 1 > window ? tokens_ + 1 - window : 0;
+}
+
+// Walks -------------------------------------------------------------------------------------------
 
 void Line::walk(std::size_t layer, std::size_t first_token, std::size_t end_token) {
   layer_ = layer;
-  next_tile_ = first_token / kTileTokens;
+  begin_tile_ = next_tile_ = first_token / kTileTokens;
   end_tile_ = ceil_div(end_token, kTileTokens);
-  OLLM_CHECK(end_token <=
-             groups_[store_->place(layer).group].blocks() * store_->options().block_tokens);
+  OLLM_CHECK(end_token <= groups_[store_->place(layer).group].blocks() * block_tokens());
+}
+
+void Line::push_tiles_in_memory() {
+  const LayerPlace& place = store_->place(layer_);
+  const BlockTable& group = groups_[place.group];
+  const std::size_t tiles_per_block = block_tokens() / kTileTokens;
+  for (; next_tile_ < end_tile_; ++next_tile_) {
+    const std::size_t block = next_tile_ / tiles_per_block;
+    if (!store_->in_memory(group[block], place.index + 1)) return;
+    tiles_.push_back(group.data(block) + place.offset +
+                     next_tile_ % tiles_per_block * place.tile_bytes);
+  }
+}
+
+TileRun Line::next_run_in_memory() {
+  const std::size_t first = next_tile_;
+  tiles_.clear();
+  push_tiles_in_memory();
+  return {tiles_, first * kTileTokens, first == begin_tile_, next_tile_ == end_tile_};
 }
 
 Result<TileRun> Line::next_run() {
+  TileRun run = next_run_in_memory();
+  if (!run.tiles.empty() || run.last) return run;
   const LayerPlace& place = store_->place(layer_);
-  const BlockTable& group = groups_[place.group];
-  const std::size_t tiles_per_block = store_->options().block_tokens / kTileTokens;
-  const std::size_t first_token = next_tile_ * kTileTokens;
-  tiles_.clear();
-  for (; next_tile_ < end_tile_; ++next_tile_) {
-    tiles_.push_back(group.block(next_tile_ / tiles_per_block) + place.offset +
-                     next_tile_ % tiles_per_block * place.tile_bytes);
+  const std::size_t tiles_per_block = block_tokens() / kTileTokens;
+  const std::size_t block = next_tile_ / tiles_per_block;
+  Result<SweepReads::Arrived> arrived = store_->sweep_reads()->take(*this, layer_, block);
+  if (!arrived.ok()) {
+    damaged_block_ = store_->sweep_reads()->blamed();
+    return std::move(arrived).error();
   }
-  return TileRun{tiles_, first_token, true};
+  if (arrived->parts == nullptr) return next_run_in_memory();
+  const std::size_t part_bytes = store_->part_bytes(place.group);
+  const std::size_t end = std::min(end_tile_, (block + arrived->blocks) * tiles_per_block);
+  for (; next_tile_ < end; ++next_tile_) {
+    const std::size_t tile = next_tile_ - block * tiles_per_block;
+    tiles_.push_back(arrived->parts + tile / tiles_per_block * part_bytes +
+                     tile % tiles_per_block * place.tile_bytes);
+  }
+  run.tiles = tiles_;
+  run.last = next_tile_ == end_tile_;
+  return run;
 }
+
+// Changes -----------------------------------------------------------------------------------------
 
 Result<Line> Line::fork(std::size_t tokens) const {
   OLLM_CHECK(tokens <= tokens_);
   const auto can = [&](const BlockTable& group) { return group.can_fork(tokens); };
   if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
   Line made(*store_);
-  for (std::size_t i = 0; i < groups_.size(); ++i) made.groups_[i] = groups_[i].fork(tokens);
+  made.tokens_ = tokens_;
+  made.tail_ids_ = tail_ids_;
+  if (tokens < tokens_) made.groups_ = groups_;
+  made.note_tail(tokens);
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    OLLM_TRY(BlockTable forked, groups_[i].fork(tokens));
+    made.groups_[i] = std::move(forked);
+  }
   made.tokens_ = tokens;
   made.make_room(tokens);
   return made;
 }
 
+// The ids of the tail as it will be after a rewind to `tokens`.
+void Line::note_tail(std::size_t tokens) {
+  if (!store_->has_pool()) return;
+  const std::size_t size = tokens % block_tokens();
+  const std::size_t block = tokens / block_tokens();
+  if (block == tokens_ / block_tokens() || size == 0) {
+    tail_ids_.resize(size);
+    return;
+  }
+  const std::span<const TokenId> ids = store_->tokens(groups_.front()[block]);
+  tail_ids_.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(size));
+}
+
 Result<std::size_t> Line::rewind(std::size_t tokens) { return restart(tokens, tokens); }
 
-Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens) {
+Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
+                                  std::span<const TokenId> ids) {
   OLLM_CHECK(kept <= tokens_ && kept <= tokens);
+  // What is written holds its blocks until it is done.
+  store_->wait_for_writes();
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
   const auto can = [&](const BlockTable& group) { return group.can_rewind(kept, needed); };
   if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
-  for (BlockTable& group : groups_) group.rewind(kept);
+  note_tail(kept);
+  bool whole = true;
+  for (BlockTable& group : groups_) whole = group.rewind(kept).ok() && whole;
+  if (!whole) {
+    kept -= kept % block_tokens();
+    tail_ids_.clear();
+    for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(kept).ok());
+  }
   tokens_ = kept;
+  damaged_block_.reset();
+  take_stored(ids);
   make_room(tokens);
-  return kept;
+  return tokens_;
+}
+
+void Line::take_stored(std::span<const TokenId> ids) {
+  if (!store_->has_pool() || ids.size() <= tokens_) return;
+  store_->refresh();
+  for (;;) {
+    const std::size_t begin = tokens_ / block_tokens() * block_tokens();
+    if (ids.size() <= tokens_ ||
+        !take_block(ids.subspan(begin, std::min(block_tokens(), ids.size() - begin))))
+      return;
+  }
+}
+
+// Takes the stored block that begins with the most of these tokens, of which the first may stand
+// in the open tail already; whether it was a whole one, so that there may be more behind it.
+bool Line::take_block(std::span<const TokenId> rest) {
+  const std::size_t index = tokens_ / block_tokens();
+  std::vector<Store::Found> found;
+  std::size_t common = rest.size();
+  bool whole = true;
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    auto block = store_->find(group, groups_[group].before(index), index, rest);
+    if (!block) return false;
+    common = std::min(common, block->tokens);
+    whole = whole && block->whole;
+    found.push_back(*std::move(block));
+  }
+  if (common <= tail_ids_.size()) return false;
+  if (!whole) {
+    for (Store::Found& block : found)
+      if (!store_->open_again(block.block).ok()) return false;
+  }
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    if (whole) (void)store_->give_spare_frame(found[group].block);
+    groups_[group].put(index, std::move(found[group].block));
+  }
+  tokens_ = index * block_tokens() + common;
+  tail_ids_.clear();
+  if (!whole) tail_ids_.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
+  return whole;
+}
+
+std::size_t Line::mend() {
+  OLLM_CHECK(damaged_block_);
+  const std::size_t room = groups_.front().blocks() * block_tokens();
+  const std::size_t left = std::min(tokens_, *damaged_block_ * block_tokens());
+  store_->wait_for_writes();
+  tail_ids_.clear();
+  for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(left).ok());
+  tokens_ = left;
+  damaged_block_.reset();
+  make_room(room);
+  return left;
+}
+
+void Line::keep() {
+  if (!store_->has_pool()) return;
+  const std::size_t index = tokens_ / block_tokens();
+  if (!tail_ids_.empty()) {
+    for (const BlockTable& group : groups_)
+      store_->keep_tail(group[index], group.before(index), tail_ids_);
+  }
+  store_->commit();
 }
 
 }  // namespace ollm::kv

@@ -1,15 +1,17 @@
 // What a line of tokens leaves behind in every layer for the tokens that follow: a table of blocks
 // of keys and values for each group of layers. A group that keeps something else (a recurrent
 // state, a frozen memory) is to stand beside BlockTable in Line::groups_: every operation here is
-// one over all groups, and asks each before it changes any. Leaves to others: which tokens they are
-// (runtime/), what attention makes of them (backend/).
+// one over all groups, and asks each before it changes any. Leaves to others: where blocks are and
+// how they come (store.h, sweep_reads.h), what attention makes of them (backend/).
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/base/token_id.h"
 #include "ollm/kv/block_table.h"
 #include "ollm/kv/store.h"
 
@@ -17,9 +19,10 @@ namespace ollm::kv {
 
 /// Some tiles of one layer, one after the other.
 struct TileRun {
-  std::span<const std::byte* const> tiles;  // empty: the walk is over
-  std::size_t first_token = 0;              // of the first tile
-  bool last = true;                         // nothing follows
+  std::span<const std::byte* const> tiles;
+  std::size_t first_token = 0;  // of the first tile
+  bool first = true;            // of the walk
+  bool last = true;             // nothing follows
 };
 
 /// One line of tokens in a store.
@@ -29,54 +32,94 @@ class Line {
   Line(Line&&) = default;
   Line& operator=(Line&&) = default;
 
+  Store& store() const { return *store_; }
   /// Tokens that are complete in all layers.
   std::size_t tokens() const { return tokens_; }
 
-  /// Makes room for `tokens` tokens in all, so that writing them allocates nothing.
+  /// Makes room for `tokens` tokens in all, so that writing them takes no further blocks.
   /// Errors: out_of_budget, when the store has too few free blocks; nothing is changed then.
   Result<void> reserve(std::size_t tokens);
 
+  /// That the next `rows` tokens will be written, for which room is reserved: their blocks are in
+  /// memory then. Errors: those of Store::give_frame.
+  Result<void> prepare(std::size_t rows);
+
   /// The tile of one layer that holds this token, for writing; `token` must not be below tokens(),
-  /// room must be reserved, and the layer must store keys and values of its own. The slot is
+  /// room must be prepared, and the layer must store keys and values of its own. The slot is
   /// token % kTileTokens.
   std::byte* tile_for_write(std::size_t layer, std::size_t token);
 
-  /// Declares the next `count` tokens complete in all layers.
-  void commit(std::size_t count);
+  /// Declares the next tokens, which are these, complete in all layers. Blocks that are full now
+  /// are sealed.
+  void commit(std::span<const TokenId> tokens);
+
+  /// The first token that the next row of a layer sees.
+  std::size_t first_seen(std::size_t layer) const;
 
   /// Starts a walk over the tiles that one layer reads and that hold tokens [first_token rounded
   /// down to a tile, end_token). One walk at a time; a new one takes the place of what is left of
   /// the last.
   void walk(std::size_t layer, std::size_t first_token, std::size_t end_token);
 
-  /// The next tiles of the walk, in ascending order: all at once or run by run; where they come
-  /// from is nobody's business. Valid until the next call, or the line changes.
-  /// Errors: io, corrupt where blocks come from disk.
+  /// Whether the walk has come to its end.
+  bool walked() const { return next_tile_ == end_tile_; }
+
+  /// The next tiles of the walk, in ascending order, as many as are in memory; none where the next
+  /// is not. Valid until the next call, or the line changes.
+  TileRun next_run_in_memory();
+  /// The same, and where the next is not in memory, those that are read for it: inside a sweep
+  /// that SweepReads was told of, and of one line after the other.
+  /// Errors: io, corrupt where blocks come from disk; the line is then to be mended.
   Result<TileRun> next_run();
 
   /// A second line with the same first `tokens` tokens: what is complete is shared, what is open is
-  /// copied. Errors: out_of_budget.
+  /// copied. Errors: out_of_budget; io, corrupt where the tail comes from disk.
   Result<Line> fork(std::size_t tokens) const;
 
   /// Forgets tokens from `tokens` on, or from as far before as one of the groups needs; how many
-  /// are left. Keys and values of all tokens are resident, so that today it is `tokens` itself.
+  /// are left: fewer where the block in their middle cannot be had.
   /// Errors: out_of_budget, as a shared block that becomes the open tail is copied; nothing is
   /// changed then.
   Result<std::size_t> rewind(std::size_t tokens);
 
   /// `rewind` to `kept`, then `reserve`; but where the store has too few blocks, counting what is
-  /// given back, nothing is changed. How many tokens are left. Errors: out_of_budget.
-  Result<std::size_t> restart(std::size_t kept, std::size_t tokens);
+  /// given back, nothing is changed. Where `ids` are given, which the line is to hold from its
+  /// beginning on, tokens behind `kept` that are stored are taken from there. How many tokens the
+  /// line has then. Errors: out_of_budget.
+  Result<std::size_t> restart(std::size_t kept, std::size_t tokens,
+                              std::span<const TokenId> ids = {});
+
+  /// Whether a walk met a block that is damaged or cannot be read.
+  bool is_damaged() const { return damaged_block_.has_value(); }
+  /// Forgets that block and all behind it, and reserves as much as before; how many tokens are
+  /// left, which are to be computed anew.
+  std::size_t mend();
+
+  /// Stores what is in the open tail, and begins to commit all of the line: a turn is over.
+  void keep();
+
+  /// The block at a place of a group.
+  const BlockRef& block(std::size_t group, std::size_t index) const {
+    return groups_[group][index];
+  }
 
  private:
   void make_room(std::size_t tokens);
+  std::size_t block_tokens() const { return store_->options().block_tokens; }
+  void note_tail(std::size_t tokens);
+  void take_stored(std::span<const TokenId> ids);
+  bool take_block(std::span<const TokenId> rest);
+  void push_tiles_in_memory();
 
   Store* store_;
   std::vector<BlockTable> groups_;  // of the store
   std::size_t tokens_ = 0;
+  std::vector<TokenId> tail_ids_;  // of the open tail; with a pool
+  std::optional<std::size_t> damaged_block_;
 
   // of the walk
   std::size_t layer_ = 0;
+  std::size_t begin_tile_ = 0;
   std::size_t next_tile_ = 0;
   std::size_t end_tile_ = 0;
   std::vector<const std::byte*> tiles_;  // of a run; reserved with the blocks

@@ -47,7 +47,7 @@ class KvLine : public ::testing::Test {
   void write_and_commit(Line& line, std::size_t tokens, int mark) {
     ASSERT_TRUE(line.reserve(line.tokens() + tokens).ok());
     for (std::size_t i = 0; i < tokens; ++i) write(line, line.tokens() + i, mark);
-    line.commit(tokens);
+    line.commit(std::vector<TokenId>(tokens));
   }
   void expect_free(std::size_t blocks) {
     for (std::size_t group = 0; group < store_->groups(); ++group)
@@ -95,7 +95,7 @@ TEST_F(KvLine, WalkGivesTilesInOrderFromTheFirstThatHoldsTheToken) {
   ASSERT_TRUE(line.reserve(300).ok());
   for (std::size_t token = 0; token < 300; ++token)
     write(line, token, static_cast<int>(token % 251));
-  line.commit(300);
+  line.commit(std::vector<TokenId>(300));
   for (const std::size_t token : {0u, 63u, 64u, 127u, 128u, 299u})
     EXPECT_EQ(read(line, token), static_cast<int>(token % 251));
   line.walk(0, 70, 300);
@@ -229,7 +229,7 @@ TEST_F(KvLine, BlocksThatComeBackAreZeroAgain) {
 TEST(KvStoreMake, UnbuiltStrategiesAndSmallBudgetsAreRefused) {
   memory::Budget budget(1000);
   Options paged = small_options(1);
-  paged.strategy = "paged";
+  paged.strategy = "quantized-cold-tier";
   EXPECT_EQ(Store::make(paged, budget).error().kind, ErrorKind::unsupported);
   EXPECT_EQ(Store::make(small_options(1), budget).error().kind, ErrorKind::out_of_budget);
 }

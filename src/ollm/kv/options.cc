@@ -9,13 +9,15 @@ namespace ollm::kv {
 
 using backend::kTileTokens;
 
+std::size_t part_bytes(const Options& options, const LayerOptions& layer) {
+  return round_up(layer.layout.tile_bytes() * (options.block_tokens / kTileTokens),
+                  io::File::kDirectAlignment);
+}
+
 std::uint64_t block_bytes(const Options& options) {
   std::uint64_t bytes = 0;
   for (const LayerOptions& layer : options.layers)
-    if (!layer.of_layer) {
-      bytes += round_up(layer.layout.tile_bytes() * (options.block_tokens / kTileTokens),
-                        io::File::kDirectAlignment);
-    }
+    if (!layer.of_layer) bytes += part_bytes(options, layer);
   return bytes;
 }
 
@@ -28,7 +30,9 @@ std::size_t least_frames(const Options& options, std::size_t rows, std::size_t l
   return std::min(options.max_blocks, ceil_div(rows, options.block_tokens) + 2 * lines);
 }
 
-std::uint64_t frames_bytes(const Options& options) { return block_bytes(options) * options.frames; }
+std::uint64_t frames_bytes(const Options& options) {
+  return block_bytes(options) * options.frames + (options.pool ? io::File::kDirectAlignment : 0);
+}
 
 std::uint64_t ring_bytes(const Options& options) {
   if (options.ring_slots == 0) return 0;

@@ -31,16 +31,24 @@ struct Options {
   std::size_t max_blocks = 0;
   /// Of them in memory at once, the others are on disk; max_blocks: all.
   std::size_t frames = 0;
+  /// Of them those that the rows of a sweep are written into (least_frames); the others keep the
+  /// beginnings of lines.
+  std::size_t tail_frames = 0;
   /// What is read ahead of blocks that are not in memory; 0 slots where all are.
   std::size_t ring_slots = 0;
   std::size_t slot_bytes = 0;  // a multiple of io::File::kDirectAlignment
   /// Where blocks stand on disk; nothing: nowhere.
   std::optional<PoolOptions> pool;
+  /// Whether blocks that were computed are committed to the pool and found there again; else it
+  /// holds only what memory has no room for.
+  bool reuses = true;
 
   /// Whether there may be more blocks than memory has room for.
   bool spills() const { return frames < max_blocks; }
 };
 
+/// Bytes of `block_tokens` tokens in one layer, whole pages.
+std::size_t part_bytes(const Options& options, const LayerOptions& layer);
 /// Bytes of `block_tokens` tokens in all layers: of one block of each group.
 std::uint64_t block_bytes(const Options& options);
 

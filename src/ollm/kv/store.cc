@@ -9,7 +9,9 @@
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/base/text_size.h"
+#include "ollm/io/slot_ring.h"
 #include "ollm/kv/strategies.h"
+#include "ollm/kv/sweep_reads.h"
 
 namespace ollm::kv {
 
@@ -19,7 +21,7 @@ using backend::kTileTokens;
 
 BlockRef::BlockRef(const BlockRef& other)
     : store_(other.store_), group_(other.group_), index_(other.index_) {
-  if (store_ != nullptr) ++store_->groups_[group_].references[index_];
+  if (store_ != nullptr) ++store_->at(*this).references;
 }
 
 BlockRef::BlockRef(BlockRef&& other) noexcept
@@ -34,18 +36,18 @@ BlockRef& BlockRef::operator=(BlockRef other) noexcept {
 
 BlockRef::~BlockRef() {
   if (store_ == nullptr) return;
-  Store::Group& group = store_->groups_[group_];
-  OLLM_CHECK(group.references[index_] > 0);
-  if (--group.references[index_] == 0) group.free.push_back(index_);
+  std::uint32_t& references = store_->at(*this).references;
+  OLLM_CHECK(references > 0);
+  if (--references == 0) store_->release(group_, index_);
 }
 
 std::uint32_t BlockRef::count() const {
-  return store_ == nullptr ? 0 : store_->groups_[group_].references[index_];
+  return store_ == nullptr ? 0 : store_->at(*this).references;
 }
 
-// Store -------------------------------------------------------------------------------------------
+// Making ------------------------------------------------------------------------------------------
 
-Store::Store(Options options) : options_(std::move(options)) {
+Store::Store(Options options, const Disk& disk) : options_(std::move(options)), disk_(disk) {
   for (std::size_t i = 0; i < options_.layers.size(); ++i) {
     const LayerOptions& layer = options_.layers[i];
     if (layer.of_layer) {
@@ -54,11 +56,10 @@ Store::Store(Options options) : options_(std::move(options)) {
       places_.back().stores = false;
       continue;
     }
-    const std::size_t group = group_of(layer);
-    std::size_t& bytes = groups_[group].block_bytes;
-    places_.push_back({group, bytes, layer.layout.tile_bytes(), true});
-    bytes += round_up(layer.layout.tile_bytes() * (options_.block_tokens / kTileTokens),
-                      io::File::kDirectAlignment);
+    const std::size_t index = group_of(layer);
+    Group& group = groups_[index];
+    places_.push_back({index, group.layers++, group.block_bytes, layer.layout.tile_bytes(), true});
+    group.block_bytes += group.part_bytes;
   }
 }
 
@@ -71,32 +72,64 @@ std::size_t Store::group_of(const LayerOptions& layer) {
   Group& group = groups_.emplace_back();
   group.layout = layer.layout;
   group.window = layer.window;
+  group.part_bytes = kv::part_bytes(options_, layer);
   return groups_.size() - 1;
 }
 
-Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget) {
-  const Strategy* strategy = find_strategy(options.strategy);
-  if (strategy == nullptr || !strategy->built) {
-    return fail(ErrorKind::unsupported,
-                fmt::format("KV strategy '{}' is not built; 'resident' is", options.strategy));
-  }
-  OLLM_CHECK(options.block_tokens > 0 && options.block_tokens % kTileTokens == 0);
-  std::unique_ptr<Store> store(new Store(std::move(options)));
-  const std::size_t blocks = store->options_.max_blocks;
-  const auto bytes = checked_mul(block_bytes(store->options_), std::uint64_t{blocks});
-  if (!bytes) return fail(ErrorKind::out_of_budget, fmt::format("{} KV blocks overflow", blocks));
-  OLLM_TRY(store->storage_, memory::Buffer::make(budget, "kv", *bytes));
+void Store::make_blocks() {
+  const std::size_t blocks = options_.max_blocks;
   std::size_t first_byte = 0;
-  for (Group& group : store->groups_) {
+  for (Group& group : groups_) {
     group.first_byte = first_byte;
-    first_byte += group.block_bytes * blocks;
-    group.references.assign(blocks, 0);
-    group.dirty.assign(blocks, false);
+    first_byte += group.block_bytes * options_.frames;
+    group.blocks.resize(blocks);
+    group.dirty.assign(options_.frames, false);
     group.free.reserve(blocks);
     for (std::size_t i = blocks; i-- > 0;) group.free.push_back(static_cast<std::uint32_t>(i));
+    group.free_frames.reserve(options_.frames);
+    for (std::size_t i = options_.frames; i-- > 0;)
+      group.free_frames.push_back(static_cast<std::uint32_t>(i));
+    if (!has_pool()) continue;
+    group.tokens.resize(blocks * options_.block_tokens);
+    group.checksums.resize(blocks * group.layers);
   }
+}
+
+Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget,
+                                           const Disk& disk) {
+  const Strategy* strategy = find_strategy(options.strategy);
+  if (strategy == nullptr || strategy->window != WindowPolicy::full_history ||
+      strategy->encoding != ColdTierEncoding::full_precision) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("KV strategy '{}' is not built", options.strategy));
+  }
+  OLLM_CHECK(options.block_tokens > 0 && options.block_tokens % kTileTokens == 0);
+  OLLM_CHECK(options.pool.has_value() == (disk.pool != nullptr));
+  if (!options.pool) options.frames = options.max_blocks;
+  options.frames = std::min(options.frames, options.max_blocks);
+  std::unique_ptr<Store> store(new Store(std::move(options), disk));
+  const Options& made = store->options_;
+  const std::uint64_t blocks = made.frames;
+  if (!checked_mul(block_bytes(made), blocks))
+    return fail(ErrorKind::out_of_budget, fmt::format("{} KV blocks overflow", blocks));
+  OLLM_TRY(store->storage_, memory::Buffer::make(budget, "kv", frames_bytes(made)));
+  store->frames_ = store->has_pool() ? io::aligned_for_reads(store->storage_.bytes()).data()
+                                     : store->storage_.data();
+  store->make_blocks();
+  if (!store->has_pool()) return store;
+  store->root_ = root_id();
+  store->writer_ = std::make_unique<BlockWriter>(*disk.pool);
+  OLLM_TRY(store->reads_, SweepReads::make(*store, *disk.reads, budget));
   return store;
 }
+
+Store::~Store() {
+  if (!has_pool()) return;
+  commit();
+  wait_for_commits();
+}
+
+// Blocks and frames -------------------------------------------------------------------------------
 
 Error Store::full() const {
   return fail(
@@ -105,27 +138,146 @@ Error Store::full() const {
                   options_.max_blocks, format_bytes(block_bytes(options_))));
 }
 
+std::byte* Store::frame_data(const Group& group, std::int32_t frame) {
+  return frames_ + group.first_byte + static_cast<std::size_t>(frame) * group.block_bytes;
+}
+
 BlockRef Store::take(std::size_t group_index) {
   Group& group = groups_[group_index];
   OLLM_CHECK(!group.free.empty());
   const std::uint32_t index = group.free.back();
   group.free.pop_back();
-  group.references[index] = 1;
-  BlockRef block(this, static_cast<std::uint32_t>(group_index), index);
-  if (group.dirty[index]) std::memset(data(block), 0, group.block_bytes);
-  group.dirty[index] = true;
-  return block;
+  Block& block = group.blocks[index];
+  block = Block();
+  block.references = 1;
+  BlockRef ref(this, static_cast<std::uint32_t>(group_index), index);
+  if (!options_.spills()) OLLM_CHECK(give_frame(ref).ok());
+  return ref;
 }
 
-BlockRef Store::copy(const BlockRef& block) {
+void Store::release(std::uint32_t group_index, std::uint32_t index) {
+  Group& group = groups_[group_index];
+  Block& block = group.blocks[index];
+  if (block.frame >= 0) group.free_frames.push_back(static_cast<std::uint32_t>(block.frame));
+  // What nothing will find gives its place on disk back.
+  if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
+    disk_.pool->give_back(block.place);
+  if (block.held) disk_.pool->release(block.id);
+  block = Block();
+  group.free.push_back(index);
+}
+
+Result<BlockRef> Store::copy(const BlockRef& block) {
+  OLLM_CHECK(in_memory(block));
   BlockRef made = take(block.group_);
+  OLLM_TRY_VOID(give_frame(made));
   std::memcpy(data(made), data(block), groups_[block.group_].block_bytes);
   return made;
 }
 
+bool Store::in_memory(const BlockRef& block, std::size_t layers) const {
+  const Block& entry = at(block);
+  return entry.frame >= 0 && (entry.tokens == 0 || entry.loaded >= layers);
+}
+
+bool Store::in_memory(const BlockRef& block) const {
+  return in_memory(block, groups_[block.group_].layers);
+}
+
+bool Store::has_frame(const BlockRef& block) const { return at(block).frame >= 0; }
+
 std::byte* Store::data(const BlockRef& block) {
-  const Group& group = groups_[block.group_];
-  return storage_.data() + group.first_byte + block.index_ * group.block_bytes;
+  OLLM_DCHECK(at(block).frame >= 0);
+  return frame_data(groups_[block.group_], at(block).frame);
+}
+
+// Of the sealed blocks with a frame the one of the highest position: of those that are written, or
+// of those that still have to be.
+std::optional<std::uint32_t> Store::victim(const Group& group, bool written) const {
+  std::optional<std::uint32_t> found;
+  for (std::uint32_t i = 0; i < group.blocks.size(); ++i) {
+    const Block& block = group.blocks[i];
+    if (block.references == 0 || block.frame < 0 || block.tokens == 0) continue;
+    const bool fits = written ? block.on_disk == OnDisk::yes
+                              : block.on_disk == OnDisk::no || block.on_disk == OnDisk::failed;
+    if (!fits) continue;
+    if (!found || block.position > group.blocks[*found].position) found = i;
+  }
+  return found;
+}
+
+Result<void> Store::free_a_frame(std::uint32_t group_index) {
+  Group& group = groups_[group_index];
+  const auto failed = [](const Group& of, std::uint32_t index) {
+    return of.blocks[index].on_disk == OnDisk::failed;
+  };
+  while (group.free_frames.empty()) {
+    take_done();
+    if (const auto index = victim(group, /*written=*/true)) {
+      Block& block = group.blocks[*index];
+      group.free_frames.push_back(static_cast<std::uint32_t>(block.frame));
+      block.frame = -1;
+      block.loaded = block.requested = 0;
+      continue;
+    }
+    const auto unwritten = victim(group, /*written=*/false);
+    if (!writing()) {
+      if (!unwritten) return full();
+      const bool again = failed(group, *unwritten);
+      begin_write(group_index, *unwritten);
+      wait_for_writes();
+      if (again && failed(group, *unwritten)) {
+        return write_error_.value_or(full()).within(
+            "keys and values that memory has no room for could not be written");
+      }
+      continue;
+    }
+    if (unwritten && !failed(group, *unwritten)) begin_write(group_index, *unwritten);
+    if (auto done = writer_->wait()) finish(*done);
+  }
+  return {};
+}
+
+Result<void> Store::give_frame(const BlockRef& ref) {
+  Block& block = at(ref);
+  if (block.frame >= 0) return {};
+  Group& group = groups_[ref.group_];
+  if (group.free_frames.empty()) OLLM_TRY_VOID(free_a_frame(ref.group_));
+  const std::uint32_t frame = group.free_frames.back();
+  group.free_frames.pop_back();
+  block.frame = static_cast<std::int32_t>(frame);
+  if (group.dirty[frame] && block.tokens == 0)
+    std::memset(frame_data(group, block.frame), 0, group.block_bytes);
+  group.dirty[frame] = true;
+  return {};
+}
+
+bool Store::give_spare_frame(const BlockRef& ref) {
+  const Group& group = groups_[ref.group_];
+  const std::size_t kept = options_.spills() ? options_.tail_frames : 0;
+  return group.free_frames.size() > kept && give_frame(ref).ok();
+}
+
+Result<void> Store::load(const BlockRef& ref) {
+  if (in_memory(ref)) return {};
+  OLLM_TRY_VOID(give_frame(ref));
+  Block& block = at(ref);
+  const Group& group = groups_[ref.group_];
+  for (; block.loaded < group.layers; ++block.loaded) {
+    std::byte* out = data(ref) + block.loaded * group.part_bytes;
+    const BlockPlace& place = block.place;
+    Result<void> read =
+        place.file->read_at(place.offset + block.loaded * place.stride, {out, place.part_bytes});
+    if (read.ok() && !holds(ref, block.loaded, out))
+      read = fail(ErrorKind::corrupt, "a stored block of keys and values is damaged");
+    if (!read.ok()) {
+      damaged(ref);
+      return std::move(read).error();
+    }
+    loaded_bytes_ += place.part_bytes;
+  }
+  block.requested = block.loaded;
+  return {};
 }
 
 }  // namespace ollm::kv

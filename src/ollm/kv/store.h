@@ -1,23 +1,31 @@
 // Blocks of keys and values in the packed layout of backend/, reference-counted, group by group of
-// layers that store alike. Leaves to others: which blocks make a line (line.h), what is written
-// into a slot and how attention folds (backend/), which strategy is chosen (plan/).
+// layers that store alike: in frames of memory, on disk, or in both. Leaves to others: which blocks
+// make a line (line.h), in which order a sweep reads those that are on disk (sweep_reads.h), the
+// files (pool.h), what is written into a slot and how attention folds (backend/), which strategy is
+// chosen (plan/).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
+#include <span>
 #include <vector>
 
 #include "ollm/base/result.h"
+#include "ollm/base/sha256.h"
+#include "ollm/base/token_id.h"
+#include "ollm/io/read_queue.h"
+#include "ollm/kv/block_writer.h"
 #include "ollm/kv/options.h"
+#include "ollm/kv/pool.h"
 #include "ollm/memory/budget.h"
 #include "ollm/memory/buffer.h"
 
 namespace ollm::kv {
 
 class Store;
+class SweepReads;
 
 /// Shares one block; the block is free again when the last reference goes.
 class BlockRef {
@@ -31,6 +39,7 @@ class BlockRef {
   explicit operator bool() const { return store_ != nullptr; }
   /// References to this block, this one included.
   std::uint32_t count() const;
+  std::uint32_t group() const { return group_; }
 
  private:
   friend class Store;
@@ -45,54 +54,245 @@ class BlockRef {
 /// Where a layer's tiles stand: in blocks of which group, and where inside.
 struct LayerPlace {
   std::size_t group = 0;
+  std::size_t index = 0;       // of the layer among those of its group
   std::size_t offset = 0;      // of the layer's first tile in a block
   std::size_t tile_bytes = 0;  // from one tile to the next
   bool stores = true;          // else what stands there is an earlier layer's
 };
 
+/// What stores read and wrote since they were made.
+struct StoreCounters {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t corrupt_blocks = 0;  // that were not what their checksums say, or unreadable
+  double wait_s = 0;                 // that sweeps slept, as the disk was not there yet
+};
+
 /// All blocks of one loaded model. Layers of equal layout and window are a group: their tokens
 /// stand in the same blocks, which come and go together. One thread at a time; must outlive its
 /// lines.
+///
+/// A block is open while tokens are written into it, then sealed and never written again. With a
+/// pool, sealed blocks are written to disk behind the sweep by a thread of the store, and those
+/// for which there are not enough frames are read from there, layer by layer, in each sweep.
 class Store {
  public:
-  /// Charges max_blocks of each group to the budget at once, so that the token loop needs none.
+  /// Where blocks go that are not in memory, and that are kept; both null without Options::pool.
+  /// They must outlive the store.
+  struct Disk {
+    Pool* pool = nullptr;
+    io::ReadQueue* reads = nullptr;
+  };
+
+  /// Charges frames and ring to the budget at once, so that the token loop needs none.
   /// Errors: out_of_budget; unsupported for a strategy that is not built.
-  static Result<std::unique_ptr<Store>> make(Options options, memory::Budget& budget);
+  static Result<std::unique_ptr<Store>> make(Options options, memory::Budget& budget,
+                                             const Disk& disk);
+  static Result<std::unique_ptr<Store>> make(Options options, memory::Budget& budget) {
+    return make(std::move(options), budget, {});
+  }
+  /// Waits until what was sealed is written, and committed where its name is known.
+  ~Store();
 
   const Options& options() const { return options_; }
   std::size_t groups() const { return groups_.size(); }
   std::size_t free_blocks(std::size_t group) const { return groups_[group].free.size(); }
   const LayerPlace& place(std::size_t layer) const { return places_[layer]; }
+  /// Bytes of one layer of a block, and layers, of a group.
+  std::size_t part_bytes(std::size_t group) const { return groups_[group].part_bytes; }
+  std::size_t layers_of(std::size_t group) const { return groups_[group].layers; }
 
-  /// A block, zeroed. There must be a free one.
+  // What blocks are in memory -----------------------------------------------------------------
+
+  /// An open block, zeroed. There must be a free one. It has a frame where the store has frames for
+  /// all blocks; else `give_frame` gives it one.
   BlockRef take(std::size_t group);
-  /// A block with the same bytes. There must be a free one.
-  BlockRef copy(const BlockRef& block);
-  /// The bytes of a block; only where one reference is held may they be written.
+  /// An open block with the same bytes, which must be in memory. There must be a free one, which
+  /// gets a frame. Errors: those of give_frame.
+  Result<BlockRef> copy(const BlockRef& block);
+  /// Whether it has a frame in which these first layers' parts are.
+  bool in_memory(const BlockRef& block, std::size_t layers) const;
+  bool in_memory(const BlockRef& block) const;
+  bool has_frame(const BlockRef& block) const;
+  /// The bytes of a block with a frame; they may be written only while it is open and one reference
+  /// is held.
   std::byte* data(const BlockRef& block);
+
+  /// A frame for a block that has none, taken from a sealed block of the highest position where
+  /// none is free: lines are walked from their beginning in every sweep, so that any share of them
+  /// that stays is as good as another. Waits for writes that must be done before.
+  /// Errors: out_of_budget where no block can give its frame; io, out_of_budget of the write.
+  Result<void> give_frame(const BlockRef& block);
+  /// The same where a frame is free beyond those that sweeps need; whether it was given.
+  bool give_spare_frame(const BlockRef& block);
+
+  /// Reads what is not yet in the frame of a sealed block, which gets one.
+  /// Errors: those of give_frame; io, corrupt: the block is then `damaged`.
+  Result<void> load(const BlockRef& block);
 
   /// out_of_budget: that a group has too few free blocks.
   Error full() const;
 
+  // What is kept ------------------------------------------------------------------------------
+
+  bool has_pool() const { return disk_.pool != nullptr; }
+  /// From now on blocks have names, and stored ones are found. Errors: those of
+  /// Pool::set_fingerprint.
+  Result<void> set_fingerprint(const Digest& fingerprint);
+  bool knows_fingerprint() const { return fingerprint_.has_value(); }
+
+  /// That no token is written into the block any more: it holds `tokens`, behind `parent` (none: at
+  /// the beginning of its line), at this place of its line. Begins to write it.
+  void seal(const BlockRef& block, const BlockRef& parent, std::size_t position,
+            std::span<const TokenId> tokens);
+  bool sealed(const BlockRef& block) const;
+  /// The tokens of a sealed block.
+  std::span<const TokenId> tokens(const BlockRef& block) const;
+  /// Opens a sealed block of one reference again, so that tokens behind its first ones may be
+  /// written. Errors: those of load; it stays sealed then.
+  Result<void> open_again(const BlockRef& block);
+  /// Stores the first tokens of an open block, which are fewer than it has room for, and waits
+  /// until they are written: the block may then be written into again.
+  void keep_tail(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  /// Begins to make all that was written durable and findable.
+  void commit();
+  /// Waits until nothing is being written; with `commit` also until that is done.
+  void wait_for_writes();
+  void wait_for_commits();
+
+  /// A stored block behind `parent` that begins with tokens of these, and how many; its block is
+  /// sealed and not in memory. There must be a free one.
+  struct Found {
+    BlockRef block;
+    std::size_t tokens = 0;
+    bool whole = false;  // of block_tokens
+  };
+  std::optional<Found> find(std::size_t group, const BlockRef& parent, std::size_t position,
+                            std::span<const TokenId> tokens);
+  /// Takes in what other processes stored.
+  void refresh();
+
+  /// Whether the bytes of one layer of a sealed block are what was written.
+  bool holds(const BlockRef& block, std::size_t layer, const std::byte* bytes) const;
+  /// That it was read and does not hold, or could not be read: it is set aside and counted.
+  void damaged(const BlockRef& block);
+  /// Why nothing is stored any more, if that is so.
+  const std::optional<Error>& write_error() const { return write_error_; }
+
+  SweepReads* sweep_reads() { return reads_.get(); }
+  StoreCounters counters() const;
+
  private:
   friend class BlockRef;
+  friend class SweepReads;
+
+  enum class OnDisk : std::uint8_t { no, queued, yes, failed };
+  // One block, in memory or not.
+  struct Block {
+    std::uint32_t references = 0;
+    std::int32_t frame = -1;
+    std::uint32_t loaded = 0;     // layers whose parts are in the frame
+    std::uint32_t requested = 0;  // of which a read was begun
+    std::uint32_t tokens = 0;     // sealed with so many; 0: open
+    std::uint32_t position = 0;   // in its line
+    std::int32_t before = -1;     // the block before it, as long as that is one of its line
+    OnDisk on_disk = OnDisk::no;
+    bool named = false;
+    bool committed = false;
+    bool lost = false;         // it or a block before it could not be stored
+    bool held = false;         // in the pool, which does not evict it meanwhile
+    std::uint64_t record = 0;  // its pending record, 0: none
+    Digest id;                 // where it is named
+    BlockPlace place;          // where it is on disk
+  };
   struct Group {
     backend::KvLayout layout;
     std::size_t window = 0;
+    std::size_t layers = 0;
+    std::size_t part_bytes = 0;  // of one layer of a block, whole pages
     std::size_t block_bytes = 0;
-    std::size_t first_byte = 0;             // in storage_
-    std::vector<std::uint32_t> references;  // of each block
-    std::vector<std::uint32_t> free;
-    std::vector<bool> dirty;  // was used before: must be zeroed when it is taken again
+    std::size_t first_byte = 0;  // in storage_
+    std::vector<Block> blocks;
+    std::vector<std::uint32_t> free;         // blocks
+    std::vector<std::uint32_t> free_frames;  // frames
+    std::vector<bool> dirty;                 // frames that were used before
+    std::vector<TokenId> tokens;             // [blocks, block_tokens]
+    std::vector<Checksum> checksums;         // [blocks, layers]
+  };
+  // A block on its way into the pool: by itself, so that its block may go or be opened again.
+  struct Pending {
+    std::uint64_t number = 0;
+    std::uint64_t parent_number = 0;  // where the parent is pending itself, 0: parent is its name
+    Digest parent;
+    Digest id;
+    bool named = false;
+    bool written = false;
+    bool in_commit = false;
+    std::uint32_t group = 0;
+    std::vector<TokenId> tokens;
+    BlockPlace place;
+    std::vector<Checksum> checksums;
+  };
+  struct UnderWay {
+    std::uint64_t ticket = 0;
+    bool commit = false;
+    BlockRef block;                      // of a write; none for a tail
+    std::vector<std::uint64_t> records;  // that are written or committed
   };
 
-  explicit Store(Options options);
+  explicit Store(Options options, const Disk& disk);
   std::size_t group_of(const LayerOptions& layer);
+  void make_blocks();
+
+  Block& at(const BlockRef& ref) { return groups_[ref.group_].blocks[ref.index_]; }
+  const Block& at(const BlockRef& ref) const { return groups_[ref.group_].blocks[ref.index_]; }
+  void release(std::uint32_t group, std::uint32_t index);
+  std::byte* frame_data(const Group& group, std::int32_t frame);
+  std::optional<std::uint32_t> victim(const Group& group, bool written) const;
+  void begin_write(std::uint32_t group, std::uint32_t index);
+  Result<void> free_a_frame(std::uint32_t group);
+  bool writes_behind() const;
+
+  std::uint64_t add_pending(const BlockRef& block, const BlockRef& parent,
+                            std::span<const TokenId> tokens);
+  Pending* find_pending(std::uint64_t number);
+  void name(Pending& pending);
+  void give_names();
+  bool take_stored(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  void lose(std::span<const std::uint64_t> records);
+  BlockWriter::Write write_of(const BlockRef& block, const Block* before, std::size_t tokens);
+  void begin(const BlockWriter::Write& write, BlockRef block, std::uint64_t record);
+  void take_done();
+  void finish(const BlockWriter::Done& done);
+  void finish_write(const UnderWay& of, const BlockWriter::Done& done);
+  void finish_commit(const UnderWay& of, const BlockWriter::Done& done);
+  bool writing() const;
+  void commit_if_due();
+  Checksum* checksums_of(std::uint32_t group, std::uint32_t index) {
+    return groups_[group].checksums.data() + std::size_t{index} * groups_[group].layers;
+  }
 
   Options options_;
+  const Disk disk_;
   std::vector<LayerPlace> places_;  // of each layer
   std::vector<Group> groups_;
   memory::Buffer storage_;
+  std::byte* frames_ = nullptr;  // in storage_, at a page border
+  std::unique_ptr<SweepReads> reads_;
+
+  // of what is kept
+  std::optional<Digest> fingerprint_;
+  Digest root_;
+  std::vector<Pending> pending_;  // in the order of sealing
+  std::uint64_t next_record_ = 1;
+  std::vector<UnderWay> under_way_;
+  std::uint64_t uncommitted_bytes_ = 0;
+  double uncommitted_since_ = 0;
+  std::optional<Error> write_error_;
+  std::uint64_t corrupt_blocks_ = 0;
+  std::uint64_t loaded_bytes_ = 0;  // by load
+
+  std::unique_ptr<BlockWriter> writer_;  // last: ends first
 };
 
 }  // namespace ollm::kv

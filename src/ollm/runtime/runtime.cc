@@ -74,6 +74,28 @@ void note_what_the_system_gave(Runtime::State& state) {
   }
 }
 
+// Where nothing has to go to disk, a folder that cannot be written to costs what would be kept, not
+// the run.
+Result<void> build_kv(Runtime::State& state, const checkpoint::ModelFolder& folder) {
+  kv::Options options = state.execution().kv;
+  kv::Store::Disk disk;
+  if (options.pool) {
+    auto kept = runtime::KeptKv::open(state.execution(), state.composition(), folder, state.budget);
+    if (kept.ok()) {
+      state.kept_kv = std::move(kept).value();
+      disk = {&state.kept_kv->pool(), state.reads.get()};
+    } else if (options.spills() || kept.error().kind == ErrorKind::invalid_argument) {
+      return std::move(kept).error();
+    } else {
+      options.pool.reset();
+      state.load_decisions.push_back({"kv.store", "none", kept.error().message});
+    }
+  }
+  OLLM_TRY(state.kv, kv::Store::make(std::move(options), state.budget, disk));
+  if (state.kept_kv) state.kept_kv->attach(*state.kv);
+  return {};
+}
+
 // What every backend needs alike: threads, kernels, weights, KV.
 Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
                           const CancellationToken& cancel) {
@@ -84,7 +106,7 @@ Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
   OLLM_TRY_VOID(load_weights(state, folder, on_progress, cancel));
   OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::run));
   note_what_the_system_gave(state);
-  OLLM_TRY(state.kv, kv::Store::make(state.execution().kv, state.budget));
+  OLLM_TRY_VOID(build_kv(state, folder));
   return {};
 }
 
@@ -99,7 +121,7 @@ Result<void> build_engine(Runtime::State& state, const runtime::LoadFaults& faul
 // Gives everything back, last built first, so that the fallback has the whole budget.
 void tear_down(Runtime::State& state) {
   state.engine.reset();
-  state.kv.reset();
+  state.end_kv();
   state.tape.reset();
   state.reads.reset();
   state.charges.clear();

@@ -125,7 +125,13 @@ class Scorer {
     std::vector<kv::Line> lines;
     for (std::size_t i = 0; i < count; ++i) {
       lines.emplace_back(*runtime_.kv);
-      OLLM_TRY_VOID(lines[i].reserve(rows_[first + i].ids.size()));
+      // Where all logits are wanted, nothing that is stored spares a token.
+      const std::span<const TokenId> ids(rows_[first + i].ids);
+      const bool stored = options_.last_only && runtime_.kept_kv;
+      if (stored) runtime_.kept_kv->settle(ids.size(), cancel_);
+      OLLM_TRY(const std::size_t cached,
+               lines[i].restart(0, ids.size(), ids.first(stored ? ids.size() - 1 : 0)));
+      done_ += cached;
     }
     std::vector<engine::Work> work;
     std::vector<std::size_t> row_of_work;
@@ -136,7 +142,10 @@ class Scorer {
       std::size_t open = 0;
       for (std::size_t i = 0; i < count; ++i)
         if (lines[i].tokens() < rows_[first + i].ids.size()) ++open;
-      if (open == 0) return {};
+      if (open == 0) {
+        for (kv::Line& line : lines) line.keep();
+        return {};
+      }
       for (std::size_t i = 0; i < count && room > 0; ++i) {
         const std::span<const TokenId> ids(rows_[first + i].ids);
         const std::size_t done = lines[i].tokens();
@@ -150,21 +159,46 @@ class Scorer {
         room -= tokens;
       }
       Result<void> written;
-      OLLM_TRY_VOID(runtime_.engine->sweep(
+      Result<void> swept = runtime_.engine->sweep(
           work,
           [&](std::size_t item, std::size_t token, std::span<float> logits) {
             if (!written.ok()) return;
             written = take(row_of_work[item], work[item].line->tokens() + token, logits);
           },
-          cancel_));
+          cancel_);
+      if (!swept.ok()) {
+        OLLM_TRY_VOID(mend(lines, std::move(swept).error()));
+        continue;
+      }
       OLLM_TRY_VOID(std::move(written));
       for (const engine::Work& item : work) done_ += item.tokens.size();
       if (on_progress_) on_progress_({Stage::score, done_, total_});
     }
   }
 
+  // After a sweep that met a damaged block: its line goes back to before it, and on from there.
+  // Any other error is the score's.
+  Result<void> mend(std::vector<kv::Line>& lines, Error error) {
+    constexpr std::size_t kMends = 100;
+    bool mended = false;
+    for (kv::Line& line : lines) {
+      if (!line.is_damaged()) continue;
+      const std::size_t before = line.tokens();
+      done_ -= before - line.mend();
+      mended = true;
+    }
+    if (!mended) return error;
+    if (++mends_ > kMends) {
+      return fail(ErrorKind::io, error.message)
+          .within(fmt::format("stored keys and values could not be read back {} times", kMends));
+    }
+    return {};
+  }
+
   Result<void> take(std::size_t row, std::size_t token, std::span<const float> logits) {
     const std::vector<TokenId>& ids = rows_[row].ids;
+    // Computed again after a mend.
+    if (!options_.last_only && token < out_.rows[row].log_probs.size()) return {};
     if (!options_.last_only && token + 1 < ids.size()) {
       const double log_prob = log_probability(logits, ids[token + 1]);
       if (!std::isfinite(log_prob)) {
@@ -203,6 +237,7 @@ class Scorer {
   ScoreResult out_;
   std::size_t total_ = 0;
   std::size_t done_ = 0;
+  std::size_t mends_ = 0;
 };
 
 }  // namespace

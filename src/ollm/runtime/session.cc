@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "ollm/base/clock.h"
+#include "ollm/bench.h"
+#include "ollm/kv/random_kv.h"
 #include "ollm/plan/choose.h"
 #include "ollm/runtime/state.h"
 #include "ollm/runtime/stop_strings.h"
@@ -113,8 +115,7 @@ class Generator {
     const std::size_t context = runtime_.execution().context_tokens;
     max_new_ = std::min(options_.max_new_tokens, context - size + 1);
     const std::size_t room = std::min(context, size + max_new_);
-    OLLM_TRY(const std::size_t cached, kv_.restart(stored_prefix(ids, anew), room));
-    session_.computed.resize(cached);
+    OLLM_TRY(const std::size_t cached, restart(ids, anew, room));
 
     LineBefore before(session_, anew);
     line_.reserve(size + std::min(max_new_, kReservedTokens));
@@ -137,6 +138,9 @@ class Generator {
       show(stops_.push(stream_->finish()));
       show(stops_.finish());
     }
+    // What was computed is right, whatever ended the turn.
+    kv_.keep();
+    if (runtime_.kept_kv) runtime_.kept_kv->computed(kv_.tokens() - out_.report.cached_tokens);
     report();
     return std::move(out_);
   }
@@ -219,6 +223,29 @@ class Generator {
     return {};
   }
 
+  // The KV line goes back to what the new line has of it, and takes what of the rest is stored; how
+  // many tokens that makes. One at least is left to run, for its logits.
+  Result<std::size_t> restart(std::span<const TokenId> ids, bool anew, std::size_t room) {
+    std::vector<TokenId>& computed = session_.computed;
+    const std::size_t resident = stored_prefix(ids, anew);
+    if (!runtime_.kept_kv) {
+      OLLM_TRY(const std::size_t cached, kv_.restart(resident, room));
+      computed.resize(cached);
+      return cached;
+    }
+    std::vector<TokenId> whole;
+    whole.reserve(room);
+    if (!anew) whole.insert(whole.end(), line_.begin(), line_.end());
+    whole.insert(whole.end(), ids.begin(), ids.end());
+    whole.pop_back();
+    if (resident < whole.size()) runtime_.kept_kv->settle(whole.size() - resident, cancel_);
+    OLLM_TRY(const std::size_t cached, kv_.restart(resident, room, whole));
+    computed.resize(std::min(cached, resident));
+    computed.insert(computed.end(), whole.begin() + static_cast<std::ptrdiff_t>(computed.size()),
+                    whole.begin() + static_cast<std::ptrdiff_t>(cached));
+    return cached;
+  }
+
   // How many tokens of the new line stand in KV; one at least is left to run, for its logits.
   std::size_t stored_prefix(std::span<const TokenId> ids, bool anew) const {
     const std::span<const TokenId> computed = session_.computed;
@@ -259,12 +286,9 @@ class Generator {
     const std::size_t first = kv_.tokens();
     const std::size_t total = line_.size() - first;
     timing_.at_begin = timing_.at_decode = runtime_.tape->stream_cost();
-    OLLM_TRY_VOID(runtime_.engine->extend(
-        kv_, std::span<const TokenId>(line_).subspan(first),
-        [&](std::size_t done) {
-          if (on_progress_) on_progress_({Stage::prefill, done, total});
-        },
-        choose, cancel_));
+    OLLM_TRY_VOID(extend(choose, [&](std::size_t tokens) {
+      if (on_progress_ && tokens > first) on_progress_({Stage::prefill, tokens - first, total});
+    }));
     timing_.prefilled = total;
     timing_.prefill_s = timing_.first_token_s = monotonic_seconds() - begin_;
     timing_.at_decode = runtime_.tape->stream_cost();
@@ -297,8 +321,36 @@ class Generator {
         out_.finish_reason = FinishReason::length;
         return {};
       }
-      OLLM_TRY_VOID(runtime_.engine->extend(kv_, {&line_.back(), 1}, nullptr, choose, cancel_));
+      OLLM_TRY_VOID(extend(choose, nullptr));
       ++timing_.decoded;
+    }
+  }
+
+  // Runs what of the line does not stand in KV. A stored block that turns out to be damaged is
+  // computed again, with all behind it; the same one not for ever. `progress` is told the tokens
+  // that stand in KV.
+  Result<void> extend(FunctionRef<void(std::span<float>)> choose,
+                      FunctionRef<void(std::size_t)> progress) {
+    constexpr int kAttempts = 3;
+    std::size_t block = 0;
+    for (int attempt = 1;; ++attempt) {
+      const std::size_t first = kv_.tokens();
+      Result<void> done = runtime_.engine->extend(
+          kv_, std::span<const TokenId>(line_).subspan(first),
+          [&](std::size_t count) {
+            if (progress) progress(first + count);
+          },
+          choose, cancel_);
+      if (done.ok() || !kv_.is_damaged()) return done;
+      const std::size_t left = kv_.mend();
+      session_.computed.resize(std::min(session_.computed.size(), left));
+      if (left != block) attempt = 1;
+      block = left;
+      if (attempt == kAttempts) {
+        return fail(ErrorKind::io, std::move(done).error().message)
+            .within(fmt::format("keys and values from token {} on could not be read back {} times",
+                                left, kAttempts));
+      }
     }
   }
 
@@ -355,6 +407,38 @@ Result<Generation> Session::generate(const Prompt& prompt, const GenerateOptions
   if (!state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
   OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_->runtime));
   return Generator(*state_, options, on_text, on_progress, cancel ? *cancel : kNever).run(prompt);
+}
+
+Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_progress,
+                            const CancellationToken* cancel) {
+  static const CancellationToken kNever;
+  if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
+  Session::State& state = *session.state_;
+  Runtime::State& runtime = *state.runtime;
+  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(runtime));
+  const std::size_t first = state.kv.tokens();
+  const std::size_t context = runtime.execution().context_tokens;
+  if (first != state.line.size()) {
+    return fail(ErrorKind::invalid_argument,
+                "the session's last token was not computed yet: it can be filled at its beginning");
+  }
+  if (tokens > context - first) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("{} tokens after {}, but {} were planned for", tokens, first, context));
+  }
+  const std::size_t vocab = runtime.composition().vocab_size;
+  for (std::size_t i = first; i < first + tokens; ++i)
+    state.line.push_back(static_cast<TokenId>((i * 7919 + 17) % vocab));
+  const Result<void> filled = kv::extend_at_random(
+      state.kv, std::span<const TokenId>(state.line).subspan(first),
+      runtime.engine->options().max_rows,
+      [&](std::size_t done) {
+        if (on_progress) on_progress({Stage::write, done, tokens});
+      },
+      cancel != nullptr ? *cancel : kNever);
+  state.line.resize(state.kv.tokens());
+  state.computed = state.line;
+  return filled;
 }
 
 }  // namespace ollm

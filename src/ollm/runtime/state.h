@@ -18,6 +18,7 @@
 #include "ollm/memory/budget.h"
 #include "ollm/ollm.h"
 #include "ollm/plan/plan_run.h"
+#include "ollm/runtime/kept_kv.h"
 #include "ollm/sampling/sampler.h"
 #include "ollm/text/template/chat_template.h"
 #include "ollm/text/template/template_source.h"
@@ -46,6 +47,17 @@ struct Runtime::State {
   explicit State(std::shared_ptr<const Plan::State> planned)
       : plan(std::move(planned)), budget(plan->run.execution->budget_bytes) {}
 
+  ~State() { end_kv(); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  // Makes durable what is to be kept, and ends the store.
+  void end_kv() {
+    if (kept_kv && kv) kept_kv->end();
+    kv.reset();
+    kept_kv.reset();
+  }
+
   const plan::LoadPlan& execution() const {
     return fallback ? fallback->execution : *plan->run.execution;
   }
@@ -69,7 +81,8 @@ struct Runtime::State {
   std::unique_ptr<backend::Backend> backend;
   std::unique_ptr<io::ReadQueue> reads;  // of all that is streamed
   std::unique_ptr<weights::Tape> tape;
-  std::vector<memory::Charge> charges;  // of what is not a buffer: process, tokenizer
+  std::vector<memory::Charge> charges;       // of what is not a buffer: process, tokenizer
+  std::unique_ptr<runtime::KeptKv> kept_kv;  // null where no block goes to disk
   std::unique_ptr<kv::Store> kv;
   std::unique_ptr<engine::Engine> engine;
 

@@ -46,7 +46,8 @@ void store(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer
                          activations.k.as<float>(), activations.v.as<float>(), {slots, count});
 }
 
-// All rows over the tiles of their lines: of each line the next run, until none has any left.
+// All rows over the tiles of their lines: first those in memory of all lines at once, then line by
+// line those that are read for it, so that the ring holds what one line walks over.
 Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
                     std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
   const SeenTokens seen = activations.seen_of(spec.window);
@@ -67,17 +68,32 @@ Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::siz
                                      activations.positions.as<std::uint32_t>(),
                                      rows};
   backend::AttentionLine* lines = activations.lines.as<backend::AttentionLine>();
-  for (bool first = true;; first = false) {
-    std::size_t count = 0;
-    for (const RowSpan& span : spans) {
-      if (span.rows == 0) continue;
-      OLLM_TRY(const kv::TileRun run, span.line->next_run());
-      if (run.tiles.empty()) continue;
-      lines[count++] = {span.first_row, span.rows, run.tiles, run.first_token, first, run.last};
-    }
-    if (count == 0) return {};
-    tools.backend.attention(options, block, {lines, count}, activations.attention_state.data());
+  const auto fold = [&](std::size_t count) {
+    if (count > 0)
+      tools.backend.attention(options, block, {lines, count}, activations.attention_state.data());
+  };
+  const auto line_of = [](const RowSpan& span, const kv::TileRun& run) {
+    return backend::AttentionLine{span.first_row,  span.rows, run.tiles,
+                                  run.first_token, run.first, run.last};
+  };
+  std::size_t count = 0;
+  bool all = true;
+  for (const RowSpan& span : spans) {
+    if (span.rows == 0) continue;
+    const kv::TileRun run = span.line->next_run_in_memory();
+    if (!run.tiles.empty()) lines[count++] = line_of(span, run);
+    all = all && run.last;
   }
+  fold(count);
+  if (all) return {};
+  for (const RowSpan& span : spans) {
+    while (span.rows > 0 && !span.line->walked()) {
+      OLLM_TRY(const kv::TileRun run, span.line->next_run());
+      lines[0] = line_of(span, run);
+      fold(1);
+    }
+  }
+  return {};
 }
 
 }  // namespace

@@ -1,0 +1,199 @@
+// That a sweep cannot tell where keys and values were: in memory, on disk beyond what memory has
+// room for, stored by an earlier run, damaged and computed again.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "ollm/engine/tiny_engine.h"
+#include "ollm/io/temporary_folder.h"
+
+namespace ollm::engine {
+namespace {
+
+constexpr std::size_t kTokens = 900;
+
+// Full layers, a window, one that reads the KV of another, sinks, key and value sizes that are not
+// whole pages.
+std::vector<TinyLayer> layers() {
+  std::vector<TinyLayer> out(5);
+  out[1].window = 150;
+  out[2].sinks = true;
+  out[2].kv_heads = 1;
+  out[2].value_dim = 8;
+  out[3].kv_of_layer = 0;
+  out[4].window = 150;
+  return out;
+}
+
+class KvOnDisk : public ::testing::Test {
+ protected:
+  TinyOptions options(std::size_t max_rows, std::size_t frames, bool kept = true) const {
+    TinyOptions out;
+    out.isa = backend::best_isa(backend::ComputeMode::f32);
+    out.max_rows = out.max_logit_rows = max_rows;
+    out.kv_block_tokens = 128;
+    out.kv_tokens = 2048;
+    out.kv_frames = frames;
+    out.kv_pool = kv::PoolOptions();
+    out.kv_pool->folder = folder_.path() / "kv";
+    out.kv_pool->kept = kept;
+    out.kv_pool->stripe_part_bytes = 16 << 10;
+    return out;
+  }
+
+  // The logits of tokens from the first that is not stored on; how many are.
+  std::vector<float> go_on(TinyEngine& tiny, std::size_t tokens, std::size_t chunk,
+                           std::size_t* stored) {
+    kv::Line line(tiny.store());
+    const std::span<const TokenId> ids = std::span(ids_).first(tokens);
+    const Result<std::size_t> found = line.restart(0, tokens, ids.first(tokens - 1));
+    EXPECT_TRUE(found.ok());
+    *stored = *found;
+    std::vector<float> out(tokens * TinyModel::kVocab);
+    while (line.tokens() < tokens) {
+      const std::size_t at = line.tokens();
+      const Work work{&line, ids.subspan(at, std::min(chunk, tokens - at)), 0};
+      const Result<void> swept = tiny.engine().sweep(
+          {&work, 1},
+          [&](std::size_t, std::size_t token, std::span<float> row) {
+            const std::size_t place = (at + token) * TinyModel::kVocab;
+            std::copy(row.begin(), row.end(), out.begin() + static_cast<std::ptrdiff_t>(place));
+          },
+          tiny.never());
+      if (swept.ok()) continue;
+      EXPECT_TRUE(line.is_damaged()) << swept.error().message;
+      if (!line.is_damaged()) return {};
+      *stored = std::min(*stored, line.mend());
+    }
+    out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(*stored * TinyModel::kVocab));
+    line.keep();
+    tiny.store().wait_for_commits();
+    return out;
+  }
+
+  void expect_tail_of_whole(const std::vector<float>& logits, std::size_t tokens) const {
+    const std::size_t size = tokens * TinyModel::kVocab;
+    ASSERT_LE(logits.size(), size);
+    ASSERT_FALSE(logits.empty());
+    EXPECT_EQ(logits,
+              std::vector<float>(whole_.begin() + static_cast<std::ptrdiff_t>(size - logits.size()),
+                                 whole_.begin() + static_cast<std::ptrdiff_t>(size)));
+  }
+
+  void flip_a_bit(std::uint64_t from_page) const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path() / "kv")) {
+      if (entry.file_size() < (from_page + 1) * 4096) continue;
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(static_cast<std::streamoff>(from_page * 4096 + 100));
+      const int byte = file.get();
+      file.seekp(static_cast<std::streamoff>(from_page * 4096 + 100));
+      file.put(static_cast<char>(byte ^ 4));
+    }
+  }
+
+  const io::TemporaryFolder folder_;
+  const TinyModel model_{layers()};
+  const std::vector<TokenId> ids_ = random_ids(kTokens, 3);
+  const std::vector<float> whole_ = [this] {
+    TinyOptions resident;
+    resident.isa = backend::best_isa(backend::ComputeMode::f32);
+    return TinyEngine(model_, resident).logits(ids_, 200);
+  }();
+};
+
+TEST_F(KvOnDisk, BlocksBeyondTheFramesComeFromDiskWithTheSameBits) {
+  for (const bool kept : {true, false}) {
+    for (const std::size_t chunk : {1u, 64u, 130u, 200u}) {
+      const io::TemporaryFolder own;
+      TinyOptions spilled = options(chunk, 0, kept);
+      spilled.kv_pool->folder = own.path() / "kv";
+      TinyEngine tiny(model_, spilled);
+      ASSERT_TRUE(tiny.store().options().spills());
+      const std::size_t tokens = chunk == 1 ? 560 : kTokens;
+      std::size_t stored = 0;
+      expect_tail_of_whole(go_on(tiny, tokens, chunk, &stored), tokens);
+      EXPECT_EQ(stored, 0u);
+      EXPECT_GT(tiny.store().counters().bytes_read, 0u) << chunk;
+    }
+  }
+}
+
+TEST_F(KvOnDisk, WhatAnEarlierRunStoredIsNotComputedAgain) {
+  for (const std::size_t frames : {0u, 1000u}) {
+    std::size_t stored = 0;
+    {
+      TinyEngine tiny(model_, options(200, frames));
+      expect_tail_of_whole(go_on(tiny, 700, 200, &stored), 700);
+    }
+    TinyEngine again(model_, options(64, frames));
+    expect_tail_of_whole(go_on(again, 700, 64, &stored), 700);
+    EXPECT_EQ(stored, 699u);  // the tail was stored too; the last token always runs
+    expect_tail_of_whole(go_on(again, kTokens, 64, &stored), kTokens);
+    EXPECT_EQ(stored, frames == 0 ? 700u : 899u);
+    EXPECT_GT(again.store().counters().bytes_read, 0u);
+  }
+}
+
+TEST_F(KvOnDisk, APrefixOfABlockIsCopied) {
+  std::size_t stored = 0;
+  {
+    TinyEngine tiny(model_, options(200, 0));
+    expect_tail_of_whole(go_on(tiny, 700, 200, &stored), 700);
+  }
+  TinyEngine again(model_, options(64, 0));
+  for (const std::size_t tokens : {10u, 129u, 300u, 641u}) {
+    expect_tail_of_whole(go_on(again, tokens, 64, &stored), tokens);
+    EXPECT_EQ(stored, tokens - 1);
+  }
+}
+
+TEST_F(KvOnDisk, WhatIsDamagedIsComputedAgain) {
+  std::size_t stored = 0;
+  {
+    TinyEngine tiny(model_, options(200, 0));
+    expect_tail_of_whole(go_on(tiny, kTokens, 200, &stored), kTokens);
+  }
+  for (std::uint64_t page = 1; page < 60; page += 2) {
+    flip_a_bit(page);
+    for (const std::size_t frames : {0u, 1000u}) {
+      TinyEngine again(model_, options(200, frames));
+      expect_tail_of_whole(go_on(again, kTokens, 200, &stored), kTokens);
+    }
+  }
+}
+
+TEST_F(KvOnDisk, LinesOfOneSweepComeFromDiskTogether) {
+  TinyOptions three = options(200, 0);
+  three.kv_lines = 3;
+  three.kv_tokens = 3 * 1024;
+  TinyEngine tiny(model_, three);
+  std::vector<kv::Line> lines;
+  for (int i = 0; i < 3; ++i) lines.push_back(tiny.line(kTokens));
+  std::vector<std::vector<float>> logits(3);
+  const std::size_t shares[] = {90, 64, 17};
+  for (;;) {
+    std::vector<Work> work;
+    std::vector<std::size_t> of;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::size_t at = lines[i].tokens();
+      if (at == kTokens) continue;
+      work.push_back(
+          {&lines[i], std::span(ids_).subspan(at, std::min(shares[i], kTokens - at)), 0});
+      of.push_back(i);
+    }
+    if (work.empty()) break;
+    const Result<void> swept = tiny.engine().sweep(
+        work,
+        [&](std::size_t item, std::size_t, std::span<float> row) {
+          logits[of[item]].insert(logits[of[item]].end(), row.begin(), row.end());
+        },
+        tiny.never());
+    ASSERT_TRUE(swept.ok()) << swept.error().message;
+  }
+  for (const std::vector<float>& one : logits) expect_tail_of_whole(one, kTokens);
+}
+
+}  // namespace
+}  // namespace ollm::engine

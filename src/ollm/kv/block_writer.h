@@ -1,0 +1,91 @@
+// The one thread that writes to a pool, so that sweeps wait for no disk. Leaves to others: which
+// blocks are written and when they are committed (store.h), files (pool.h).
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "ollm/base/result.h"
+#include "ollm/base/thread.h"
+#include "ollm/kv/pool.h"
+
+namespace ollm::kv {
+
+/// Jobs are done one after the other, in the order in which they were given. Where the system gives
+/// no thread, each is done at once by who gives it.
+class BlockWriter {
+ public:
+  /// `pool` must outlive it.
+  explicit BlockWriter(Pool& pool);
+  /// Does all that was given, then ends.
+  ~BlockWriter();
+  BlockWriter(const BlockWriter&) = delete;
+  BlockWriter& operator=(const BlockWriter&) = delete;
+
+  /// A block's layers, `memory_stride` bytes apart, which stay as they are until it is done.
+  struct Write {
+    const std::byte* parts = nullptr;
+    std::size_t memory_stride = 0;
+    std::uint32_t layers = 0;
+    std::uint32_t part_bytes = 0;  // that are written
+    /// Behind which block it stands best: one that was placed, or the write of this ticket.
+    BlockPlace before;
+    std::uint64_t before_ticket = 0;
+    bool alone = false;  // no block is to follow it
+  };
+  std::uint64_t write(const Write& write);
+  std::uint64_t commit(std::vector<BlockRecord> records);
+
+  /// What became of a job.
+  struct Done {
+    std::uint64_t ticket = 0;
+    bool commit = false;
+    Result<void> result;
+    BlockPlace place;                  // of a write
+    std::vector<Checksum> checksums;   // of a write
+    std::vector<BlockRecord> records;  // of a commit
+  };
+  /// The next that is done, in their order; nothing where none is.
+  std::optional<Done> poll();
+  /// Sleeps until one is done; nothing where there is no job.
+  std::optional<Done> wait();
+
+ private:
+  struct Job {
+    std::uint64_t ticket = 0;
+    std::optional<Write> write;
+    std::vector<BlockRecord> records;  // of a commit
+  };
+  void run();
+  Done perform(Job job);
+  std::uint64_t give(Job job);
+
+  Pool& pool_;
+  // of who performs: the places of the last writes, of any group and line
+  struct Placed {
+    std::uint64_t ticket = 0;
+    BlockPlace place;
+  };
+  static constexpr std::size_t kRecent = 64;
+  std::array<Placed, kRecent> recent_{};
+
+  std::mutex mutex_;
+  std::condition_variable given_;
+  std::condition_variable done_;
+  // Guarded by mutex_.
+  std::deque<Job> jobs_;
+  std::deque<Done> finished_;
+  std::uint64_t tickets_ = 0;
+  bool busy_ = false;
+  bool ends_ = false;
+  std::optional<Thread> thread_;
+};
+
+}  // namespace ollm::kv

@@ -1,0 +1,437 @@
+// What a store keeps: names, writes and commits, and what it finds again.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "ollm/base/check.h"
+#include "ollm/base/checked_math.h"
+#include "ollm/base/clock.h"
+#include "ollm/kv/store.h"
+#include "ollm/kv/strategies.h"
+#include "ollm/kv/sweep_reads.h"
+
+namespace ollm::kv {
+namespace {
+
+// A kill loses at most what was computed since the last commit.
+constexpr std::uint64_t kCommitBytes = std::uint64_t{64} << 20;
+constexpr double kCommitSeconds = 10;
+
+}  // namespace
+
+bool Store::writes_behind() const {
+  return has_pool() && options_.reuses &&
+         find_strategy(options_.strategy)->residency != ResidencyMode::tiered_write_back;
+}
+
+// Names -------------------------------------------------------------------------------------------
+
+Result<void> Store::set_fingerprint(const Digest& fingerprint) {
+  OLLM_CHECK(has_pool() && !fingerprint_);
+  OLLM_TRY_VOID(disk_.pool->set_fingerprint(fingerprint));
+  fingerprint_ = fingerprint;
+  give_names();
+  return {};
+}
+
+void Store::name(Pending& pending) {
+  if (pending.named || !fingerprint_) return;
+  if (pending.parent_number != 0) {
+    const Pending* parent = find_pending(pending.parent_number);
+    if (parent == nullptr || !parent->named) return;
+    pending.parent = parent->id;
+  }
+  pending.id = block_id(*fingerprint_, pending.group, pending.parent, pending.tokens);
+  pending.named = true;
+}
+
+void Store::give_names() {
+  for (Pending& pending : pending_) name(pending);
+  for (Group& group : groups_) {
+    for (Block& block : group.blocks) {
+      if (block.record == 0 || block.named) continue;
+      const Pending* pending = find_pending(block.record);
+      if (pending == nullptr || !pending->named) continue;
+      block.id = pending->id;
+      block.named = true;
+    }
+  }
+}
+
+Store::Pending* Store::find_pending(std::uint64_t number) {
+  // Numbers ascend.
+  const auto at = std::lower_bound(
+      pending_.begin(), pending_.end(), number,
+      [](const Pending& pending, std::uint64_t wanted) { return pending.number < wanted; });
+  return at != pending_.end() && at->number == number ? &*at : nullptr;
+}
+
+// 0 where what stands before it has no name to come.
+std::uint64_t Store::add_pending(const BlockRef& block, const BlockRef& parent,
+                                 std::span<const TokenId> tokens) {
+  Pending pending;
+  pending.parent = root_;
+  if (parent) {
+    const Block& before = at(parent);
+    if (before.named) {
+      pending.parent = before.id;
+    } else if (before.record != 0) {
+      pending.parent_number = before.record;
+    } else {
+      return 0;
+    }
+  }
+  pending.number = next_record_++;
+  pending.group = block.group_;
+  pending.tokens.assign(tokens.begin(), tokens.end());
+  name(pending);
+  pending_.push_back(std::move(pending));
+  return pending_.back().number;
+}
+
+// Sealing -----------------------------------------------------------------------------------------
+
+bool Store::sealed(const BlockRef& block) const { return at(block).tokens != 0; }
+
+std::span<const TokenId> Store::tokens(const BlockRef& block) const {
+  const Group& group = groups_[block.group_];
+  return std::span(group.tokens).subspan(block.index_ * options_.block_tokens, at(block).tokens);
+}
+
+// Whether the pool has the same block already, whoever stored it.
+bool Store::take_stored(const BlockRef& ref, const BlockRef& parent,
+                        std::span<const TokenId> tokens) {
+  if (!fingerprint_ || (parent && !at(parent).named)) return false;
+  const auto match = disk_.pool->match(ref.group_, parent ? at(parent).id : root_, tokens);
+  if (!match) return false;
+  if (match->common != tokens.size() || match->record.tokens.size() != tokens.size()) {
+    disk_.pool->release(match->record.id);
+    return false;
+  }
+  Block& block = at(ref);
+  block.id = match->record.id;
+  block.named = block.committed = block.held = true;
+  block.place = match->record.place;
+  block.on_disk = OnDisk::yes;
+  std::copy(match->record.checksums.begin(), match->record.checksums.end(),
+            checksums_of(ref.group_, ref.index_));
+  return true;
+}
+
+void Store::seal(const BlockRef& ref, const BlockRef& parent, std::size_t position,
+                 std::span<const TokenId> tokens) {
+  OLLM_CHECK(has_pool() && tokens.size() == options_.block_tokens);
+  take_done();
+  Block& block = at(ref);
+  Group& group = groups_[ref.group_];
+  block.position = static_cast<std::uint32_t>(position);
+  block.before = parent ? static_cast<std::int32_t>(parent.index_) : -1;
+  block.tokens = static_cast<std::uint32_t>(tokens.size());
+  block.loaded = block.requested = static_cast<std::uint32_t>(group.layers);
+  std::copy(tokens.begin(), tokens.end(),
+            group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
+  block.lost = (parent && at(parent).lost) || write_error_.has_value();
+  if (!options_.reuses) return;
+  if (take_stored(ref, parent, tokens)) return;
+  if (block.lost || !writes_behind()) return;
+  block.record = add_pending(ref, parent, tokens);
+  if (const Pending* pending = find_pending(block.record); pending != nullptr && pending->named) {
+    block.id = pending->id;
+    block.named = true;
+  }
+  begin_write(ref.group_, ref.index_);
+}
+
+void Store::keep_tail(const BlockRef& ref, const BlockRef& parent,
+                      std::span<const TokenId> tokens) {
+  OLLM_CHECK(has_pool() && tokens.size() < options_.block_tokens);
+  if (tokens.empty() || !writes_behind() || write_error_ || (parent && at(parent).lost)) return;
+  if (fingerprint_ && (!parent || at(parent).named)) {
+    const auto match = disk_.pool->match(ref.group_, parent ? at(parent).id : root_, tokens);
+    if (match) disk_.pool->release(match->record.id);
+    if (match && match->common == tokens.size()) return;
+  }
+  const std::uint64_t record = add_pending(ref, parent, tokens);
+  if (record == 0) return;
+  BlockWriter::Write write = write_of(ref, parent ? &at(parent) : nullptr, tokens.size());
+  write.alone = true;
+  begin(write, BlockRef(), record);
+  wait_for_writes();
+}
+
+// Writing -----------------------------------------------------------------------------------------
+
+// It stands best behind the block before it.
+BlockWriter::Write Store::write_of(const BlockRef& ref, const Block* before, std::size_t tokens) {
+  const Group& group = groups_[ref.group_];
+  BlockWriter::Write write;
+  write.parts = data(ref);
+  write.memory_stride = group.part_bytes;
+  write.layers = static_cast<std::uint32_t>(group.layers);
+  write.part_bytes = static_cast<std::uint32_t>(
+      round_up(ceil_div(tokens, backend::kTileTokens) * group.layout.tile_bytes(),
+               io::File::kDirectAlignment));
+  if (before == nullptr) return write;
+  if (before->on_disk == OnDisk::yes) write.before = before->place;
+  for (const UnderWay& other : under_way_)
+    if (other.block && &at(other.block) == before) write.before_ticket = other.ticket;
+  return write;
+}
+
+void Store::begin_write(std::uint32_t group_index, std::uint32_t index) {
+  Block& block = groups_[group_index].blocks[index];
+  ++block.references;
+  BlockRef ref(this, group_index, index);
+  const Block* before = block.before < 0
+                            ? nullptr
+                            : &groups_[group_index].blocks[static_cast<std::size_t>(block.before)];
+  if (before != nullptr && (before->references == 0 || before->position + 1 != block.position))
+    before = nullptr;
+  const BlockWriter::Write write = write_of(ref, before, block.tokens);
+  block.on_disk = OnDisk::queued;
+  begin(write, std::move(ref), block.record);
+}
+
+void Store::begin(const BlockWriter::Write& write, BlockRef block, std::uint64_t record) {
+  UnderWay entry;
+  entry.block = std::move(block);
+  if (record != 0) entry.records.push_back(record);
+  entry.ticket = writer_->write(write);
+  under_way_.push_back(std::move(entry));
+}
+
+bool Store::writing() const {
+  return std::any_of(under_way_.begin(), under_way_.end(),
+                     [](const UnderWay& entry) { return !entry.commit; });
+}
+
+void Store::take_done() {
+  while (auto done = writer_->poll()) finish(*done);
+  commit_if_due();
+}
+
+void Store::finish(const BlockWriter::Done& done) {
+  const auto at_entry =
+      std::find_if(under_way_.begin(), under_way_.end(),
+                   [&](const UnderWay& entry) { return entry.ticket == done.ticket; });
+  OLLM_CHECK(at_entry != under_way_.end());
+  const UnderWay entry = std::move(*at_entry);
+  under_way_.erase(at_entry);
+  if (!done.result.ok() && !write_error_) write_error_ = done.result.error();
+  if (entry.commit) {
+    finish_commit(entry, done);
+  } else {
+    finish_write(entry, done);
+  }
+}
+
+void Store::finish_write(const UnderWay& of, const BlockWriter::Done& done) {
+  if (!done.result.ok()) {
+    lose(of.records);
+    if (of.block) at(of.block).on_disk = OnDisk::failed;
+    return;
+  }
+  if (of.block) {
+    Block& block = at(of.block);
+    block.on_disk = OnDisk::yes;
+    block.place = done.place;
+    std::copy(done.checksums.begin(), done.checksums.end(),
+              checksums_of(of.block.group_, of.block.index_));
+  }
+  for (const std::uint64_t number : of.records) {
+    Pending* pending = find_pending(number);
+    if (pending == nullptr) continue;
+    pending->written = true;
+    pending->place = done.place;
+    pending->checksums = done.checksums;
+    if (uncommitted_bytes_ == 0) uncommitted_since_ = monotonic_seconds();
+    uncommitted_bytes_ += std::uint64_t{done.place.layers} * done.place.part_bytes;
+  }
+}
+
+void Store::finish_commit(const UnderWay& of, const BlockWriter::Done& done) {
+  if (!done.result.ok()) {
+    for (Pending& pending : pending_)
+      if (std::binary_search(of.records.begin(), of.records.end(), pending.number))
+        pending.in_commit = false;
+    lose(of.records);
+    return;
+  }
+  const auto is_done = [&](std::uint64_t number) {
+    return number != 0 && std::binary_search(of.records.begin(), of.records.end(), number);
+  };
+  std::vector<std::uint64_t> held;
+  for (Group& group : groups_) {
+    for (Block& block : group.blocks) {
+      if (!is_done(block.record)) continue;
+      held.push_back(block.record);
+      block.committed = block.held = true;
+      block.record = 0;
+    }
+  }
+  // The pool holds what it took for us: tails, and blocks that went meanwhile, are not in use.
+  for (const Pending& pending : pending_) {
+    if (is_done(pending.number) &&
+        std::find(held.begin(), held.end(), pending.number) == held.end())
+      disk_.pool->release(pending.id);
+  }
+  std::erase_if(pending_, [&](const Pending& pending) { return is_done(pending.number); });
+}
+
+// These records will not be committed, nor any behind them.
+void Store::lose(std::span<const std::uint64_t> records) {
+  std::vector<std::uint64_t> lost(records.begin(), records.end());
+  std::vector<Digest> names;
+  for (const Pending& pending : pending_) {
+    const bool first = std::find(lost.begin(), lost.end(), pending.number) != lost.end();
+    const bool behind =
+        (pending.parent_number != 0 &&
+         std::find(lost.begin(), lost.end(), pending.parent_number) != lost.end()) ||
+        std::find(names.begin(), names.end(), pending.parent) != names.end();
+    if (!first && !behind) continue;
+    if (!first) lost.push_back(pending.number);
+    if (pending.named) names.push_back(pending.id);
+  }
+  for (Group& group : groups_) {
+    for (Block& block : group.blocks) {
+      if (block.record == 0 || std::find(lost.begin(), lost.end(), block.record) == lost.end())
+        continue;
+      block.lost = true;
+      block.record = 0;
+    }
+  }
+  // What is in a commit under way comes back with it.
+  std::erase_if(pending_, [&](const Pending& pending) {
+    return !pending.in_commit && std::find(lost.begin(), lost.end(), pending.number) != lost.end();
+  });
+}
+
+// Commits -----------------------------------------------------------------------------------------
+
+void Store::commit_if_due() {
+  if (uncommitted_bytes_ == 0) return;
+  if (uncommitted_bytes_ >= kCommitBytes ||
+      monotonic_seconds() - uncommitted_since_ >= kCommitSeconds)
+    commit();
+}
+
+void Store::commit() {
+  if (!has_pool() || !options_.reuses) return;
+  UnderWay entry;
+  entry.commit = true;
+  std::vector<BlockRecord> records;
+  for (Pending& pending : pending_) {
+    if (!pending.written || !pending.named || pending.in_commit) continue;
+    pending.in_commit = true;
+    entry.records.push_back(pending.number);
+    records.push_back({pending.id, pending.parent, pending.group, pending.tokens, pending.place,
+                       pending.checksums});
+  }
+  if (records.empty()) return;
+  uncommitted_bytes_ = 0;
+  entry.ticket = writer_->commit(std::move(records));
+  under_way_.push_back(std::move(entry));
+}
+
+void Store::wait_for_writes() {
+  if (!has_pool()) return;
+  take_done();
+  while (writing()) {
+    if (auto done = writer_->wait()) finish(*done);
+  }
+}
+
+void Store::wait_for_commits() {
+  wait_for_writes();
+  if (!has_pool()) return;
+  commit();
+  while (!under_way_.empty()) {
+    if (auto done = writer_->wait()) finish(*done);
+  }
+}
+
+// Finding -----------------------------------------------------------------------------------------
+
+void Store::refresh() {
+  if (!has_pool() || !options_.reuses || !fingerprint_) return;
+  take_done();
+  write_error_.reset();  // there may be room again
+  (void)disk_.pool->refresh();
+}
+
+std::optional<Store::Found> Store::find(std::size_t group_index, const BlockRef& parent,
+                                        std::size_t position, std::span<const TokenId> tokens) {
+  if (!has_pool() || !options_.reuses || !fingerprint_ || tokens.empty()) return std::nullopt;
+  if (parent && !at(parent).named) return std::nullopt;
+  Group& group = groups_[group_index];
+  const auto match = disk_.pool->match(static_cast<std::uint32_t>(group_index),
+                                       parent ? at(parent).id : root_, tokens);
+  if (!match) return std::nullopt;
+  const BlockRecord& record = match->record;
+  const std::size_t size = record.tokens.size();
+  const std::size_t part = round_up(
+      ceil_div(size, backend::kTileTokens) * group.layout.tile_bytes(), io::File::kDirectAlignment);
+  // Blocks of other sizes are of other strategies.
+  if (size > options_.block_tokens || record.place.layers != group.layers ||
+      record.place.part_bytes != part || record.checksums.size() != group.layers ||
+      match->common == 0 || group.free.empty()) {
+    disk_.pool->release(record.id);
+    return std::nullopt;
+  }
+  Found found;
+  found.block = take(group_index);
+  found.tokens = match->common;
+  found.whole = size == options_.block_tokens && match->common == size;
+  Block& block = at(found.block);
+  block.tokens = static_cast<std::uint32_t>(size);
+  block.position = static_cast<std::uint32_t>(position);
+  block.on_disk = OnDisk::yes;
+  block.named = block.committed = block.held = true;
+  block.id = record.id;
+  block.place = record.place;
+  std::copy(record.tokens.begin(), record.tokens.end(),
+            group.tokens.begin() +
+                static_cast<std::ptrdiff_t>(found.block.index_ * options_.block_tokens));
+  std::copy(record.checksums.begin(), record.checksums.end(),
+            checksums_of(found.block.group_, found.block.index_));
+  disk_.pool->used(record.id);
+  return found;
+}
+
+Result<void> Store::open_again(const BlockRef& ref) {
+  OLLM_CHECK(ref.count() == 1);
+  OLLM_TRY_VOID(load(ref));
+  Block& block = at(ref);
+  if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
+    disk_.pool->give_back(block.place);
+  if (block.held) disk_.pool->release(block.id);
+  block.tokens = 0;
+  block.on_disk = OnDisk::no;
+  block.named = block.committed = block.lost = block.held = false;
+  block.record = 0;
+  block.place = {};
+  return {};
+}
+
+bool Store::holds(const BlockRef& ref, std::size_t layer, const std::byte* bytes) const {
+  const Group& group = groups_[ref.group_];
+  return Pool::holds(at(ref).place, static_cast<std::uint32_t>(layer),
+                     group.checksums[std::size_t{ref.index_} * group.layers + layer], bytes);
+}
+
+void Store::damaged(const BlockRef& ref) {
+  ++corrupt_blocks_;
+  if (at(ref).named) disk_.pool->set_aside(at(ref).id, at(ref).place);
+}
+
+StoreCounters Store::counters() const {
+  StoreCounters out;
+  if (!has_pool()) return out;
+  out.bytes_read = loaded_bytes_ + reads_->bytes_read();
+  out.bytes_written = disk_.pool->counters().bytes_written;
+  out.corrupt_blocks = corrupt_blocks_ + disk_.pool->counters().blocks_set_aside;
+  out.wait_s = reads_->wait_seconds();
+  return out;
+}
+
+}  // namespace ollm::kv

@@ -1,0 +1,59 @@
+// The keys and values of a loaded model on disk: opens the pool that was planned, finds out what
+// the model is, and gives its blocks their names. Leaves to others: blocks (kv/), hashing
+// (checkpoint/background_hash.h), what a name depends on (fingerprint.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "ollm/base/callback.h"
+#include "ollm/base/result.h"
+#include "ollm/checkpoint/background_hash.h"
+#include "ollm/checkpoint/model_folder.h"
+#include "ollm/kv/pool.h"
+#include "ollm/kv/store.h"
+#include "ollm/memory/budget.h"
+#include "ollm/plan/load_plan.h"
+
+namespace ollm::runtime {
+
+/// Outlives the store that it is attached to, but is told of its end.
+class KeptKv {
+ public:
+  /// All of it must outlive this. Errors: those of kv::Pool::open; out_of_budget.
+  static Result<std::unique_ptr<KeptKv>> open(const plan::LoadPlan& plan,
+                                              const models::Composition& composition,
+                                              const checkpoint::ModelFolder& folder,
+                                              memory::Budget& budget);
+
+  kv::Pool& pool() { return *pool_; }
+  /// Gives the store names as soon as they are known.
+  void attach(kv::Store& store);
+  void detach() { store_ = nullptr; }
+
+  /// Before so many tokens are computed, or where they were: if the model is not hashed yet and
+  /// computing them takes longer than that, waits for it.
+  void settle(std::size_t tokens, const CancellationToken& cancel);
+  /// The same for all tokens that were computed since it was opened, before they would be lost.
+  void end();
+  /// That tokens were computed.
+  void computed(std::size_t tokens) { computed_ += tokens; }
+
+ private:
+  KeptKv(const plan::LoadPlan& plan, const models::Composition& composition)
+      : plan_(plan), composition_(composition) {}
+  Digest fingerprint(const Digest& content) const;
+  void give_names(const Result<Digest>& content);
+
+  const plan::LoadPlan& plan_;
+  const models::Composition& composition_;
+  std::unique_ptr<kv::Pool> pool_;
+  std::unique_ptr<checkpoint::BackgroundHash> hash_;  // null where nothing waits for it
+  kv::Store* store_ = nullptr;
+  std::uint64_t model_bytes_ = 0;
+  std::size_t computed_ = 0;
+};
+
+}  // namespace ollm::runtime
