@@ -267,16 +267,19 @@ struct Report {
   std::uint64_t streamed_bytes = 0;      // of weights, by this run's sweeps
   double io_wait_s = 0;                  // that its sweeps slept, as the disk was not there yet
   double io_cpu_s = 0;                   // of CPU, for reading
+  std::uint64_t kv_bytes_read = 0;       // of stored keys and values, by this run
+  std::uint64_t kv_bytes_written = 0;    // the same, written: to be kept, or as memory was full
+  std::uint64_t kv_corrupt_blocks = 0;   // that were not what was stored, and computed again
 
   /// docs/formats/report.schema.json.
   OLLM_API Value as_dict() const;
 };
 
 /// What a call is busy with.
-enum class Stage { load, prefill, decode, score, write, measure };
+enum class Stage { load, prefill, decode, score, write, measure, hash, verify };
 
-/// How far a stage is: bytes of weights while loading or writing, steps while measuring, else
-/// tokens.
+/// How far a stage is: bytes while loading, writing, hashing and verifying, steps while measuring,
+/// else tokens.
 struct Progress {
   Stage stage = Stage::load;  // what is going on
   std::uint64_t done = 0;     // up to now

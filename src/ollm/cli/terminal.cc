@@ -50,8 +50,17 @@ std::string_view name_of(Stage stage) {
       return "write";
     case Stage::measure:
       return "measure";
+    case Stage::hash:
+      return "hash";
+    case Stage::verify:
+      return "verify";
   }
   return "";
+}
+
+bool counts_bytes(Stage stage) {
+  return stage == Stage::load || stage == Stage::write || stage == Stage::hash ||
+         stage == Stage::verify;
 }
 
 std::string progress_text(const Progress& progress, double elapsed) {
@@ -60,7 +69,7 @@ std::string progress_text(const Progress& progress, double elapsed) {
   const double left = rate > 0 ? static_cast<double>(progress.total - progress.done) / rate : 0;
   if (progress.stage == Stage::measure)
     return fmt::format("measure, step {} of {}", progress.done + 1, progress.total);
-  if (progress.stage == Stage::load || progress.stage == Stage::write) {
+  if (counts_bytes(progress.stage)) {
     return fmt::format("{} {} of {}, {:.2f} GB/s, {} left", name_of(progress.stage),
                        format_bytes(progress.done), format_bytes(progress.total), rate / 1e9,
                        format_seconds(left));
@@ -151,8 +160,14 @@ std::string report_line(const Report& report) {
       report.load_s +
       (report.streamed_bytes == 0 ? 0 : prefill_s + decoded * report.seconds_per_sweep);
   const double rate = seconds > 0 ? static_cast<double>(report.bytes_read) / seconds : 0;
-  line += fmt::format(" | read {} at {:.2f} GB/s | peak {} of {} planned",
-                      format_bytes(report.bytes_read), rate / 1e9, format_bytes(report.peak_bytes),
+  line += fmt::format(" | read {} at {:.2f} GB/s", format_bytes(report.bytes_read), rate / 1e9);
+  if (report.kv_bytes_read != 0 || report.kv_bytes_written != 0) {
+    line += fmt::format(" | KV read {}, written {}", format_bytes(report.kv_bytes_read),
+                        format_bytes(report.kv_bytes_written));
+  }
+  if (report.kv_corrupt_blocks != 0)
+    line += fmt::format(", {} corrupt blocks computed again", report.kv_corrupt_blocks);
+  line += fmt::format(" | peak {} of {} planned", format_bytes(report.peak_bytes),
                       format_bytes(report.planned_peak_bytes));
   return line;
 }

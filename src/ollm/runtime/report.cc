@@ -24,7 +24,10 @@ Value Report::as_dict() const {
                      {"load_s", load_s},
                      {"streamed_bytes", streamed_bytes},
                      {"io_wait_s", io_wait_s},
-                     {"io_cpu_s", io_cpu_s}});
+                     {"io_cpu_s", io_cpu_s},
+                     {"kv_bytes_read", kv_bytes_read},
+                     {"kv_bytes_written", kv_bytes_written},
+                     {"kv_corrupt_blocks", kv_corrupt_blocks}});
 }
 
 namespace runtime {
