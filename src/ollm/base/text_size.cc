@@ -20,11 +20,11 @@ struct Unit {
 };
 
 Result<std::uint64_t> parse_with_units(std::string_view text, std::span<const Unit> units,
-                                       std::string_view form) {
+                                       std::string_view form, std::string_view what = "a size") {
   const auto refuse = [&](std::string_view why) {
     return fail(ErrorKind::invalid_argument, fmt::format("'{}' {}: {}", text, why, form));
   };
-  if (text.empty() || text[0] < '0' || text[0] > '9') return refuse("is not a size");
+  if (text.empty() || text[0] < '0' || text[0] > '9') return refuse(fmt::format("is not {}", what));
   std::size_t digits = 0;
   while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
   std::size_t end = digits;
@@ -77,6 +77,13 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
 Result<std::uint64_t> parse_tokens(std::string_view text) {
   static constexpr std::array<Unit, 3> units{{{"", 1}, {"k", 1024}, {"m", 1024.0 * 1024}}};
   return parse_with_units(text, units, "write 4096 or 32k");
+}
+
+Result<std::uint64_t> parse_age(std::string_view text) {
+  constexpr double kHour = 3600;
+  static constexpr std::array<Unit, 6> units{
+      {{"", 1}, {"s", 1}, {"min", 60}, {"h", kHour}, {"d", 24 * kHour}, {"w", 7 * 24 * kHour}}};
+  return parse_with_units(text, units, "write 7d, 12h or a number of seconds", "an age");
 }
 
 std::string format_bytes(std::uint64_t bytes) {

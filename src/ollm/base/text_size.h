@@ -1,4 +1,4 @@
-// Sizes and counts as people write them: "512MiB", "4GB", "32k".
+// Sizes, counts and ages as people write them: "512MiB", "4GB", "32k", "7d".
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,10 @@ Result<std::uint64_t> parse_bytes(std::string_view text);
 /// A number of tokens: a bare integer, or thousands of 1024 as in `32k` = 32768.
 /// Errors: invalid_argument, as above.
 Result<std::uint64_t> parse_tokens(std::string_view text);
+
+/// An age in whole seconds: `7d`, `12h`, `30min`, `2w`, a bare integer is seconds.
+/// Errors: invalid_argument, as above.
+Result<std::uint64_t> parse_age(std::string_view text);
 
 /// Bytes for people: "812 B", "3.0 MiB", "15.1 GiB".
 std::string format_bytes(std::uint64_t bytes);

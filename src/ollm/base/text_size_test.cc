@@ -35,6 +35,21 @@ TEST(ParseTokens, KIs1024) {
   EXPECT_FALSE(parse_tokens("4GiB").ok());
 }
 
+TEST(ParseAge, IsInSeconds) {
+  EXPECT_EQ(*parse_age("90"), 90u);
+  EXPECT_EQ(*parse_age("30min"), 1800u);
+  EXPECT_EQ(*parse_age("1.5h"), 5400u);
+  EXPECT_EQ(*parse_age("7d"), 604800u);
+  EXPECT_EQ(*parse_age("2w"), 1209600u);
+  for (const char* text : {"", "-1d", "7m", "7 months", "d"}) {
+    const auto result = parse_age(text);
+    ASSERT_FALSE(result.ok()) << text;
+    EXPECT_EQ(result.error().kind, ErrorKind::invalid_argument);
+  }
+  EXPECT_NE(parse_age("old").error().message.find("'old' is not an age: write 7d"),
+            std::string::npos);
+}
+
 TEST(FormatBytes, IsShort) {
   EXPECT_EQ(format_bytes(812), "812 B");
   EXPECT_EQ(format_bytes(3ull << 20), "3.0 MiB");
