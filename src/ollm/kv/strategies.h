@@ -5,13 +5,15 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace ollm::kv {
 
-/// How blocks lie on disk.
+/// The seed's names of forms on disk. All but `resident_only` are rows over one form of segment
+/// files (pool.h): what sets them apart are the other axes.
 enum class PersistenceFormat {
-  resident_only,  // they do not
+  resident_only,  // nothing is on disk
   chunked_manifest,
   paged_manifest,
   streamed_segmented,
@@ -19,7 +21,7 @@ enum class PersistenceFormat {
   sliding_window_ring_buffer,
 };
 
-/// What of them is in memory.
+/// What of the blocks is in memory.
 enum class ResidencyMode { fully_resident, buffered_tail, tiered_write_back };
 
 /// Which tokens are kept; a window changes the answer.
@@ -28,15 +30,39 @@ enum class WindowPolicy { full_history, sliding_window };
 /// How blocks out of memory are written; quantized ones change the answer.
 enum class ColdTierEncoding { full_precision, quantized };
 
+/// Who finds blocks that are kept.
+enum class Sharing {
+  nobody,
+  line,  // the line that wrote them, going on
+  all,   // any line that begins with the same tokens
+};
+
+/// When a full block is written.
+enum class Writing {
+  never,
+  behind,         // the sweep that filled it
+  out_of_frames,  // once its frame is needed, and where it is to be kept at the end
+};
+
 struct Strategy {
   std::string_view id;  // as in settings, plans and messages
   PersistenceFormat format = PersistenceFormat::resident_only;
   ResidencyMode residency = ResidencyMode::buffered_tail;
   WindowPolicy window = WindowPolicy::full_history;
   ColdTierEncoding encoding = ColdTierEncoding::full_precision;
-  bool can_compact = false;      // what was replaced on disk can be given back
-  std::string_view folder = {};  // below the cache folder; empty: none
-  bool built = false;            // whether the store has it
+  Sharing sharing = Sharing::all;
+  Writing writing = Writing::behind;
+  /// Of one block: a multiple of backend::kTileTokens.
+  std::size_t block_tokens = 128;
+  /// A layer's part of what stands together on disk, and so of the longest read of it.
+  std::uint64_t stripe_part_bytes = std::uint64_t{512} << 10;
+  bool can_compact = false;  // what was replaced on disk can be given back
+  bool built = false;        // whether the store has it
+
+  /// Whether answers are those of every other strategy that is exact.
+  constexpr bool exact() const {
+    return window == WindowPolicy::full_history && encoding == ColdTierEncoding::full_precision;
+  }
 };
 
 inline constexpr std::string_view kResident = "resident";
@@ -48,32 +74,43 @@ inline constexpr std::string_view kQuantizedColdTier = "quantized-cold-tier";
 /// In the order in which settings list them. Constant at compile time, as the table of settings is
 /// made of it.
 inline constexpr std::array kStrategies{
-    Strategy{.id = kResident, .residency = ResidencyMode::fully_resident, .built = true},
+    Strategy{.id = kResident,
+             .residency = ResidencyMode::fully_resident,
+             .sharing = Sharing::nobody,
+             .writing = Writing::never,
+             .block_tokens = 64,
+             .built = true},
     Strategy{.id = kChunked,
              .format = PersistenceFormat::chunked_manifest,
-             .folder = "kv_cache_chunked"},
-    Strategy{.id = kPaged, .format = PersistenceFormat::paged_manifest, .folder = "kv_cache_paged"},
+             .sharing = Sharing::line,
+             .built = true},
+    Strategy{.id = kPaged, .format = PersistenceFormat::paged_manifest, .built = true},
     Strategy{.id = "streamed-segmented",
              .format = PersistenceFormat::streamed_segmented,
-             .folder = "kv_cache_streamed_segmented"},
+             .block_tokens = 512,
+             .stripe_part_bytes = std::uint64_t{8} << 20,
+             .built = true},
     Strategy{.id = "log-structured-journal",
              .format = PersistenceFormat::log_structured_journal,
+             .sharing = Sharing::line,
              .can_compact = true,
-             .folder = "kv_cache_log_structured_journal"},
+             .built = true},
     Strategy{.id = kSlidingWindow,
              .format = PersistenceFormat::sliding_window_ring_buffer,
              .window = WindowPolicy::sliding_window,
-             .folder = "kv_cache_sliding_window_ring_buffer"},
+             .sharing = Sharing::nobody,
+             .writing = Writing::never,
+             .block_tokens = 64},
     Strategy{.id = kQuantizedColdTier,
              .format = PersistenceFormat::log_structured_journal,
              .encoding = ColdTierEncoding::quantized,
-             .can_compact = true,
-             .folder = "kv_cache_quantized_cold_tier"},
+             .can_compact = true},
     Strategy{.id = "tiered-write-back",
              .format = PersistenceFormat::log_structured_journal,
              .residency = ResidencyMode::tiered_write_back,
+             .writing = Writing::out_of_frames,
              .can_compact = true,
-             .folder = "kv_cache_tiered_write_back"},
+             .built = true},
 };
 
 /// How many of them are built, or are not.
