@@ -13,11 +13,11 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
-#include "ollm/kv/strategies.h"
 #include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
+#include "ollm/plan/kv_decisions.h"
 #include "ollm/sampling/sampler.h"
 #include "ollm/text/tokenizer.h"
 
@@ -50,7 +50,11 @@ constexpr std::uint64_t kGrowingIdBytes = 5;
 // Bytes of a text that a token stands for, where only the context bounds what a session is given.
 constexpr std::uint64_t kTextBytesPerToken = 8;
 
-constexpr std::size_t kBlockTokens = backend::kTileTokens;
+// Of the index of what is kept: a share of the budget, no more than finds a hundred thousand
+// blocks, no less than finds some hundreds.
+constexpr std::uint64_t kIndexShare = 64;
+constexpr std::uint64_t kMostIndexBytes = 16 * kMiB;
+constexpr std::uint64_t kLeastIndexBytes = kMiB / 16;
 
 // Of any one owner: far above every machine, and far below where sums would wrap.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;
@@ -252,7 +256,8 @@ class Chooser {
   }
 
   // What a run holds beside weights and their ring.
-  memory::Ledger ledger_without_weights(const engine::Options& options) const {
+  memory::Ledger ledger_without_weights(const engine::Options& options,
+                                        const kv::Options& kv) const {
     memory::Ledger ledger;
     using memory::Charged;
     using memory::Phase;
@@ -280,7 +285,7 @@ class Chooser {
     if (plan_.threads > 1)
       ledger.add("threads", Phase::always, (plan_.threads - 1) * Thread::kResidentBytes,
                  Charged::on_load);
-    ledger.add("kv", Phase::run, kv_bytes_);
+    add_kv(ledger, kv);
     ledger.add("activations", Phase::run,
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
@@ -302,9 +307,10 @@ class Chooser {
   }
 
   // The same with a tape that is mapped.
-  Result<memory::Ledger> ledger(const engine::Options& options, const weights::Options& weights,
+  Result<memory::Ledger> ledger(const engine::Options& options, const kv::Options& kv,
+                                const weights::Options& weights,
                                 const weights::TapeMap& map) const {
-    memory::Ledger ledger = ledger_without_weights(options);
+    memory::Ledger ledger = ledger_without_weights(options, kv);
     using memory::Phase;
     ledger.add("weights", Phase::always, map.storage_bytes);
     ledger.add("load ring", Phase::load, weights::load_ring_bytes(map, weights));
@@ -316,10 +322,32 @@ class Chooser {
   // would make planning slow.
   struct Candidate {
     engine::Options engine;
+    kv::Options kv;
     weights::Options weights;
     bool fits = false;
+    bool all_pinned = false;
     double seconds = 0;
   };
+
+  // Whether every block of keys and values has a frame.
+  enum class KvWay { in_memory, spilled };
+
+  // Nothing where there is no such way.
+  std::optional<kv::Options> kv_options(KvWay way, std::size_t rows, KvRing ring,
+                                        std::uint64_t index_bytes) const {
+    if (way == KvWay::in_memory)
+      return kv_in_memory(lines_, wishes_.kv, storage_.cache, index_bytes);
+    return kv_spilled(lines_, wishes_.kv, storage_.cache, rows, ring, index_bytes);
+  }
+
+  std::optional<kv::Options> kv_options(KvWay way, std::size_t rows) const {
+    const std::uint64_t index =
+        std::clamp(plan_.budget_bytes / kIndexShare, kLeastIndexBytes, kMostIndexBytes);
+    auto options = kv_options(way, rows, KvRing::roomy, index);
+    if (options && kv::ring_bytes(*options) > plan_.budget_bytes / kRingShare)
+      options = kv_options(way, rows, KvRing::least, index);
+    return options;
+  }
 
   weights::Options weights_options(const RingSize& ring) const {
     weights::Options options;
@@ -339,26 +367,34 @@ class Chooser {
            2 * io::File::kDirectAlignment;
   }
 
-  Candidate look_at(std::size_t chunk, const RingSize& ring, Intermediate intermediate) const {
+  Candidate look_at(std::size_t chunk, const RingSize& ring, Intermediate intermediate,
+                    KvWay way) const {
     Candidate out;
     out.engine = engine_options(chunk, intermediate);
     out.weights = weights_options(ring);
-    const memory::Ledger other = ledger_without_weights(out.engine);
-    const std::uint64_t vectors = all_.vector_bytes;
+    auto kv = kv_options(way, out.engine.max_rows);
+    if (!kv) return out;
+    out.kv = *std::move(kv);
+    const memory::Ledger other = ledger_without_weights(out.engine, out.kv);
     const std::uint64_t load_ring =
         std::min(ring_bound(ring), 2 * all_.storage_bytes + (std::uint64_t{1} << 20));
+    const std::uint64_t run = other.bytes(memory::Phase::run);
     const auto peak = [&](std::uint64_t always) {
-      return always +
-             std::max(other.bytes(memory::Phase::load) + load_ring,
-                      other.bytes(memory::Phase::run)) +
+      return always + std::max(other.bytes(memory::Phase::load) + load_ring, run) +
              other.bytes(memory::Phase::always);
     };
     const bool text_fits = other.text_peak_bytes() <= plan_.budget_bytes;
     std::uint64_t pinned = all_.sweep_bytes();
     if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
       out.fits = text_fits;
+      out.all_pinned = true;
+      // What is left holds more blocks; shorter segments may be padded more than those of `all_`.
+      const std::uint64_t held = all_.storage_bytes + run + other.bytes(memory::Phase::always) +
+                                 all_.segments.size() * memory::kCacheLineBytes + kMiB;
+      if (out.kv.spills() && held < plan_.budget_bytes)
+        add_frames(out.kv, (plan_.budget_bytes - held) / kv::block_bytes(out.kv));
     } else {
-      const std::uint64_t rest = peak(vectors + ring_bound(ring));
+      const std::uint64_t rest = peak(all_.vector_bytes + ring_bound(ring));
       out.fits = text_fits && rest <= plan_.budget_bytes;
       pinned = out.fits ? plan_.budget_bytes - rest : 0;
       // Runs of pinned segments are aligned each.
@@ -366,9 +402,10 @@ class Chooser {
       pinned -= std::min(pinned, padding);
       out.weights.pinned_limit_bytes = pinned;
     }
+    if (!out.fits) return out;
     const double streamed =
         1 - std::min(1.0, static_cast<double>(pinned) / static_cast<double>(all_.sweep_bytes()));
-    SweepSizes sizes = sweep_sizes(out.engine);
+    SweepSizes sizes = sweep_sizes(out.engine, out.kv);
     sizes.body_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.body_bytes));
     sizes.head_stream_bytes =
@@ -378,11 +415,16 @@ class Chooser {
     return out;
   }
 
-  SweepSizes sweep_sizes(const engine::Options& engine) const {
+  SweepSizes sweep_sizes(const engine::Options& engine, const kv::Options& kv) const {
     SweepSizes sizes;
     sizes.head_bytes = all_.part(weights::Section::head).bytes;
     sizes.body_bytes = all_.part(weights::Section::layers).bytes;
-    sizes.kv_bytes_per_token = kv::block_bytes(plan_.kv) / plan_.kv.block_tokens;
+    sizes.kv_bytes_per_token = kv::block_bytes(kv) / kv.block_tokens;
+    sizes.kv_groups = plan_.kv_groups;
+    sizes.kv_disk_bytes_per_second = kv_disk_rate_;
+    if (kv.spills()) sizes.kv_resident_tokens = pinned_blocks(kv) * kv.block_tokens;
+    if (kv.pool && (kv.reuses || kv.spills()))
+      sizes.kv_written_from = kv.reuses ? 0 : sizes.kv_resident_tokens;
     sizes.chunk_rows = engine.max_rows;
     return sizes;
   }
@@ -413,19 +455,18 @@ class Chooser {
 
   // The fastest way that fits; of those nearly as fast, one whose chunk the arithmetic likes.
   Candidate choose_candidate(const std::vector<std::size_t>& chunks,
-                             const std::vector<RingSize>& rings) const {
+                             const std::vector<RingSize>& rings, KvWay way) const {
     std::vector<Candidate> fitting;
     for (const RingSize& ring : rings) {
       const bool last = &ring == &rings.back();
       if (!last && ring_bound(ring) > plan_.budget_bytes / kRingShare) continue;
       for (const std::size_t chunk : chunks) {
-        const Candidate candidate = look_at(chunk, ring, intermediate_of(chunk));
-        if (candidate.fits) fitting.push_back(candidate);
+        Candidate candidate = look_at(chunk, ring, intermediate_of(chunk), way);
+        if (candidate.fits) fitting.push_back(std::move(candidate));
       }
       if (!fitting.empty()) break;
     }
-    if (fitting.empty())
-      return look_at(chunks.front(), rings.back(), intermediate_of(chunks.front()));
+    if (fitting.empty()) return {};
     double best = fitting.front().seconds;
     for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds);
     // Of those nearly as fast the first with enough rows for the peak, or the last with fewer.
@@ -436,6 +477,18 @@ class Chooser {
       if (candidate.engine.max_rows >= kPreferredChunk) break;
     }
     return *chosen;
+  }
+
+  // Keys and values stay in memory where that is nearly as fast: then no disk is written to for
+  // them that need not be.
+  Candidate choose_candidate(const std::vector<std::size_t>& chunks,
+                             const std::vector<RingSize>& rings) const {
+    Candidate in_memory = choose_candidate(chunks, rings, KvWay::in_memory);
+    if (in_memory.fits && in_memory.all_pinned) return in_memory;
+    Candidate spilled = choose_candidate(chunks, rings, KvWay::spilled);
+    if (!spilled.fits) return in_memory;
+    if (in_memory.fits && in_memory.seconds <= spilled.seconds * kNearlyAsFast) return in_memory;
+    return spilled;
   }
 
   // The way that holds least of all there are for these wishes, whatever the budget: counted
@@ -452,34 +505,48 @@ class Chooser {
       // Mapping a large model takes a while, and holding all of it is not its smallest way.
       if (options.pinned_limit_bytes != 0 && all_.storage_bytes > least.peak_bytes) continue;
       OLLM_TRY(const weights::TapeMap map, weights::map_tape(tensors_, composition_.tape, options));
-      // Pieces save the intermediate's second half, and may lose more to padding.
+      // Pieces save the intermediate's second half, and may lose more to padding; frames for all
+      // blocks save the ring.
       for (const Intermediate intermediate : {Intermediate::whole, Intermediate::in_pieces}) {
         const engine::Options engine = engine_options(chunk, intermediate);
-        OLLM_TRY(const memory::Ledger whole, ledger(engine, options, map));
-        if (whole.peak_bytes() >= least.peak_bytes) continue;
-        least.peak_bytes = whole.peak_bytes();
-        least.way.engine = engine;
-        least.way.weights = options;
+        for (const KvWay way : {KvWay::in_memory, KvWay::spilled}) {
+          const auto kv = kv_options(way, engine.max_rows, KvRing::least, kLeastIndexBytes);
+          if (!kv) continue;
+          OLLM_TRY(const memory::Ledger whole, ledger(engine, *kv, options, map));
+          if (whole.peak_bytes() >= least.peak_bytes) continue;
+          least.peak_bytes = whole.peak_bytes();
+          least.way.engine = engine;
+          least.way.kv = *kv;
+          least.way.weights = options;
+        }
       }
     }
     return least;
   }
 
-  Result<void> choose_memory() {
-    plan_.kv.strategy = kv::kResident;
-    plan_.kv.layers = models::kv_layers(composition_, plan_.backend.compute);
-    plan_.kv.block_tokens = kBlockTokens;
-    plan_.kv.max_blocks =
-        kv::blocks_for_tokens(plan_.kv, plan_.context_tokens) * plan_.workload.sequences;
-    const auto kv_bytes = checked_mul(kv::block_bytes(plan_.kv), plan_.kv.max_blocks);
-    if (!kv_bytes || *kv_bytes > kMostBytes) {
+  // What there is to hold, and where.
+  Result<void> look_at_kv() {
+    lines_ = {models::kv_layers(composition_, plan_.backend.compute), plan_.context_tokens,
+              plan_.workload.sequences};
+    const kv::Options whole = kv_in_memory(lines_, {}, {}, 0);
+    const auto bytes = checked_mul(kv::block_bytes(whole), whole.max_blocks);
+    if (!bytes || *bytes > kMostBytes) {
       return fail(
           ErrorKind::invalid_argument,
           fmt::format("{} sequences of {} tokens: their keys and values would take more "
                       "than {}",
                       plan_.workload.sequences, plan_.context_tokens, format_bytes(kMostBytes)));
     }
-    kv_bytes_ = *kv_bytes;
+    plan_.kv_groups = kv_groups(lines_.layers);
+    plan_.disk_free_bytes = storage_.cache.free_bytes;
+    kv_disk_rate_ =
+        machine::rates_for(machine_.profile, plan_.backend, plan_.threads, storage_.cache.device)
+            .disk_bytes_per_second;
+    return {};
+  }
+
+  Result<void> choose_memory() {
+    OLLM_TRY_VOID(look_at_kv());
 
     // Sizes alone are asked of it: how the table pads its operands.
     ThreadPool pool(1);
@@ -501,20 +568,24 @@ class Chooser {
     // The closed forms are upper bounds; the smallest way there is fits exactly.
     if (!chosen.fits) chosen = least.way;
     plan_.engine = chosen.engine;
+    plan_.kv = std::move(chosen.kv);
     plan_.weights = chosen.weights;
     OLLM_TRY(const weights::TapeMap map,
              weights::map_tape(tensors_, composition_.tape, plan_.weights));
-    OLLM_TRY(plan_.memory, ledger(plan_.engine, plan_.weights, map));
+    OLLM_TRY(plan_.memory, ledger(plan_.engine, plan_.kv, plan_.weights, map));
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
     plan_.streamed_bytes = map.stream_bytes();
     explain_memory(map, rows_at_most);
 
-    SweepSizes sizes = sweep_sizes(plan_.engine);
+    SweepSizes sizes = sweep_sizes(plan_.engine, plan_.kv);
     sizes.pinned_bytes = map.storage_bytes;
     sizes.body_stream_bytes = map.part(weights::Section::layers).stream_bytes;
     sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
+    plan_.kv_traffic = kv_traffic(composition_, sizes, rates_, estimated_workload());
+    for (Decision& decision : kv_decisions(plan_, storage_.cache))
+      plan_.decisions.push_back(std::move(decision));
     return {};
   }
 
@@ -568,7 +639,8 @@ class Chooser {
   machine::Rates rates_;
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
-  std::uint64_t kv_bytes_ = 0;
+  KvLines lines_;
+  double kv_disk_rate_ = 0;  // bytes a second, of the disk for keys and values
   LoadPlan plan_;
 };
 

@@ -11,6 +11,7 @@
 #include "ollm/checkpoint/tensor_index.h"
 #include "ollm/machine/machine.h"
 #include "ollm/models/composition.h"
+#include "ollm/plan/kv_ways.h"
 #include "ollm/plan/load_plan.h"
 
 namespace ollm::plan {
@@ -29,12 +30,14 @@ struct Wishes {
   std::optional<backend::ComputeMode> compute;
   std::optional<backend::Isa> isa;
   std::optional<std::size_t> feed_forward_rows;
+  KvWishes kv = {};
 };
 
-/// The file system that the weights lie on.
+/// The file system that the weights lie on, and the one for keys and values.
 struct Storage {
   std::optional<std::uint64_t> device;  // st_dev, for the profile's rate
   bool direct = false;                  // whether it has direct access
+  CacheStorage cache = {};
 };
 
 /// What of the model's folder counts for memory beside its tensors: the file that the tokenizer is

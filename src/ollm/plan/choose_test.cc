@@ -7,72 +7,13 @@
 #include <cstdint>
 #include <initializer_list>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 
-#include "ollm/base/json_reader.h"
-#include "ollm/models/families.h"
-#include "ollm/models/model_config.h"
+#include "ollm/plan/shaped_model.h"
 
 namespace ollm::plan {
 namespace {
-
-constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
-
-// A Llama of any size whose files do not exist.
-struct Shape {
-  std::size_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocab;
-  bool tied;
-};
-constexpr Shape kTiny{64, 128, 3, 4, 2, 16, 512, true};
-constexpr Shape k1B{2048, 8192, 16, 32, 8, 64, 128256, true};
-constexpr Shape k8B{4096, 14336, 32, 32, 8, 128, 128256, false};
-constexpr Shape k70B{8192, 28672, 80, 64, 8, 128, 128256, false};
-
-struct Model {
-  explicit Model(const Shape& shape) {
-    const auto json =
-        parse_json(fmt::format(R"({{"architectures":["LlamaForCausalLM"],"model_type":"llama",
-        "hidden_size":{},"intermediate_size":{},"num_hidden_layers":{},"num_attention_heads":{},
-        "num_key_value_heads":{},"head_dim":{},"vocab_size":{},"tie_word_embeddings":{},
-        "hidden_act":"silu","max_position_embeddings":131072,"rms_norm_eps":1e-5,
-        "rope_theta":10000.0}})",
-                               shape.hidden, shape.intermediate, shape.layers, shape.heads,
-                               shape.kv_heads, shape.head_dim, shape.vocab, shape.tied),
-                   "config.json");
-    const auto config = checkpoint::ConfigObject::make(*json, "config.json");
-    composition = models::kLlama.compose(*config)->composition;
-    std::map<std::string, ollm::Shape> by_name;
-    for (const weights::MatrixUse& use : composition.tape.matrices)
-      by_name.emplace(use.tensor, ollm::Shape({use.tensor_rows, use.cols}));
-    for (const weights::VectorUse& use : composition.tape.vectors)
-      by_name.emplace(use.tensor, ollm::Shape({use.tensor_size}));
-    std::vector<checkpoint::TensorInfo> infos;
-    std::uint64_t offset = 5000;  // at no border of anything
-    for (const auto& [name, size] : by_name) {
-      infos.push_back({name, DType::bf16, size, 0, offset, *size_bytes(DType::bf16, size)});
-      offset += infos.back().size_bytes;
-    }
-    tensors = *checkpoint::TensorIndex::make(std::move(infos), {{"model.safetensors", {}}});
-  }
-
-  Result<LoadPlan> plan(std::uint64_t budget, const Workload& workload, Wishes wishes = {}) const {
-    machine::Machine machine;
-    machine.cores = 2;
-    machine.total_bytes = machine.available_bytes = 512 * kGiB;
-    machine.isas = {backend::Isa::scalar};  // the sizes alone are asked of it
-    machine.io_uring = true;
-    Storage storage;
-    storage.direct = true;
-    wishes.memory_bytes = budget;
-    return choose(composition, tensors, {}, storage, machine, wishes, workload);
-  }
-
-  models::Composition composition;
-  checkpoint::TensorIndex tensors;
-};
 
 TEST(Choose, TheMinimumRunsAndAMibibyteLessIsRefused) {
   for (const Shape& shape : {kTiny, k1B, k8B}) {
@@ -226,21 +167,7 @@ TEST(Choose, AStreamedPromptGetsAChunkThatHidesReading) {
   ASSERT_TRUE(plan.ok());
   // The scalar table computes so slowly that few rows hide the reading; a second's reading of
   // gigabytes wants more of them at a faster table's rate.
-  machine::Machine fast;
-  fast.cores = 2;
-  fast.available_bytes = fast.total_bytes = 64 * kGiB;
-  fast.isas = {backend::Isa::scalar};
-  machine::Profile profile;
-  profile.threads = 2;
-  profile.memory_bytes_per_second = 40e9;
-  profile.tables.push_back({backend::Isa::scalar,
-                            backend::ComputeMode::bf16,
-                            900e9,
-                            {{1, 38e9}, {64, 500e9}, {512, 700e9}},
-                            38e9,
-                            300e9});
-  profile.disks.push_back({7, "model.safetensors", 2e9});
-  fast.profile = profile;
+  const machine::Machine fast = fast_machine();
   Storage storage{.device = 7, .direct = true};
   wishes.memory_bytes = 3 * kGiB;
   const auto quick = choose(model.composition, model.tensors, {}, storage, fast, wishes,

@@ -281,7 +281,8 @@ TEST_F(Doctor, AModelThatWasNamedHasToRun) {
   given("runtime.model_reference");
   inputs_.settings.runtime.model_reference = "mine";
   expect("models:named", DoctorStatus::ok, "llama-native runs 'mine'");
-  EXPECT_EQ(detail("models:named", "planned_specialization_pass_ids"), "weight-pinning");
+  EXPECT_EQ(detail("models:named", "planned_specialization_pass_ids"),
+            "disk-cache,weight-pinning,prefix-reuse");
   inputs_.settings.runtime.model_reference = "lama3-1B-chat";
   expect("models:named", DoctorStatus::fail, "llama3-1B-chat");
 }

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "ollm/machine/profile.h"
 #include "ollm/models/composition.h"
@@ -19,13 +21,33 @@ struct SweepSizes {
   std::uint64_t body_stream_bytes = 0;  // of them from disk in each sweep
   std::uint64_t head_stream_bytes = 0;
   std::uint64_t kv_bytes_per_token = 0;  // of one token of one sequence, all layers
-  std::size_t chunk_rows = 1;            // of a prefill sweep, over all sequences
-  std::size_t logit_rows = 0;            // all rows (score), or those of the last sweep
+  std::vector<KvGroup> kv_groups = {};   // the same, by what may still be read
+  /// Tokens of all sequences together whose keys and values stay in memory: those beyond are read
+  /// from disk by every sweep. Nothing: all stay.
+  std::optional<std::uint64_t> kv_resident_tokens = {};
+  /// Tokens of all sequences together from which on keys and values are written. Nothing: none are.
+  std::optional<std::uint64_t> kv_written_from = {};
+  double kv_disk_bytes_per_second = 0;  // of the disk that they stand on
+  std::size_t chunk_rows = 1;           // of a prefill sweep, over all sequences
+  std::size_t logit_rows = 0;           // all rows (score), or those of the last sweep
 };
 
 /// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap. A prompt
 /// of unknown length (0) is one that fills the context but for the new tokens.
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
                   const machine::Rates& rates, const Workload& workload);
+
+/// What of keys and values goes to disk and comes back, by the same sweeps.
+struct KvTraffic {
+  std::uint64_t prefill_read_bytes = 0;    // by all sweeps of the prompt
+  std::uint64_t read_bytes_per_token = 0;  // for one new token, at half of the new ones
+  std::uint64_t written_bytes = 0;         // for the job
+  /// Of the prefill, what sweeps wait for these reads beyond what they would take without.
+  double prefill_wait_s = 0;
+
+  friend bool operator==(const KvTraffic&, const KvTraffic&) = default;
+};
+KvTraffic kv_traffic(const models::Composition& composition, const SweepSizes& sizes,
+                     const machine::Rates& rates, const Workload& workload);
 
 }  // namespace ollm::plan

@@ -14,6 +14,7 @@ namespace ollm::plan {
 namespace {
 
 constexpr std::string_view kRuntimeScoped = "runtime-scoped";
+constexpr std::string_view kPersistent = "persistent";
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -72,6 +73,18 @@ struct Question {
   bool text_only() const { return dimensions.modality_bucket == "text-only"; }
   bool profile(std::string_view name) const { return config.strategy_selector_profile == name; }
   bool small() const { return dimensions.model_size_tier == "small"; }
+  // Whether what is computed is to be found again, which what is in memory alone is not.
+  bool stores() const {
+    return config.use_cache && (config.kv_ephemeral || config.kv_cache_lifecycle == kPersistent);
+  }
+  bool fast_in_memory() const {
+    return profile("latency") && text_only() && dimensions.host_ram_tier == "large" &&
+           (small() || dimensions.model_size_tier == "medium");
+  }
+  bool small_in_memory() const {
+    return profile("balanced") && text_only() && small() &&
+           (dimensions.host_ram_tier == "large" || dimensions.accelerator_memory_tier == "large");
+  }
 };
 
 struct Rule {
@@ -107,20 +120,13 @@ constexpr std::array kRules{
          [](const Question& q) { return q.profile("capacity"); }, kPagedChain, false,
          "the profile capacity keeps images and audio at full precision"},
     Rule{"latency-high-headroom-resident",
-         [](const Question& q) {
-           return q.profile("latency") && q.text_only() && q.dimensions.host_ram_tier == "large" &&
-                  (q.small() || q.dimensions.model_size_tier == "medium");
-         },
-         kResidentFirstChain, false, "the profile latency, and memory for all of it"},
+         [](const Question& q) { return q.fast_in_memory() && !q.stores(); }, kResidentFirstChain,
+         false, "the profile latency, and memory for all of it"},
     Rule{"latency-conservative-paged", [](const Question& q) { return q.profile("latency"); },
          kPagedChain, false, "the profile latency, without memory to be sure of"},
     Rule{"balanced-small-model-resident",
-         [](const Question& q) {
-           return q.text_only() && q.small() &&
-                  (q.dimensions.host_ram_tier == "large" ||
-                   q.dimensions.accelerator_memory_tier == "large");
-         },
-         kResidentFirstChain, false, "a small model, and memory for all of it"},
+         [](const Question& q) { return q.small_in_memory() && !q.stores(); }, kResidentFirstChain,
+         false, "a small model, and memory for all of it"},
     Rule{"balanced-paged-default", [](const Question&) { return true; }, kPagedChain, false,
          "pages on disk suit most models"},
 };
@@ -137,18 +143,33 @@ const Rule& rule_with_disk_cache(const Question& question) {
   return first_rule({plan, question.config, question.dimensions});
 }
 
-std::string why_no_disk_cache(const PlanDraft& plan) {
-  if (plan.backend_id == kNativeGeneric)
-    return fmt::format("{} keeps keys and values in memory", kNativeGeneric);
-  if (!plan.is_executable()) return "the plan cannot execute";
-  return "there is no store on disk in this build";
+std::string why_no_disk_cache(const Question& question) {
+  if (!question.plan.is_executable()) return "the plan cannot execute";
+  if (!question.config.use_cache) return "nothing is stored, and memory holds all of it";
+  return "its passes keep none";
+}
+
+// Rules that answer resident hold where nothing is stored; else their models get the next choice.
+std::string instead_of_resident(const Question& question) {
+  if (!question.stores() || !(question.fast_in_memory() || question.small_in_memory())) return {};
+  return fmt::format(
+      "; {} would answer {} where nothing is stored: here each block has a frame where the budget "
+      "holds it, is written behind, and is read back by a later run alone",
+      question.fast_in_memory() ? "latency-high-headroom-resident"
+                                : "balanced-small-model-resident",
+      kv::kResident);
 }
 
 // Goes down the list to the first that can be had.
 Result<void> apply_first(KvSelection& out, WhyNotStrategy why_not) {
   for (const std::string& strategy : out.fallback_chain) {
-    const std::optional<std::string> why =
-        why_not ? why_not(strategy) : std::optional<std::string>();
+    const kv::Strategy* row = kv::find_strategy(strategy);
+    std::optional<std::string> why;
+    if (row == nullptr || !row->built) {
+      why = "it is not built yet";
+    } else if (why_not) {
+      why = why_not(strategy);
+    }
     if (!why) {
       out.applied = strategy;
       return {};
@@ -163,17 +184,23 @@ Error needs_disk_cache(const Question& question, std::string_view rule_id,
                        std::string_view strategy) {
   return fail(ErrorKind::unsupported,
               fmt::format("KV strategy '{}' ({}) needs a disk cache, which the plan has not: {}",
-                          strategy, rule_id, why_no_disk_cache(question.plan)));
+                          strategy, rule_id, why_no_disk_cache(question)));
+}
+
+Error not_built(std::string_view rule_id, std::string_view strategy) {
+  return fail(ErrorKind::unsupported,
+              fmt::format("KV strategy '{}' ({}) is not built yet", strategy, rule_id));
 }
 
 void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
   out.requested_lifecycle = config.kv_cache_lifecycle;
-  out.applied_lifecycle =
-      out.applied == kv::kResident ? std::string(kRuntimeScoped) : config.kv_cache_lifecycle;
-  if (out.applied_lifecycle != out.requested_lifecycle) {
-    out.lifecycle_reason = fmt::format("{} requires {}: it is gone when the process ends",
-                                       kv::kResident, kRuntimeScoped);
-  }
+  const bool resident = out.applied == kv::kResident;
+  const bool kept = !resident && config.use_cache && !config.kv_ephemeral;
+  out.applied_lifecycle = kept ? config.kv_cache_lifecycle : std::string(kRuntimeScoped);
+  if (out.applied_lifecycle == out.requested_lifecycle) return;
+  out.lifecycle_reason = resident ? fmt::format("{} requires {}: it is gone when the process ends",
+                                                kv::kResident, kRuntimeScoped)
+                                  : std::string("nothing is kept for later runs");
 }
 
 }  // namespace
@@ -225,14 +252,18 @@ Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConf
     out.rule_id = rule.id;
     out.fallback_chain.assign(rule.chain.begin(), rule.chain.end());
     out.reason = rule.reason;
+    if (!rule.asked_for && out.rule_id != "no-disk-cache-support")
+      out.reason += instead_of_resident(question);
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
+  if (asked_for && !kv::find_strategy(out.selected)->built)
+    return not_built(out.rule_id, out.selected);
   if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);
   if (out.rule_id == "no-disk-cache-support") {
     const Rule& preferred = rule_with_disk_cache(question);
-    out.reason += fmt::format(": {}; with one, {} would prefer {}", why_no_disk_cache(plan),
+    out.reason += fmt::format(": {}; with one, {} would prefer {}", why_no_disk_cache(question),
                               preferred.id, fmt::join(preferred.chain, ", then "));
   }
   OLLM_TRY_VOID(apply_first(out, why_not));
@@ -269,6 +300,14 @@ PlanDraft with_selection(PlanDraft plan, const KvSelection& selection) {
   set("applied_kv_cache_lifecycle", selection.applied_lifecycle);
   if (!selection.lifecycle_reason.empty()) set("lifecycle_reason", selection.lifecycle_reason);
   return plan;
+}
+
+bool reuses_kv(const settings::RuntimeConfig& config, const KvSelection& selection) {
+  return config.use_cache && selection.applied != kv::kResident;
+}
+
+bool keeps_kv(const settings::RuntimeConfig& config, const KvSelection& selection) {
+  return reuses_kv(config, selection) && selection.applied_lifecycle == kPersistent;
 }
 
 settings::RuntimeConfig effective_config(settings::RuntimeConfig config,

@@ -42,7 +42,7 @@ SelectorDimensions selector_dimensions(const PlanDraft& plan, const SelectorMach
 /// normalized name, reference, repository; nothing where none tells.
 std::optional<double> billions_in_name(const ResolvedModel& model);
 
-/// Why a strategy cannot be had, or nothing where it can.
+/// Why a strategy that is built cannot be had, or nothing where it can.
 using WhyNotStrategy = FunctionRef<std::optional<std::string>(std::string_view strategy)>;
 
 struct KvSelection {
@@ -55,21 +55,28 @@ struct KvSelection {
   std::vector<std::string> fallback_chain;  // selected, then the next choices
   std::string reason;
   std::string requested_lifecycle;
-  std::string applied_lifecycle;  // runtime-scoped where applied is resident
+  std::string applied_lifecycle;  // runtime-scoped where nothing is kept for later runs
   std::string lifecycle_reason;   // empty where they do not differ
   std::vector<Decision> decisions;
 };
 
-/// By the rules of docs/resolving.md §5. A rule whose strategies cannot be had goes down its list;
-/// what the user asked for by name (strategy, window) is never replaced. Until a store on disk
-/// exists, plans have no disk cache, and the reason says what would have been preferred. Errors:
-/// unsupported where the strategy asked for, or the window, needs a disk cache that the plan has
-/// not, or cannot be had; out_of_budget where none of the list can be.
+/// By the rules of docs/resolving.md §5. A rule whose strategies cannot be had, or are not built,
+/// goes down its list; what the user asked for by name (strategy, window) is never replaced. Where
+/// the plan has no disk cache, the reason says what would have been preferred. Errors: unsupported
+/// where the strategy asked for, or the window, needs a disk cache that the plan has not, or is not
+/// built; out_of_budget where none of the list can be had.
 Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConfig& config,
                               const SelectorMachine& machine, WhyNotStrategy why_not = nullptr);
 
 /// The plan with the selector's details (docs/resolving.md §5).
 PlanDraft with_selection(PlanDraft plan, const KvSelection& selection);
+
+/// Whether stored keys and values are used again, in this process at least; and whether they are
+/// kept for later runs.
+///@{
+bool reuses_kv(const settings::RuntimeConfig& config, const KvSelection& selection);
+bool keeps_kv(const settings::RuntimeConfig& config, const KvSelection& selection);
+///@}
 
 /// The settings with what was applied: strategy and lifecycle.
 settings::RuntimeConfig effective_config(settings::RuntimeConfig config,

@@ -55,6 +55,8 @@ settings::RuntimeConfig config_of(const Json& given) {
   settings::RuntimeConfig config;
   config.strategy_selector_profile = given["strategy_selector_profile"];
   config.kv_cache_lifecycle = given["kv_cache_lifecycle"];
+  config.use_cache = given["use_cache"];
+  config.kv_ephemeral = given["kv_ephemeral"];
   if (!given["kv_cache_strategy"].is_null()) config.kv_cache_strategy = given["kv_cache_strategy"];
   if (!given["kv_cache_window_tokens"].is_null())
     config.kv_cache_window_tokens = given["kv_cache_window_tokens"];
@@ -82,6 +84,12 @@ TEST_P(KvRuleGolden, PutsTheseDetailsIntoThePlan) {
     return found->get<std::string>();
   };
   const auto kv = select_kv(plan, config_of(given), machine_of(given), why_not);
+  if (golden.contains("refused")) {
+    ASSERT_FALSE(kv.ok());
+    EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
+    EXPECT_EQ(kv.error().message, golden["refused"].get<std::string>());
+    return;
+  }
   ASSERT_TRUE(kv.ok()) << kv.error().message;
   plan.details = {};
   EXPECT_EQ(details_json(with_selection(plan, *kv).details).dump(2), golden["details"].dump(2));

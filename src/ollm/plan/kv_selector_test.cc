@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ollm/kv/strategies.h"
+
 namespace ollm::plan {
 namespace {
 
@@ -12,7 +14,7 @@ using ::testing::HasSubstr;
 
 constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
-// A plan of llama-native on the CPU that has a disk cache, as once there is a store on disk.
+// A plan of llama-native on the CPU that has a disk cache.
 PlanDraft disk_plan(std::string_view name = "llama3-8B-chat") {
   PlanDraft plan;
   plan.backend_id = kOptimizedNative;
@@ -43,12 +45,6 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
   const std::vector<std::string> paged = {"paged", "chunked", "resident"};
   const std::vector<std::string> resident = {"resident", "paged", "chunked"};
   const RuleCase cases[] = {
-      {"bounded-window-profile",
-       "bounded-window",
-       "a-8B",
-       32,
-       false,
-       {"sliding-window-ring-buffer"}},
       {"capacity-text-full-history",
        "capacity",
        "a-8B",
@@ -72,12 +68,14 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
     if (row.multimodal) plan.resolved_model.capabilities.modalities.push_back(ModelModality::image);
     settings::RuntimeConfig config;
     config.strategy_selector_profile = row.profile;
+    config.kv_cache_lifecycle = "runtime-scoped";
     const auto kv = select_kv(plan, config, machine(row.host_gib));
     ASSERT_TRUE(kv.ok()) << kv.error().message;
     EXPECT_EQ(kv->rule_id, row.rule) << row.model << " " << row.host_gib;
     EXPECT_EQ(kv->fallback_chain, row.chain) << row.rule;
     EXPECT_EQ(kv->selected, row.chain.front());
-    EXPECT_EQ(kv->applied, row.chain.front());
+    const bool built = row.chain.front() != "quantized-cold-tier";
+    EXPECT_EQ(kv->applied, built ? row.chain.front() : "paged");
     EXPECT_EQ(kv->requested_override, "");
   }
 }
@@ -87,31 +85,68 @@ TEST(KvSelector, ALargeAcceleratorMakesSmallModelsResident) {
   plan.details.set("execution_device_type", "cuda");
   SelectorMachine small_host = machine(8);
   small_host.accelerator_memory_bytes = 24 * kGiB;
-  EXPECT_EQ(select_kv(plan, {}, small_host)->rule_id, "balanced-small-model-resident");
+  settings::RuntimeConfig config;
+  config.kv_cache_lifecycle = "runtime-scoped";
+  EXPECT_EQ(select_kv(plan, config, small_host)->rule_id, "balanced-small-model-resident");
 }
 
-TEST(KvSelector, TakesWhatWasAskedFor) {
-  for (const char* strategy :
-       {"resident", "chunked", "paged", "streamed-segmented", "log-structured-journal",
-        "sliding-window-ring-buffer", "quantized-cold-tier", "tiered-write-back"}) {
-    settings::RuntimeConfig config;
-    config.kv_cache_strategy = strategy;
-    const auto kv = select_kv(disk_plan(), config, machine());
+TEST(KvSelector, WhatIsStoredHasAFrameForEachBlockInsteadOfBeingResident) {
+  settings::RuntimeConfig kept, used_again, fast;
+  used_again.kv_ephemeral = true;
+  fast.strategy_selector_profile = "latency";
+  for (const settings::RuntimeConfig& config : {kept, used_again, fast}) {
+    const auto kv = select_kv(disk_plan("a-1B"), config, machine(64));
     ASSERT_TRUE(kv.ok());
+    EXPECT_EQ(kv->applied, "paged");
+    EXPECT_THAT(kv->reason, HasSubstr("each block has a frame"));
+    EXPECT_TRUE(reuses_kv(config, *kv));
+    EXPECT_EQ(keeps_kv(config, *kv), !config.kv_ephemeral);
+  }
+  settings::RuntimeConfig without;
+  without.use_cache = false;
+  const auto kv = select_kv(disk_plan("a-1B"), without, machine(64));
+  EXPECT_EQ(kv->applied, "resident");
+  EXPECT_FALSE(reuses_kv(without, *kv));
+  EXPECT_FALSE(keeps_kv(without, *kv));
+}
+
+TEST(KvSelector, CapacityTakesWhatIsBuiltAndSaysSo) {
+  settings::RuntimeConfig config;
+  config.strategy_selector_profile = "capacity";
+  const auto kv = select_kv(disk_plan(), config, machine());
+  ASSERT_TRUE(kv.ok());
+  EXPECT_EQ(kv->applied, "paged");
+  EXPECT_THAT(kv->reason, HasSubstr("quantized-cold-tier was not taken: it is not built yet"));
+}
+
+TEST(KvSelector, TakesWhatWasAskedForOrRefusesIt) {
+  for (const kv::Strategy& strategy : kv::kStrategies) {
+    settings::RuntimeConfig config;
+    config.kv_cache_strategy = strategy.id;
+    const auto kv = select_kv(disk_plan(), config, machine());
+    ASSERT_EQ(kv.ok(), strategy.built) << strategy.id;
+    if (!kv.ok()) {
+      EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
+      EXPECT_THAT(kv.error().message, HasSubstr(strategy.id));
+      continue;
+    }
     EXPECT_EQ(kv->rule_id, "explicit-override");
-    EXPECT_EQ(kv->requested_override, strategy);
-    EXPECT_EQ(kv->applied, strategy);
-    EXPECT_THAT(kv->fallback_chain, ElementsAre(strategy));
+    EXPECT_EQ(kv->requested_override, strategy.id);
+    EXPECT_EQ(kv->applied, strategy.id);
+    EXPECT_THAT(kv->fallback_chain, ElementsAre(strategy.id));
   }
 }
 
-TEST(KvSelector, AWindowMakesItSlide) {
-  settings::RuntimeConfig config;
-  config.kv_cache_window_tokens = 512;
-  const auto kv = select_kv(disk_plan(), config, machine());
-  ASSERT_TRUE(kv.ok());
-  EXPECT_EQ(kv->rule_id, "explicit-window-budget");
-  EXPECT_EQ(kv->applied, "sliding-window-ring-buffer");
+TEST(KvSelector, AWindowIsAskedForByItsProfileOrItsSize) {
+  settings::RuntimeConfig profile, window;
+  profile.strategy_selector_profile = "bounded-window";
+  window.kv_cache_window_tokens = 512;
+  for (const settings::RuntimeConfig& config : {profile, window}) {
+    const auto kv = select_kv(disk_plan(), config, machine());
+    ASSERT_FALSE(kv.ok());
+    EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
+    EXPECT_THAT(kv.error().message, HasSubstr("sliding-window-ring-buffer"));
+  }
 }
 
 TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
@@ -125,7 +160,7 @@ TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
   EXPECT_EQ(kv->applied, "resident");
   EXPECT_THAT(kv->fallback_chain, ElementsAre("resident"));
   EXPECT_EQ(kv->reason,
-            "the plan has no disk cache: there is no store on disk in this build; with one, "
+            "the plan has no disk cache: its passes keep none; with one, "
             "capacity-text-full-history would prefer quantized-cold-tier, then paged, then "
             "chunked, then resident");
 }
@@ -133,16 +168,12 @@ TEST(KvSelector, WithoutADiskCacheIsResidentAndSaysWhatWouldBePreferred) {
 TEST(KvSelector, WhatWasAskedForAndNeedsADiskCacheIsRefusedWithoutOne) {
   PlanDraft plan = disk_plan();
   plan.supports_disk_cache = false;
-  settings::RuntimeConfig strategy, profile, window, resident;
+  settings::RuntimeConfig strategy, resident;
   strategy.kv_cache_strategy = "paged";
-  profile.strategy_selector_profile = "bounded-window";
-  window.kv_cache_window_tokens = 512;
-  for (const settings::RuntimeConfig& config : {strategy, profile, window}) {
-    const auto kv = select_kv(plan, config, machine());
-    ASSERT_FALSE(kv.ok());
-    EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
-    EXPECT_THAT(kv.error().message, HasSubstr("needs a disk cache"));
-  }
+  const auto kv = select_kv(plan, strategy, machine());
+  ASSERT_FALSE(kv.ok());
+  EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
+  EXPECT_THAT(kv.error().message, HasSubstr("needs a disk cache"));
   resident.kv_cache_strategy = "resident";
   EXPECT_TRUE(select_kv(plan, resident, machine()).ok());
 }
@@ -176,6 +207,7 @@ TEST(KvSelector, ResidentIsRuntimeScopedAndSaysSo) {
   EXPECT_EQ(paged->applied_lifecycle, "persistent");
   EXPECT_EQ(with_selection(disk_plan(), *paged).details.find("strategy_selector_lifecycle_reason"),
             nullptr);
+  config.kv_cache_strategy = "resident";
   const auto resident = select_kv(disk_plan("a-1B"), config, machine(64));
   EXPECT_EQ(resident->requested_lifecycle, "persistent");
   EXPECT_EQ(resident->applied_lifecycle, "runtime-scoped");

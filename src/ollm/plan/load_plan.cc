@@ -3,6 +3,7 @@
 #include <string>
 
 #include "ollm/plan/effective_config.h"
+#include "ollm/plan/kv_ways.h"
 
 namespace ollm::plan {
 namespace {
@@ -32,12 +33,25 @@ WeightsPlan weights_of(const LoadPlan& plan) {
 KvPlan kv_of(const LoadPlan& plan) {
   KvPlan out;
   out.strategy = plan.kv.strategy;
+  out.lifecycle = plan.kv.pool && plan.kv.pool->kept ? "persistent" : "runtime-scoped";
   out.context_tokens = plan.context_tokens;
   out.sequences = plan.workload.sequences;
   out.block_tokens = plan.kv.block_tokens;
   out.block_bytes = kv::block_bytes(plan.kv);
   out.blocks = plan.kv.max_blocks;
   out.bytes = out.block_bytes * out.blocks;
+  out.frames = plan.kv.frames;
+  out.memory_bytes = kv_memory_bytes(plan.kv);
+  out.disk_bytes = kv_disk_bytes(plan.kv);
+  out.groups = plan.kv_groups;
+  for (const KvGroup& group : out.groups) out.bytes_per_token += group.bytes_per_token;
+  out.read_bytes_per_token = plan.kv_traffic.read_bytes_per_token;
+  out.prefill_read_bytes = plan.kv_traffic.prefill_read_bytes;
+  out.written_bytes = plan.kv_traffic.written_bytes;
+  if (plan.kv.pool) {
+    out.disk_free_bytes = plan.disk_free_bytes;
+    out.folder = plan.kv.pool->folder;
+  }
   return out;
 }
 

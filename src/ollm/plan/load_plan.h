@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ struct LoadPlan {
   std::uint64_t pinned_bytes = 0;    // of them, matrices that stay in memory
   std::uint64_t streamed_bytes = 0;  // read from disk in every sweep that wants logits
   kv::Options kv;
+  std::vector<KvGroup> kv_groups;  // of kv.layers
+  KvTraffic kv_traffic;
+  std::optional<std::uint64_t> disk_free_bytes;  // of the file system of kv.pool
   engine::Options engine;
   Estimate estimate;
   std::vector<Decision> decisions;  // in the order they were made

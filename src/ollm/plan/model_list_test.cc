@@ -168,7 +168,7 @@ TEST_F(ModelList, AFolderThatOneMayNotReadIsListedWithItsReason) {
 // A setting that one of the models cannot have.
 TEST_F(ModelList, AModelThatTheSettingsDoNotFitIsListedWithItsReason) {
   world_.llama("models/mine");
-  world_.config().kv_cache_strategy = "paged";
+  world_.config().kv_cache_strategy = "quantized-cold-tier";
   const auto models = list();
   const auto found = std::find_if(models.begin(), models.end(), [](const ListedModel& model) {
     return model.discovery_source == kDiscoveredLocal;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ollm/base/check.h"
+#include "ollm/kv/strategies.h"
 
 namespace ollm::plan {
 namespace {
@@ -28,11 +29,10 @@ bool takes(const PassSubject& subject, ModelModality modality) {
 
 // Whether each pass applies to a provider's model.
 
-Why disk_cache(const PassSubject& subject, const PassConditions&) {
-  const CatalogEntry* entry = subject.model->catalog_entry;
-  if (subject.provider_id == "gpt-oss-native" || (entry != nullptr && !entry->supports_disk_cache))
-    return std::nullopt;
-  return "keys and values may be kept on disk";
+Why disk_cache(const PassSubject&, const PassConditions& conditions) {
+  if (!conditions.kv_on_disk) return std::nullopt;
+  return conditions.prefix_reuse ? "keys and values are kept on disk"
+                                 : "keys and values that memory cannot hold go to disk";
 }
 
 Why cpu_offload(const PassSubject&, const PassConditions& conditions) {
@@ -97,7 +97,7 @@ Why chunked_prefill(const PassSubject&, const PassConditions& conditions) {
 }
 
 Why prefix_reuse(const PassSubject&, const PassConditions& conditions) {
-  if (!conditions.prefix_reuse) return std::nullopt;
+  if (!conditions.kv_on_disk || !conditions.prefix_reuse) return std::nullopt;
   return "stored prefixes may be used again";
 }
 
@@ -119,7 +119,7 @@ constexpr bool kNotBuilt = false;
 
 // A pass is turned on here when its work exists.
 constexpr std::array kPasses{
-    PassKind{Id::disk_cache, kNotBuilt, kDisk, "disk-backed keys and values", disk_cache},
+    PassKind{Id::disk_cache, kBuilt, kDisk, "disk-backed keys and values", disk_cache},
     PassKind{Id::cpu_offload, kNotBuilt, kCpu, "layers on the CPU beside an accelerator",
              cpu_offload},
     PassKind{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
@@ -136,7 +136,7 @@ constexpr std::array kPasses{
     PassKind{Id::weight_streaming, kBuilt, {}, "weights read in each sweep", weight_streaming},
     PassKind{Id::weight_pinning, kBuilt, {}, "weights kept in memory", weight_pinning},
     PassKind{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
-    PassKind{Id::prefix_reuse, kNotBuilt, {}, "stored prefixes used again", prefix_reuse},
+    PassKind{Id::prefix_reuse, kBuilt, {}, "stored prefixes used again", prefix_reuse},
     PassKind{Id::speculative_decoding,
              kNotBuilt,
              {},
@@ -150,6 +150,10 @@ SpecializationFailure failure_of(const PlanDraft& plan, SpecializationErrorType 
   out.type = type;
   out.provider_id = plan.specialization_provider_id.value_or("no provider");
   out.planned_pass_ids = plan.specialization_pass_ids;
+  if (plan.backend_id == kNativeGeneric) {
+    out.provider_id = kNativeGeneric;
+    out.planned_pass_ids = plan.generic_pass_ids;
+  }
   return out;
 }
 
@@ -182,12 +186,28 @@ void add_load_details(Details& details) {
   details.set("offload_cpu_applied_indices", "");
 }
 
-void set_passes(PlanDraft& plan, std::vector<Id> ids) {
-  const PassTraits traits = traits_of(ids);
+void set_traits(PlanDraft& plan, const PassTraits& traits) {
   plan.supports_disk_cache = traits.supports_disk_cache;
   plan.supports_cpu_offload = traits.supports_cpu_offload;
   plan.supports_gpu_offload = traits.supports_gpu_offload;
-  plan.specialization_pass_ids = std::move(ids);
+}
+
+std::vector<Id> ids_of(std::span<const PlannedPass> planned) {
+  std::vector<Id> ids;
+  for (const PlannedPass& pass : planned) ids.push_back(pass.id);
+  return ids;
+}
+
+// The decisions of passes, where those of the plan before stood, or at the end.
+void decide_anew(std::vector<Decision>* decisions, std::span<const PlannedPass> planned) {
+  if (decisions == nullptr) return;
+  const auto of_pass = [](const Decision& decision) { return decision.what.starts_with("pass."); };
+  auto at = std::find_if(decisions->begin(), decisions->end(), of_pass) - decisions->begin();
+  std::erase_if(*decisions, of_pass);
+  for (const PlannedPass& pass : planned) {
+    decisions->insert(decisions->begin() + at++,
+                      {fmt::format("pass.{}", to_string(pass.id)), "planned", pass.because});
+  }
 }
 
 }  // namespace
@@ -199,6 +219,13 @@ const PassKind& find_pass(SpecializationPassId id) {
     if (pass.id == id) return pass;
   OLLM_CHECK(false);
   return kPasses.front();
+}
+
+PassConditions with_settings(PassConditions conditions, const settings::RuntimeConfig& config) {
+  conditions.accelerator = config.device_type() != "cpu";
+  if (config.kv_cache_strategy == kv::kResident) conditions.kv_on_disk = false;
+  if (!config.use_cache) conditions.prefix_reuse = false;
+  return conditions;
 }
 
 std::vector<PlannedPass> plan_passes(const PassSubject& subject, const PassConditions& conditions) {
@@ -247,25 +274,27 @@ Details pipeline_details(std::string_view provider_id, std::span<const PlannedPa
   return out;
 }
 
+PlanDraft with_generic_passes(PlanDraft plan, const PassConditions& conditions,
+                              std::vector<Decision>* decisions) {
+  const std::vector<PlannedPass> planned =
+      plan_passes({kNativeGeneric, &plan.resolved_model, false}, conditions);
+  decide_anew(decisions, planned);
+  plan.generic_pass_ids = ids_of(planned);
+  plan.details.set("generic_pass_ids", comma_list(plan.generic_pass_ids));
+  set_traits(plan, traits_of(plan.generic_pass_ids));
+  return plan;
+}
+
 PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
                         std::vector<Decision>* decisions) {
+  if (plan.backend_id == kNativeGeneric)
+    return with_generic_passes(std::move(plan), conditions, decisions);
   if (plan.specialization_state != SpecializationState::planned) return plan;
   const std::string provider = plan.specialization_provider_id.value_or("");
   const std::vector<PlannedPass> planned =
       plan_passes({provider, &plan.resolved_model, multimodal}, conditions);
-  std::vector<Id> ids;
-  for (const PlannedPass& pass : planned) ids.push_back(pass.id);
-  if (decisions != nullptr) {
-    const auto of_pass = [](const Decision& decision) {
-      return decision.what.starts_with("pass.");
-    };
-    auto at = std::find_if(decisions->begin(), decisions->end(), of_pass) - decisions->begin();
-    std::erase_if(*decisions, of_pass);
-    for (const PlannedPass& pass : planned) {
-      decisions->insert(decisions->begin() + at++,
-                        {fmt::format("pass.{}", to_string(pass.id)), "planned", pass.because});
-    }
-  }
+  std::vector<Id> ids = ids_of(planned);
+  decide_anew(decisions, planned);
 
   // Rebuilt rather than changed, so that the keys stand where a first plan puts them.
   Details details;
@@ -280,24 +309,24 @@ PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& c
     }
   }
   plan.details = std::move(details);
-  set_passes(plan, std::move(ids));
+  set_traits(plan, traits_of(ids));
+  plan.specialization_pass_ids = std::move(ids);
   return plan;
 }
 
 std::optional<SpecializationFailure> broken_contract(const PlanDraft& plan,
                                                      const LoadedArtifacts& artifacts) {
   SpecializationFailure out = failure_of(plan, SpecializationErrorType::application_error);
-  for (const Id id : plan.specialization_pass_ids) {
+  for (const Id id : out.planned_pass_ids) {
     if (Why reason = not_kept(id, artifacts)) {
       out.failed_pass_id = id;
       out.reason = *std::move(reason);
       const std::string before = comma_list(out.applied_pass_ids);
-      out.error =
-          fail(ErrorKind::unsupported,
-               fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: "
-                           "{}",
-                           out.provider_id, to_string(id), comma_list(plan.specialization_pass_ids),
-                           out.reason, before.empty() ? "none" : before));
+      out.error = fail(ErrorKind::unsupported,
+                       fmt::format("{}: pass {} of {} could not be applied: {}; applied before it: "
+                                   "{}",
+                                   out.provider_id, to_string(id), comma_list(out.planned_pass_ids),
+                                   out.reason, before.empty() ? "none" : before));
       return out;
     }
     out.applied_pass_ids.push_back(id);
@@ -313,11 +342,13 @@ SpecializationFailure load_failure(const PlanDraft& plan, Error error) {
 }
 
 PlanDraft finalize_applied(PlanDraft plan, const LoadedArtifacts& artifacts) {
+  OLLM_CHECK(!broken_contract(plan, artifacts));
   if (plan.specialization_state != SpecializationState::planned) {
     plan.details.merge(artifacts.details);
+    if (plan.backend_id == kNativeGeneric)
+      plan.details.set("applied_generic_pass_ids", comma_list(plan.generic_pass_ids));
     return plan;
   }
-  OLLM_CHECK(!broken_contract(plan, artifacts));
   add_load_details(plan.details);
   plan.details.merge(artifacts.details);
   const std::string count = fmt::format("{}", plan.specialization_pass_ids.size());

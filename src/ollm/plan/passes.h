@@ -29,14 +29,18 @@ struct PassConditions {
   std::uint64_t mlp_chunk_rows = 0;
   bool mlp_rows_explicit = false;  // settings: dense_projection_chunk_rows
   bool accelerator = false;        // the device is one
-  bool prefix_reuse = false;       // a KV store keeps what may be used again
+  bool kv_on_disk = true;          // keys and values may be written to disk
+  bool prefix_reuse = true;        // and those that are stored are used again
   bool speculative = false;        // a draft was asked for
   bool expert_cache = false;       // the model is a mixture with experts on disk
 };
 
+/// The same, with what the settings have to say: the device, and what is kept of keys and values.
+PassConditions with_settings(PassConditions conditions, const settings::RuntimeConfig& config);
+
 /// What of a model decides whether a pass applies.
 struct PassSubject {
-  std::string_view provider_id;
+  std::string_view provider_id;  // or kNativeGeneric
   const ResolvedModel* model = nullptr;
   bool multimodal = false;  // settings
 };
@@ -76,9 +80,14 @@ std::string comma_list(std::span<const SpecializationPassId> ids);
 Details pipeline_details(std::string_view provider_id, std::span<const PlannedPass> planned,
                          const PassConditions& conditions);
 
-/// A planned plan with the passes of these conditions: once more when the execution plan is known.
-/// Plans in any other state come back as they are. `decisions`, if given, gets those of the passes
-/// anew ("pass.ID"), where the old ones stood.
+/// The plan of the generic backend with its passes. They are no specialization: they stand in the
+/// details, and in `generic_pass_ids` of the draft.
+PlanDraft with_generic_passes(PlanDraft plan, const PassConditions& conditions,
+                              std::vector<Decision>* decisions = nullptr);
+
+/// A planned plan, or one of the generic backend, with the passes of these conditions: once more
+/// when the execution plan is known. Plans in any other state come back as they are. `decisions`,
+/// if given, gets those of the passes anew ("pass.ID"), where the old ones stood.
 PlanDraft refine_passes(PlanDraft plan, bool multimodal, const PassConditions& conditions,
                         std::vector<Decision>* decisions = nullptr);
 
@@ -104,8 +113,8 @@ std::optional<SpecializationFailure> broken_contract(const PlanDraft& plan,
 SpecializationFailure load_failure(const PlanDraft& plan, Error error);
 
 /// The plan as it stands after a load: state applied, with the details of load. A plan of the
-/// generic backend keeps its state (not-planned, fallback) and takes the backend's details alone.
-/// No contract may be broken.
+/// generic backend keeps its state (not-planned, fallback) and takes the backend's details and the
+/// list of its passes. No contract may be broken.
 PlanDraft finalize_applied(PlanDraft plan, const LoadedArtifacts& artifacts);
 
 /// Whether the generic backend may take over from a plan: nothing where it may, else why not.

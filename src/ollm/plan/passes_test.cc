@@ -5,8 +5,6 @@
 
 #include <set>
 
-#include "ollm/plan/catalog.h"
-
 namespace ollm::plan {
 namespace {
 
@@ -87,13 +85,36 @@ TEST(Passes, PromptsThatExceedTheChunkAreChunked) {
   EXPECT_TRUE(applies(Id::chunked_prefill, "llama-native", model, conditions));
 }
 
-TEST(Passes, OfTheSeedAreThoseOfTheirProviders) {
-  ResolvedModel model = llama_model();
+TEST(Passes, KeysAndValuesGoToDiskWhoeverRunsTheModel) {
+  const ResolvedModel model = llama_model();
   PassConditions conditions;
-  EXPECT_TRUE(applies(Id::disk_cache, "llama-native", model));
-  EXPECT_FALSE(applies(Id::disk_cache, "gpt-oss-native", model));
-  model.catalog_entry = find_alias("gpt-oss-20B");
-  EXPECT_FALSE(applies(Id::disk_cache, "llama-native", model));
+  for (const std::string_view who : {"llama-native", "gpt-oss-native", "native-generic"}) {
+    EXPECT_TRUE(applies(Id::disk_cache, who, model)) << who;
+    EXPECT_TRUE(applies(Id::prefix_reuse, who, model)) << who;
+    conditions.prefix_reuse = false;
+    EXPECT_TRUE(applies(Id::disk_cache, who, model, conditions)) << who;
+    EXPECT_FALSE(applies(Id::prefix_reuse, who, model, conditions)) << who;
+    conditions = {.kv_on_disk = false};
+    EXPECT_FALSE(applies(Id::disk_cache, who, model, conditions)) << who;
+    EXPECT_FALSE(applies(Id::prefix_reuse, who, model, conditions)) << who;
+    conditions = {};
+  }
+}
+
+TEST(Passes, SettingsSayWhatIsKeptOfKeysAndValues) {
+  settings::RuntimeConfig config;
+  EXPECT_TRUE(with_settings({}, config).kv_on_disk);
+  EXPECT_TRUE(with_settings({}, config).prefix_reuse);
+  config.use_cache = false;
+  EXPECT_TRUE(with_settings({}, config).kv_on_disk);  // what memory cannot hold
+  EXPECT_FALSE(with_settings({}, config).prefix_reuse);
+  config.kv_cache_strategy = "resident";
+  EXPECT_FALSE(with_settings({}, config).kv_on_disk);
+}
+
+TEST(Passes, OfTheSeedAreThoseOfTheirProviders) {
+  const ResolvedModel model = llama_model();
+  PassConditions conditions;
   EXPECT_FALSE(applies(Id::cpu_offload, "llama-native", model));
   EXPECT_FALSE(applies(Id::mlp_chunking, "llama-native", model));
   conditions.accelerator = true;
@@ -148,6 +169,7 @@ TEST(Passes, ARefinedPlanIsThatOfAFirstPlan) {
   PassConditions conditions;
   conditions.prompt_tokens = 100;
   conditions.prefill_chunk_tokens = 10;
+  conditions.kv_on_disk = false;
   const PlanDraft refined = refine_passes(plan, false, conditions);
   EXPECT_THAT(refined.specialization_pass_ids,
               ElementsAre(Id::weight_pinning, Id::chunked_prefill));
@@ -200,15 +222,51 @@ TEST(Passes, TheFirstBrokenContractTellsWhatWasAppliedBefore) {
   EXPECT_THAT(broken->error.message, HasSubstr("applied before it: weight-pinning"));
 }
 
-TEST(Passes, AGenericPlanTakesTheDetailsOfItsLoadAlone) {
+PlanDraft generic_plan(const PassConditions& conditions = {}) {
   PlanDraft plan;
   plan.backend_id = kNativeGeneric;
+  return with_generic_passes(plan, conditions);
+}
+
+TEST(Passes, OfTheGenericBackendStandInItsDetails) {
+  const PlanDraft plan = generic_plan();
+  EXPECT_TRUE(plan.supports_disk_cache);
+  EXPECT_TRUE(plan.specialization_pass_ids.empty());
+  EXPECT_EQ(*plan.details.find("generic_pass_ids"), "disk-cache,weight-pinning,prefix-reuse");
+  PassConditions in_memory;
+  in_memory.kv_on_disk = false;
+  std::vector<Decision> decisions = {{"backend", "native-generic", "x"}, {"kv.strategy", "y", "z"}};
+  const PlanDraft refined = refine_passes(plan, false, in_memory, &decisions);
+  EXPECT_FALSE(refined.supports_disk_cache);
+  EXPECT_EQ(*refined.details.find("generic_pass_ids"), "weight-pinning");
+  ASSERT_EQ(decisions.size(), 3u);
+  EXPECT_EQ(decisions.back().what, "pass.weight-pinning");
+}
+
+TEST(Passes, OfTheGenericBackendKeepContractsToo) {
+  const PlanDraft plan = generic_plan();
   LoadedArtifacts artifacts;
+  artifacts.provided_pass_ids = {Id::weight_pinning, Id::prefix_reuse};
+  const auto broken = broken_contract(plan, artifacts);
+  ASSERT_TRUE(broken.has_value());
+  EXPECT_EQ(broken->provider_id, "native-generic");
+  EXPECT_EQ(broken->failed_pass_id, Id::disk_cache);
+  artifacts.supports_disk_cache = true;
+  EXPECT_EQ(broken_contract(plan, artifacts), std::nullopt);
+}
+
+TEST(Passes, AGenericPlanTakesTheDetailsAndPassesOfItsLoadAlone) {
+  LoadedArtifacts artifacts;
+  artifacts.supports_disk_cache = true;
+  artifacts.provided_pass_ids = {Id::weight_pinning, Id::prefix_reuse};
   artifacts.details.set("key", "value");
-  const auto finalized = finalize_applied(plan, artifacts);
+  const auto finalized = finalize_applied(generic_plan(), artifacts);
   EXPECT_EQ(finalized.specialization_state, SpecializationState::not_planned);
   EXPECT_FALSE(finalized.specialization_applied);
-  EXPECT_EQ(finalized.details.size(), 1u);
+  EXPECT_TRUE(finalized.applied_specialization_pass_ids.empty());
+  EXPECT_EQ(*finalized.details.find("key"), "value");
+  EXPECT_EQ(*finalized.details.find("applied_generic_pass_ids"),
+            "disk-cache,weight-pinning,prefix-reuse");
 }
 
 TEST(Passes, AFallbackHasItsConditions) {

@@ -66,13 +66,30 @@ Json weights_json(const WeightsPlan& weights) {
 }
 
 Json kv_json(const KvPlan& kv) {
+  Json groups = Json::array();
+  for (const KvGroup& group : kv.groups) {
+    groups.push_back({{"layers", group.layers},
+                      {"bytes_per_token", group.bytes_per_token},
+                      {"window", group.window == 0 ? Json(nullptr) : Json(group.window)}});
+  }
   return {{"strategy", text(kv.strategy)},
+          {"lifecycle", text(kv.lifecycle)},
           {"context_tokens", kv.context_tokens},
           {"sequences", kv.sequences},
           {"block_tokens", kv.block_tokens},
           {"block_bytes", kv.block_bytes},
           {"blocks", kv.blocks},
-          {"bytes", kv.bytes}};
+          {"bytes", kv.bytes},
+          {"frames", kv.frames},
+          {"memory_bytes", kv.memory_bytes},
+          {"disk_bytes", kv.disk_bytes},
+          {"bytes_per_token", kv.bytes_per_token},
+          {"groups", std::move(groups)},
+          {"read_bytes_per_token", kv.read_bytes_per_token},
+          {"prefill_read_bytes", kv.prefill_read_bytes},
+          {"written_bytes", kv.written_bytes},
+          {"disk_free_bytes", kv.disk_free_bytes ? Json(*kv.disk_free_bytes) : Json(nullptr)},
+          {"folder", text(kv.folder)}};
 }
 
 Json estimate_json(const Estimate& estimate) {

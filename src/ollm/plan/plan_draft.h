@@ -29,6 +29,9 @@ struct PlanDraft {
   SpecializationState specialization_state = SpecializationState::not_planned;
   std::vector<SpecializationPassId> specialization_pass_ids;
   std::vector<SpecializationPassId> applied_specialization_pass_ids;
+  /// Passes of the generic backend: no provider planned them, so that they stand in no field of a
+  /// RuntimePlan but its details (generic_pass_ids).
+  std::vector<SpecializationPassId> generic_pass_ids;
   std::optional<std::string> fallback_reason;
   std::string reason;
   Details details;

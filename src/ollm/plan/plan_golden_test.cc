@@ -269,7 +269,9 @@ TEST(PlanGoldens, AppliedIsWhatTheRulesSay) {
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   LoadedArtifacts artifacts;
-  artifacts.provided_pass_ids = {SpecializationPassId::weight_pinning};
+  artifacts.supports_disk_cache = true;
+  artifacts.provided_pass_ids = {SpecializationPassId::weight_pinning,
+                                 SpecializationPassId::prefix_reuse};
   const auto applied = finalize_applied(planned->selection.plan, artifacts);
   EXPECT_EQ(printed(world, applied).dump(2), plan_golden("applied").dump(2));
 }

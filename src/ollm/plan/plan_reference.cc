@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "ollm/kv/strategies.h"
 #include "ollm/plan/reference.h"
 
 namespace ollm::plan {
@@ -14,6 +15,12 @@ Result<PlannedReference> plan_resolved(Resolution resolution, const settings::Ru
   OLLM_TRY(out.selection, select_backend(out.resolution, config, options));
   OLLM_TRY(out.kv, select_kv(out.selection.plan, config, machine));
   out.selection.plan = with_selection(std::move(out.selection.plan), out.kv);
+  if (out.kv.applied == kv::kResident) {
+    PassConditions in_memory = with_settings(options.passes, config);
+    in_memory.kv_on_disk = false;
+    out.selection.plan = refine_passes(std::move(out.selection.plan), config.multimodal, in_memory,
+                                       &out.selection.decisions);
+  }
   out.effective = effective_config(config, out.kv);
   return out;
 }

@@ -30,18 +30,25 @@ TEST(PlanReference, HoldsTheSettingsItIsGiven) {
 TEST(PlanReference, AStrategyThatCannotBeHadIsAnError) {
   World world;
   world.llama("work/tiny");
-  world.config().kv_cache_strategy = "paged";
+  world.config().kv_cache_strategy = "quantized-cold-tier";
   EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::unsupported);
 }
 
 TEST(PlanReference, TheEffectiveSettingsHaveWhatWasApplied) {
   World world;
   world.llama("work/tiny");
-  world.config().kv_cache_lifecycle = "persistent";
+  const auto kept = world.plan("./tiny");
+  ASSERT_TRUE(kept.ok());
+  EXPECT_EQ(kept->effective.kv_cache_strategy, "paged");
+  EXPECT_EQ(kept->effective.kv_cache_lifecycle, "persistent");
+  world.config().kv_cache_strategy = "resident";
   const auto planned = world.plan("./tiny");
   ASSERT_TRUE(planned.ok());
   EXPECT_EQ(planned->effective.kv_cache_strategy, "resident");
   EXPECT_EQ(planned->effective.kv_cache_lifecycle, "runtime-scoped");
+  EXPECT_FALSE(planned->selection.plan.supports_disk_cache);
+  EXPECT_EQ(planned->selection.plan.specialization_pass_ids,
+            std::vector<SpecializationPassId>{SpecializationPassId::weight_pinning});
 }
 
 TEST(PlanReference, ReadsHeadersAlone) {

@@ -9,11 +9,14 @@
 #include "ollm/base/json_cursor.h"
 #include "ollm/base/text_size.h"
 #include "ollm/io/read_probes.h"
+#include "ollm/kv/strategies.h"
 #include "ollm/models/inventory.h"
 #include "ollm/models/stored_head.h"
 #include "ollm/plan/choose.h"
+#include "ollm/plan/kv_decisions.h"
 #include "ollm/plan/passes.h"
 #include "ollm/plan/payloads.h"
+#include "ollm/settings/cache_folder.h"
 #include "ollm/settings/payloads.h"
 
 namespace ollm::plan {
@@ -75,6 +78,34 @@ TextFiles text_files(const checkpoint::ModelFolder& folder, io::SystemCalls& cal
   return files;
 }
 
+// The settings with what the workload has to say: all logits are computed anew, whatever is stored,
+// and nobody asks for their keys and values again.
+settings::RuntimeConfig config_for(settings::RuntimeConfig config, const Workload& workload) {
+  if (workload.all_logits) config.use_cache = config.kv_ephemeral = false;
+  return config;
+}
+
+// What keys and values on disk need to know of the machine. Who has no home and keeps nothing is no
+// worse off than with a disk that is full.
+Result<CacheStorage> cache_storage_of(const settings::RuntimeConfig& config,
+                                      const io::Environment& environment, io::SystemCalls& calls) {
+  if (config.kv_cache_strategy == kv::kResident) return CacheStorage{};
+  const auto folder = settings::cache_folder(config, environment);
+  if (folder.ok()) return cache_storage(*folder / "kv", calls);
+  if (!config.use_cache) return CacheStorage{};
+  return folder.error();
+}
+
+KvWishes kv_wishes(const settings::RuntimeConfig& config, const KvSelection& selection) {
+  KvWishes wishes;
+  wishes.strategy = selection.applied;
+  wishes.by_name = !selection.requested_override.empty();
+  wishes.kept = keeps_kv(config, selection);
+  wishes.reused = reuses_kv(config, selection);
+  wishes.cap_bytes = as<std::uint64_t>(config.kv_cache_max_bytes);
+  return wishes;
+}
+
 Result<LoadPlan> choose_for(const PlannedRun& plan, const models::Composition& composition) {
   const ExecutionInputs& inputs = plan.inputs;
   return choose(composition, plan.folder()->tensors(), inputs.text, inputs.storage, inputs.machine,
@@ -95,7 +126,50 @@ void put_first(LoadPlan& execution, const Selection& selection, const KvSelectio
   execution.decisions = std::move(decisions);
 }
 
-Result<void> check_fits(const LoadPlan& execution) {
+// The strategy of a selection with the bytes that it takes. Memory has the last word twice: where
+// it does not hold what a rule would keep in it, the rule's next choice is taken; and where nothing
+// is stored and it holds all of it, no disk cache is planned.
+Result<LoadPlan> choose_with_kv(PlannedRun& run, Selection& selection, KvSelection& kv) {
+  const settings::RuntimeConfig config = config_for(run.config, run.inputs.workload);
+  const SelectorMachine machine = selector_machine(run.inputs.machine);
+  const auto choose_now = [&] {
+    run.inputs.wishes.kv = kv_wishes(config, kv);
+    return choose_for(run, *selection.composition);
+  };
+  OLLM_TRY(LoadPlan execution, choose_now());
+  if (!execution.fits && kv.applied == kv::kResident && kv.fallback_chain.size() > 1) {
+    PlanDraft again = selection.plan;
+    again.supports_disk_cache = true;  // as when the rule was asked
+    const auto why_not = [](std::string_view strategy) -> std::optional<std::string> {
+      if (strategy != kv::kResident) return std::nullopt;
+      return "the budget does not hold all of it";
+    };
+    OLLM_TRY(kv, select_kv(again, config, machine, why_not));
+    OLLM_TRY(execution, choose_now());
+  } else if (execution.fits && kv.applied != kv::kResident && !execution.kv.pool) {
+    PlanDraft without = selection.plan;
+    without.supports_disk_cache = false;
+    OLLM_TRY(kv, select_kv(without, config, machine));
+  }
+  selection.plan = with_selection(std::move(selection.plan), kv);
+  return execution;
+}
+
+PassConditions conditions_of(const LoadPlan& execution, const settings::RuntimeConfig& config) {
+  PassConditions conditions = with_settings({}, config);
+  conditions.prompt_tokens = execution.workload.prompt_tokens;
+  conditions.prefill_chunk_tokens = execution.engine.max_rows;
+  conditions.weights_pinned = execution.pinned_bytes != 0;
+  conditions.weights_streamed = execution.streamed_bytes != 0;
+  conditions.mlp_rows_explicit = config.dense_projection_chunk_rows.has_value();
+  if (execution.engine.feed_forward_rows < execution.engine.max_rows)
+    conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
+  conditions.kv_on_disk = execution.kv.pool.has_value();
+  conditions.prefix_reuse = execution.kv.reuses;
+  return conditions;
+}
+
+Result<void> check_fits(const LoadPlan& execution, const ExecutionInputs& inputs) {
   if (execution.fits) return {};
   std::string message = fmt::format(
       "will not fit: the budget is {}, the smallest that would do is {} MiB (--memory {}MiB):",
@@ -105,9 +179,12 @@ Result<void> check_fits(const LoadPlan& execution) {
     message += fmt::format("\n  {:<14} {:>12}  {}", line.owner, format_bytes(line.bytes),
                            to_string(line.phase));
   }
-  const std::uint64_t kv = kv::block_bytes(execution.kv) * execution.kv.max_blocks;
-  message += fmt::format("\n  --context would lower kv ({} for {} tokens)", format_bytes(kv),
-                         execution.context_tokens);
+  if (!execution.kv.spills()) {
+    message += fmt::format("\n  --context would lower kv ({} for {} tokens)",
+                           format_bytes(kv::frames_bytes(execution.kv)), execution.context_tokens);
+  }
+  const std::string disk = why_not_on_disk(execution, inputs.storage.cache, inputs.wishes.kv);
+  if (!disk.empty()) message += "\n  " + disk;
   return fail(ErrorKind::out_of_budget, message);
 }
 
@@ -161,10 +238,10 @@ const models::Composition* PlannedRun::composition() const {
 }
 
 Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
-  const settings::RuntimeConfig& config = inputs.settings.runtime;
+  const settings::RuntimeConfig config = config_for(inputs.settings.runtime, inputs.workload);
   OLLM_TRY(const Wishes wishes, wishes_of(config));
   PlannedRun plan;
-  plan.config = config;
+  plan.config = inputs.settings.runtime;
   plan.environment = inputs.environment;
   plan.allowances = inputs.allowances;
   SelectOptions options;
@@ -177,22 +254,16 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   OLLM_TRY_VOID(settle_head(plan.reference.selection, *plan.folder()));
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
-  OLLM_TRY(LoadPlan execution, choose_for(plan, *plan.composition()));
+  OLLM_TRY(plan.inputs.storage.cache, cache_storage_of(config, inputs.environment, calls));
+  OLLM_TRY(LoadPlan execution, choose_with_kv(plan, plan.reference.selection, plan.reference.kv));
+  plan.reference.effective = effective_config(config, plan.reference.kv);
   settle_context(plan.reference.selection, execution);
   execution.model = *plan.reference.selection.config;
   put_first(execution, plan.reference.selection, plan.reference.kv);
 
-  PassConditions conditions;
-  conditions.prompt_tokens = execution.workload.prompt_tokens;
-  conditions.prefill_chunk_tokens = execution.engine.max_rows;
-  conditions.weights_pinned = execution.pinned_bytes != 0;
-  conditions.weights_streamed = execution.streamed_bytes != 0;
-  conditions.mlp_rows_explicit = wishes.feed_forward_rows.has_value();
-  if (execution.engine.feed_forward_rows < execution.engine.max_rows)
-    conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
   plan.reference.selection.plan =
-      refine_passes(std::move(plan.reference.selection.plan), config.multimodal, conditions,
-                    &execution.decisions);
+      refine_passes(std::move(plan.reference.selection.plan), config.multimodal,
+                    conditions_of(execution, config), &execution.decisions);
   plan.execution = std::move(execution);
   return plan;
 }
@@ -204,19 +275,23 @@ Result<FallbackRun> plan_fallback(const PlannedRun& failed, const Specialization
   OLLM_TRY(out.selection, fall_back(failed.runtime(), failed.reference.resolution, failed.config,
                                     options, failure.type, failure.error));
   out.selection.plan.failure = failure;
-  // Disk KV is gone with the provider, so the strategy is chosen again.
-  OLLM_TRY(const KvSelection kv,
-           select_kv(out.selection.plan, failed.config, selector_machine(failed.inputs.machine)));
-  out.selection.plan = with_selection(std::move(out.selection.plan), kv);
+  // The provider's passes are gone with it, so the strategy is chosen again.
+  const settings::RuntimeConfig config = config_for(failed.config, failed.inputs.workload);
+  OLLM_TRY(KvSelection kv,
+           select_kv(out.selection.plan, config, selector_machine(failed.inputs.machine)));
   out.selection.decisions.insert(
       out.selection.decisions.begin(),
       Decision{"backend", std::string(kNativeGeneric), out.selection.plan.reason});
   OLLM_TRY_VOID(settle_head(out.selection, *failed.folder()));
-  OLLM_TRY(out.execution, choose_for(failed, *out.selection.composition));
+  PlannedRun run = failed;
+  OLLM_TRY(out.execution, choose_with_kv(run, out.selection, kv));
   settle_context(out.selection, out.execution);
   out.execution.model = *out.selection.config;
   put_first(out.execution, out.selection, kv);
-  OLLM_TRY_VOID(check_fits(out.execution));
+  out.selection.plan =
+      refine_passes(std::move(out.selection.plan), config.multimodal,
+                    conditions_of(out.execution, config), &out.execution.decisions);
+  OLLM_TRY_VOID(check_fits(out.execution, run.inputs));
   return out;
 }
 
@@ -224,7 +299,7 @@ Result<void> check_can_run(const PlannedRun& plan) {
   if (plan.reference.selection.refusal) return *plan.reference.selection.refusal;
   if (!plan.runtime().is_executable() || !plan.execution)
     return fail(ErrorKind::unsupported, plan.runtime().reason);
-  return check_fits(*plan.execution);
+  return check_fits(*plan.execution, plan.inputs);
 }
 
 nlohmann::ordered_json plan_payload(const PlannedRun& plan) {

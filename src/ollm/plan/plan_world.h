@@ -207,7 +207,10 @@ inline Json plan_golden(const std::string& name) {
   spell_out(golden["resolved_model"]["resolution_message"]);
   spell_out(golden["runtime_plan"]["reason"]);
   spell_out(golden["runtime_plan"]["fallback_reason"]);
-  spell_out(golden["runtime_plan"]["details"]["strategy_selector_reason"]);
+  Json& details = golden["runtime_plan"]["details"];
+  spell_out(details["strategy_selector_reason"]);
+  if (details.contains("strategy_selector_lifecycle_reason"))
+    spell_out(details["strategy_selector_lifecycle_reason"]);
   return golden;
 }
 

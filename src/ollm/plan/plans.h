@@ -301,15 +301,36 @@ struct WeightsPlan {
   friend bool operator==(const WeightsPlan&, const WeightsPlan&) = default;
 };
 
-/// Keys and values.
+/// Layers whose keys and values are stored alike, and may be read equally far back.
+struct KvGroup {
+  std::size_t layers = 0;             // that store; others may read what these stored
+  std::uint64_t bytes_per_token = 0;  // of one sequence, all these layers
+  std::size_t window = 0;             // tokens that may still be read; 0: all
+
+  friend bool operator==(const KvGroup&, const KvGroup&) = default;
+};
+
+/// Keys and values. Blocks are counted over all sequences, each over all layers.
 struct KvPlan {
-  std::string strategy;            // "resident"
+  std::string strategy;            // "resident", "paged", ...
+  std::string lifecycle;           // "persistent": found by later runs; "runtime-scoped"
   std::size_t context_tokens = 0;  // that one sequence may hold
   std::size_t sequences = 0;       // at once
   std::size_t block_tokens = 0;    // of one block
-  std::uint64_t block_bytes = 0;   // of one block, all layers
-  std::size_t blocks = 0;          // over all sequences
-  std::uint64_t bytes = 0;         // of all blocks
+  std::uint64_t block_bytes = 0;   // of one block
+  std::size_t blocks = 0;          // that there may be
+  std::uint64_t bytes = 0;         // of all of them
+  std::size_t frames = 0;          // of them in memory at once
+  std::uint64_t memory_bytes =
+      0;  // of frames, what is read ahead of the others, what is known of all
+  std::uint64_t disk_bytes = 0;            // on disk, once all sequences are full
+  std::uint64_t bytes_per_token = 0;       // of one sequence, all layers
+  std::vector<KvGroup> groups;             // the same, by group
+  std::uint64_t read_bytes_per_token = 0;  // from disk for a new token, at half of the new ones
+  std::uint64_t prefill_read_bytes = 0;    // from disk by all sweeps of the prompt
+  std::uint64_t written_bytes = 0;         // to disk, by the whole job
+  std::optional<std::uint64_t> disk_free_bytes;  // about; nothing: no disk, or it does not tell
+  std::optional<std::filesystem::path> folder;   // on disk; nothing: memory alone
 
   friend bool operator==(const KvPlan&, const KvPlan&) = default;
 };

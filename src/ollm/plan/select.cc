@@ -27,8 +27,10 @@ class Selector {
  public:
   Selector(const Resolution& resolution, const settings::RuntimeConfig& config,
            const SelectOptions& options)
-      : resolution_(resolution), config_(config), options_(options), passes_(options.passes) {
-    passes_.accelerator = config.device_type() != "cpu";
+      : resolution_(resolution),
+        config_(config),
+        options_(options),
+        passes_(with_settings(options.passes, config)) {
     PlanDraft& plan = out_.plan;
     plan.resolved_model = resolution.model;
     if (resolution.materialized) plan.model_path = resolution.model.model_path;
@@ -67,6 +69,7 @@ class Selector {
     }
     out_.plan = to_fallback(failed, type, error.message);
     accept(*std::move(composed));
+    out_.plan = with_generic_passes(std::move(out_.plan), passes_, &out_.decisions);
     return std::move(out_);
   }
 
@@ -247,6 +250,7 @@ class Selector {
                         ? "from its config and tensors"
                         : fmt::format("as family {}", composed->model.config.family));
     decide("backend", kNativeGeneric, plan.reason);
+    plan = with_generic_passes(std::move(plan), passes_, &out_.decisions);
     accept(*std::move(composed));
     return std::move(out_);
   }

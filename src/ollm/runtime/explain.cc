@@ -65,6 +65,42 @@ std::string weights_text(const plan::LoadPlan& plan) {
       to_string(plan.weights.read_method));
 }
 
+// Answers that another strategy would not give are told before all else.
+std::string first_line(const plan::LoadPlan& plan) {
+  const kv::Strategy* strategy = kv::find_strategy(plan.kv.strategy);
+  if (strategy == nullptr || strategy->exact()) return "";
+  return fmt::format("KV strategy {} changes the answer. ", strategy->id);
+}
+
+std::string kv_groups_text(const KvPlan& kv) {
+  std::string out = fmt::format("Keys and values: {} a token", format_bytes(kv.bytes_per_token));
+  if (kv.groups.size() == 1) return out;
+  for (const KvGroup& group : kv.groups) {
+    out += fmt::format("{} {} in {} layers that see {}", &group == &kv.groups.front() ? ":" : ",",
+                       format_bytes(group.bytes_per_token), group.layers,
+                       group.window == 0 ? "all tokens" : fmt::format("{} tokens", group.window));
+  }
+  return out;
+}
+
+std::string kv_text(const plan::LoadPlan& plan) {
+  const KvPlan kv = plan::execution_plan(plan).kv;
+  std::string out = fmt::format("{}; {} for {} tokens", kv_groups_text(kv), format_bytes(kv.bytes),
+                                kv.context_tokens * kv.sequences);
+  if (!kv.folder) return out + ", all in memory, none of it kept.\n";
+  out += fmt::format(". Strategy {}, {}: {} of {} blocks of {} tokens have a place in memory.\n",
+                     kv.strategy, kv.lifecycle, kv.frames, kv.blocks, kv.block_tokens);
+  out +=
+      fmt::format("  On disk, in {}: up to {}", kv.folder->string(), format_bytes(kv.disk_bytes));
+  if (kv.disk_free_bytes) out += fmt::format(" of {} free", format_bytes(*kv.disk_free_bytes));
+  out += fmt::format("; {} are written in all", format_bytes(kv.written_bytes));
+  if (plan.kv.spills()) {
+    out += fmt::format(", {} are read by the prompt's sweeps, {} for each new token",
+                       format_bytes(kv.prefill_read_bytes), format_bytes(kv.read_bytes_per_token));
+  }
+  return out + ".\n";
+}
+
 std::string time_text(const plan::LoadPlan& plan) {
   const Estimate& estimate = plan.estimate;
   const Workload& work = plan.workload;
@@ -88,6 +124,10 @@ std::string time_text(const plan::LoadPlan& plan) {
   return out;
 }
 
+std::uint64_t unheld_kv_bytes(const plan::LoadPlan& plan) {
+  return kv::block_bytes(plan.kv) * (plan.kv.max_blocks - plan.kv.frames);
+}
+
 // The same run with other budgets: what a person could do about it.
 std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan) {
   const auto with = [&](std::uint64_t budget) -> std::optional<plan::LoadPlan> {
@@ -103,10 +143,11 @@ std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan)
       out += fmt::format(", in {}", duration(other->estimate.total_s));
     return out + ".\n";
   }
-  if (plan.streamed_bytes == 0) {
+  const std::uint64_t unread = plan.streamed_bytes + unheld_kv_bytes(plan);
+  if (unread == 0) {
     return out + "  more memory would not: everything is held already.\n";
   }
-  const std::uint64_t whole = plan.memory.peak_bytes() + plan.streamed_bytes * 102 / 100;
+  const std::uint64_t whole = plan.memory.peak_bytes() + unread * 102 / 100;
   for (const std::uint64_t budget : {plan.budget_bytes + plan.budget_bytes / 2, whole}) {
     if (budget > whole) continue;
     const auto other = with((budget + (std::uint64_t{1} << 20) - 1) >> 20 << 20);
@@ -133,20 +174,25 @@ std::string Plan::summary() const {
   const plan::LoadPlan& plan = *state_->run.execution;
   const Estimate& estimate = plan.estimate;
   std::string out = fmt::format(
-      "plan: load {}, first token after {}, {:.2f} tok/s (bound by {}), {} in all | memory {} of "
+      "plan: {}load {}, first token after {}, {:.2f} tok/s (bound by {}), {} in all | memory {} of "
       "{}",
-      duration(estimate.load_s), duration(estimate.time_to_first_token_s),
+      first_line(plan), duration(estimate.load_s), duration(estimate.time_to_first_token_s),
       estimate.decode_tokens_per_second, estimate.bound_by, duration(estimate.total_s),
       format_bytes(plan.memory.peak_bytes()), format_bytes(plan.budget_bytes));
-  if (plan.streamed_bytes != 0)
-    out += fmt::format(" | {} from disk per sweep", format_bytes(plan.streamed_bytes));
+  if (estimate.bytes_per_sweep != 0)
+    out += fmt::format(" | {} from disk per sweep", format_bytes(estimate.bytes_per_sweep));
+  if (plan.kv.pool && plan.kv.pool->kept) {
+    out += fmt::format(" | keys and values are kept in {} (--no-cache: not)",
+                       plan.kv.pool->folder.string());
+  }
   return out;
 }
 
 std::string Plan::explain() const {
   const RuntimePlan& runtime = runtime_plan();
   std::string out =
-      fmt::format("{}: {}\n", runtime.resolved_model().reference.raw, runtime.reason());
+      fmt::format("{}{}: {}\n", state_->run.execution ? first_line(*state_->run.execution) : "",
+                  runtime.resolved_model().reference.raw, runtime.reason());
   if (!state_->run.execution) {
     // The error tells more than the reason does: where was looked, and what to do.
     const Result<void> can_run = check();
@@ -158,7 +204,8 @@ std::string Plan::explain() const {
   out += fmt::format("Runs on: {} ({}), {} arithmetic, table {}, {} threads.\n",
                      runtime.backend_id().value_or("none"), to_string(runtime.support_level()),
                      to_string(plan.backend.compute), to_string(plan.backend.isa), plan.threads);
-  out += memory_text(plan) + weights_text(plan) + time_text(plan) + change_text(state_->run, plan);
+  out += memory_text(plan) + weights_text(plan) + kv_text(plan) + time_text(plan) +
+         change_text(state_->run, plan);
   out += "Why:\n";
   for (const Decision& decision : plan.decisions)
     out += fmt::format("  {} = {}: {}\n", decision.what, decision.chosen, decision.because);

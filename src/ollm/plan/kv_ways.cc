@@ -1,0 +1,187 @@
+#include "ollm/plan/kv_ways.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "ollm/base/check.h"
+#include "ollm/base/checked_math.h"
+#include "ollm/base/thread.h"
+#include "ollm/io/file.h"
+
+namespace ollm::plan {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+
+// Reads ahead: enough of them that a disk is never idle, each long enough for its full rate.
+constexpr std::size_t kRingSlots = 8;
+constexpr std::size_t kRoomySlotBytes = 1 << 20;
+
+// Of the thread that writes: its stack, and the records that wait for their commit.
+constexpr std::uint64_t kWriterBytes = Thread::kResidentBytes + kMiB;
+
+// Of the cap where nobody says one (docs/commands.md).
+constexpr std::uint64_t kMostKeptBytes = 64 * kGiB;
+constexpr std::uint64_t kKeptShare = 10;
+
+const kv::Strategy& row_of(std::string_view strategy) {
+  const kv::Strategy* row = kv::find_strategy(strategy);
+  OLLM_CHECK(row != nullptr);
+  return *row;
+}
+
+// What one layer stores of one block, the largest of all layers.
+std::size_t largest_part_bytes(const kv::Options& options) {
+  std::size_t most = 0;
+  for (const kv::LayerOptions& layer : options.layers)
+    if (!layer.of_layer) most = std::max(most, kv::part_bytes(options, layer));
+  return most;
+}
+
+kv::Options options_of(const KvLines& lines, const kv::Strategy& row) {
+  kv::Options options;
+  options.strategy = row.id;
+  options.layers = lines.layers;
+  options.block_tokens = row.block_tokens;
+  options.max_blocks = kv::blocks_for_tokens(options, lines.context_tokens) * lines.lines;
+  options.frames = options.max_blocks;
+  options.reuses = false;
+  return options;
+}
+
+void give_pool(kv::Options& options, const kv::Strategy& row, const KvWishes& wishes,
+               const CacheStorage& storage, std::uint64_t index_bytes) {
+  options.reuses = wishes.reused;
+  kv::PoolOptions& pool = options.pool.emplace();
+  pool.folder = storage.folder;
+  pool.kept = wishes.kept;
+  pool.stripe_part_bytes = row.stripe_part_bytes;
+  pool.cap_bytes = wishes.cap_bytes.value_or(0);
+  pool.index_bytes = wishes.kept ? index_bytes : 0;
+}
+
+}  // namespace
+
+CacheStorage cache_storage(const std::filesystem::path& folder, io::SystemCalls& calls) {
+  CacheStorage out;
+  out.folder = folder;
+  for (std::filesystem::path path = folder; !path.empty(); path = path.parent_path()) {
+    struct statvfs status{};
+    if (calls.statvfs(path.c_str(), &status) == 0) {
+      const std::uint64_t unit = status.f_frsize;
+      const std::uint64_t free = unit * status.f_bavail;
+      out.total_bytes = unit * status.f_blocks;
+      out.free_bytes = free / kGiB != 0 ? free / kGiB * kGiB : free / kMiB * kMiB;
+      struct stat of{};
+      if (calls.stat(path.c_str(), &of) == 0) out.device = of.st_dev;
+      return out;
+    }
+    if (path == path.parent_path()) break;
+  }
+  return out;
+}
+
+std::optional<std::uint64_t> room_to_keep(const CacheStorage& storage,
+                                          const kv::PoolOptions& options) {
+  if (!storage.total_bytes || !storage.free_bytes) {
+    if (options.cap_bytes == 0) return std::nullopt;
+    return options.cap_bytes;
+  }
+  const std::uint64_t total = *storage.total_bytes;
+  const std::uint64_t cap =
+      options.cap_bytes != 0 ? options.cap_bytes : std::min(total / kKeptShare, kMostKeptBytes);
+  const auto reserve = static_cast<std::uint64_t>(options.free_share * static_cast<double>(total));
+  return std::min(cap, *storage.free_bytes - std::min(*storage.free_bytes, reserve));
+}
+
+std::vector<KvGroup> kv_groups(const std::vector<kv::LayerOptions>& layers) {
+  std::vector<KvGroup> out;
+  std::vector<const kv::LayerOptions*> firsts;
+  for (const kv::LayerOptions& layer : layers) {
+    if (layer.of_layer) continue;
+    const auto alike = std::find_if(firsts.begin(), firsts.end(), [&](const auto* first) {
+      return first->layout == layer.layout && first->window == layer.window;
+    });
+    const auto at = static_cast<std::size_t>(alike - firsts.begin());
+    if (alike == firsts.end()) {
+      firsts.push_back(&layer);
+      out.push_back({.window = layer.window});
+    }
+    ++out[at].layers;
+    out[at].bytes_per_token += layer.layout.tile_bytes() / backend::kTileTokens;
+  }
+  return out;
+}
+
+kv::Options kv_in_memory(const KvLines& lines, const KvWishes& wishes, const CacheStorage& storage,
+                         std::uint64_t index_bytes) {
+  const kv::Strategy& row = row_of(wishes.strategy);
+  const bool on_disk = row.writing != kv::Writing::never && (wishes.reused || wishes.by_name) &&
+                       !storage.folder.empty();
+  if (!on_disk) return options_of(lines, row_of(kv::kResident));
+  kv::Options options = options_of(lines, row);
+  give_pool(options, row, wishes, storage, index_bytes);
+  return options;
+}
+
+std::optional<kv::Options> kv_spilled(const KvLines& lines, const KvWishes& wishes,
+                                      const CacheStorage& storage, std::size_t rows, KvRing ring,
+                                      std::uint64_t index_bytes) {
+  const kv::Strategy& row = row_of(wishes.strategy);
+  if (row.writing == kv::Writing::never || storage.folder.empty()) return std::nullopt;
+  kv::Options options = options_of(lines, row);
+  const std::size_t least = kv::least_frames(options, rows, lines.lines);
+  std::size_t frames = least;
+  if (storage.free_bytes) {
+    const std::uint64_t on_disk = *storage.free_bytes / kv::block_bytes(options);
+    if (on_disk < options.max_blocks)
+      frames += options.max_blocks - static_cast<std::size_t>(on_disk);
+  }
+  if (frames >= options.max_blocks) return std::nullopt;
+  options.frames = frames;
+  options.tail_frames = least;
+  const std::size_t part = largest_part_bytes(options);
+  options.ring_slots = kRingSlots;
+  options.slot_bytes =
+      ring == KvRing::least ? part : part * std::max<std::size_t>(1, kRoomySlotBytes / part);
+  give_pool(options, row, wishes, storage, index_bytes);
+  return options;
+}
+
+std::size_t pinned_blocks(const kv::Options& options) {
+  return options.frames - std::min(options.frames, options.tail_frames);
+}
+
+void add_frames(kv::Options& options, std::size_t frames) {
+  options.frames = std::min(options.max_blocks, options.frames + frames);
+  if (options.spills()) return;
+  options.tail_frames = options.ring_slots = options.slot_bytes = 0;
+}
+
+std::uint64_t kv_disk_bytes(const kv::Options& options) {
+  if (!options.pool) return 0;
+  const std::size_t in_memory = options.reuses ? 0 : pinned_blocks(options);
+  return kv::block_bytes(options) * (options.max_blocks - in_memory);
+}
+
+void add_kv(memory::Ledger& ledger, const kv::Options& options) {
+  using memory::Charged;
+  using memory::Phase;
+  ledger.add("kv", Phase::run, kv::frames_bytes(options));
+  if (const std::uint64_t ring = kv::ring_bytes(options); ring != 0)
+    ledger.add("kv ring", Phase::run, ring);
+  if (!options.pool) return;
+  ledger.add("kv table", Phase::run, kv::table_bytes(options), Charged::on_load);
+  if (options.pool->index_bytes != 0)
+    ledger.add("kv index", Phase::run, options.pool->index_bytes, Charged::on_load);
+  ledger.add("kv writer", Phase::run, kWriterBytes, Charged::on_load);
+}
+
+std::uint64_t kv_memory_bytes(const kv::Options& options) {
+  memory::Ledger ledger;
+  add_kv(ledger, options);
+  return ledger.bytes(memory::Phase::run);
+}
+
+}  // namespace ollm::plan
