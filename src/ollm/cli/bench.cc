@@ -295,7 +295,10 @@ class BenchCommand {
   }
 
   Outcome measure() {
-    OLLM_TRY(const Settings settings, flags_->load());
+    OLLM_TRY(Settings settings, flags_->load());
+    // What a round before stored would be measured in place of the work, unless that is asked for.
+    if (!settings.given("runtime.use_cache") && !settings.given("runtime.kv_ephemeral"))
+      settings.runtime.use_cache = false;
     std::vector<const BenchCase*> cases;
     for (const std::string& name : cases_) {
       const BenchCase* found = find_case(name);
