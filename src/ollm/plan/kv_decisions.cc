@@ -32,6 +32,8 @@ Decision disk(const LoadPlan& plan, const CacheStorage& storage) {
   const kv::PoolOptions& pool = *plan.kv.pool;
   const std::uint64_t bytes = kv_disk_bytes(plan.kv);
   const std::string folder = pool.folder.string();
+  if (!plan.kv.reuses && bytes == 0)
+    return {"kv.disk", "nothing", "memory holds all of it, and none of it is kept"};
   if (!plan.kv.reuses) {
     return {"kv.disk", folder,
             fmt::format("{} that memory does not hold go to files without a name, gone with the "

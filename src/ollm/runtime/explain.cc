@@ -157,7 +157,8 @@ std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan)
                        duration(other->estimate.total_s), duration(plan.estimate.total_s),
                        other->estimate.decode_tokens_per_second);
   }
-  if (plan.workload.sequences == 1 && plan.estimate.bound_by == "disk") {
+  // Each would have keys and values of its own to read.
+  if (plan.workload.sequences == 1 && plan.estimate.bound_by == "disk" && !plan.kv.spills()) {
     out += fmt::format(
         "  Several sequences in one sweep share its reading: {} of them would decode at nearly {} "
         "times the tokens a second.\n",
