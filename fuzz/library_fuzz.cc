@@ -2,6 +2,7 @@
 // answers, and none ends the process. After failures, a call on a session gives what it gives on a
 // fresh one that only had the calls that succeeded.
 // links: ollm_runtime ollm_tiny_model nlohmann_json::nlohmann_json fmt::fmt
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -118,6 +119,7 @@ ollm::Settings good_settings() {
   ollm::Settings settings;
   settings.runtime.model_reference = model_folder();
   settings.runtime.models_dir = (folder() / "models").string();
+  settings.runtime.cache_dir = (folder() / "cache").string();
   settings.runtime.threads = 1;
   settings.runtime.prefill_chunk = 7;
   return settings;
@@ -453,6 +455,12 @@ class Program {
     if (answered(encoded)) answered(text_->decode(encoded->ids, false));
   }
 
+  // What a run would make stays in the folder of this program.
+  static std::string cache_below_folder(std::string name) {
+    std::replace(name.begin(), name.end(), '/', '_');
+    return (folder() / ("cache" + name)).string();
+  }
+
   ollm::Settings any_settings() {
     ollm::Settings settings = good_settings();
     ollm::settings::RuntimeConfig& runtime = settings.runtime;
@@ -495,7 +503,7 @@ class Program {
           runtime.kv_cache_strategy = text_of(in_);
           break;
         case 12:
-          runtime.cache_dir = text_of(in_);
+          runtime.cache_dir = cache_below_folder(text_of(in_));
           break;
         default:
           settings.generation.temperature = in_.one_of(kNumbers);

@@ -294,6 +294,7 @@ constexpr std::size_t kNewTokens = 3;
 ollm::Result<ollm::Plan> plan_of(const Wanted& wanted, const Way& way) {
   ollm::Settings settings;
   settings.runtime.model_reference = (folder() / "model").string();
+  settings.runtime.cache_dir = (folder() / "cache").string();
   settings.runtime.threads = way.threads;
   settings.runtime.prefill_chunk = way.chunk;
   settings.runtime.isa = wanted.isa;
