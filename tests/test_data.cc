@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <system_error>
 
 namespace ollm::testing {
 namespace {
@@ -39,5 +42,11 @@ std::string missing_test_data(std::string_view within) {
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleMock(&argc, argv);
-  return RUN_ALL_TESTS();
+  // What is kept of keys and values is each program's own, as no test is to find another's.
+  std::string cache = (std::filesystem::temp_directory_path() / "ollm-test-cache-XXXXXX").string();
+  if (::mkdtemp(cache.data()) != nullptr) ::setenv("XDG_CACHE_HOME", cache.c_str(), 1);
+  const int result = RUN_ALL_TESTS();
+  std::error_code ignored;
+  std::filesystem::remove_all(cache, ignored);
+  return result;
 }

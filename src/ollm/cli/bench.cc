@@ -85,12 +85,16 @@ struct Spread {
 class CaseRun {
  public:
   CaseRun(const BenchCase& what, const Settings& settings, std::size_t rounds,
-          const CancellationToken& cancel)
-      : what_(what), settings_(settings), rounds_(rounds), cancel_(cancel) {}
+          std::size_t filled_tokens, const CancellationToken& cancel)
+      : what_(what),
+        settings_(settings),
+        rounds_(rounds),
+        filled_tokens_(filled_tokens),
+        cancel_(cancel) {}
 
   Result<Json> run() {
     Workload workload;
-    workload.prompt_tokens = what_.prompt_tokens;
+    workload.prompt_tokens = filled_tokens_ + what_.prompt_tokens;
     workload.max_new_tokens = what_.new_tokens;
     workload.sequences = what_.sequences;
     workload.all_logits = false;
@@ -98,7 +102,7 @@ class CaseRun {
     OLLM_TRY_VOID(plan.check());
     plan_ = plan.execution_plan().value_or(ExecutionPlan());
     folder_ = plan.runtime_plan().model_path().value_or(std::filesystem::path());
-    streamed_ = plan_.weights.streamed_bytes != 0;
+    streamed_ = plan_.weights.streamed_bytes != 0 || plan_.kv.read_bytes_per_token != 0;
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::nullopt, nullptr, &cancel_));
     for (std::size_t round = 0; round < rounds_; ++round) {
       OLLM_TRY_VOID(cancel_.check());
@@ -172,7 +176,8 @@ class CaseRun {
       busy += static_cast<double>(what_.new_tokens - 1) / report.decode_tokens_per_second;
     }
     if (streamed_) {
-      const double gigabytes = static_cast<double>(report.streamed_bytes) / 1e9;
+      const double gigabytes =
+          static_cast<double>(report.streamed_bytes + report.kv_bytes_read) / 1e9;
       disk_rate_.add(gigabytes / busy);
       disk_share_.add(disk_rate_.values.back() / reader_rate_.values.back());
       io_cpu_.add(report.io_cpu_s / gigabytes);
@@ -191,6 +196,8 @@ class CaseRun {
 
   Result<Report> generate(const Runtime& runtime) {
     OLLM_TRY(Session session, runtime.new_session());
+    if (filled_tokens_ > 0)
+      OLLM_TRY_VOID(fill_at_random(session, filled_tokens_, nullptr, &cancel_));
     GenerateOptions options;
     options.max_new_tokens = what_.new_tokens;
     options.ignore_eos = true;
@@ -244,6 +251,7 @@ class CaseRun {
   const BenchCase& what_;
   const Settings& settings_;
   const std::size_t rounds_;
+  const std::size_t filled_tokens_;
   const CancellationToken& cancel_;
 
   ExecutionPlan plan_;
@@ -280,6 +288,11 @@ class BenchCommand {
         ->type_name("count")
         ->check(count_from_to(1, 1000))
         ->capture_default_str();
+    run_->add_option("--fill-kv", filled_tokens_,
+                     "Tokens with random keys and values that stand before each prompt")
+        ->type_name("tokens")
+        ->check(count_from_to(0, 10'000'000))
+        ->capture_default_str();
     run_->add_flag("--json", json_, "Print one JSON object");
   }
 
@@ -310,7 +323,7 @@ class BenchCommand {
     }
     Json all = Json::array();
     for (const BenchCase* one : cases) {
-      CaseRun run(*one, settings, rounds_, cancel_on_interrupt());
+      CaseRun run(*one, settings, rounds_, filled_tokens_, cancel_on_interrupt());
       OLLM_TRY(Json result, run.run());
       if (!json_) {
         print_words(stdout, run.table() + "\n");
@@ -329,6 +342,7 @@ class BenchCommand {
   std::string out_;
   std::vector<std::string> cases_ = {"decode", "prefill-512"};
   std::size_t rounds_ = 5;
+  std::size_t filled_tokens_ = 0;
   bool json_ = false;
 };
 

@@ -257,7 +257,8 @@ Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConf
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
-  if (asked_for && !kv::find_strategy(out.selected)->built)
+  const kv::Strategy* strategy = kv::find_strategy(out.selected);
+  if (asked_for && (strategy == nullptr || !strategy->built))
     return not_built(out.rule_id, out.selected);
   if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);

@@ -6,7 +6,9 @@
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/base/thread.h"
+#include "ollm/checkpoint/content_hash.h"
 #include "ollm/io/file.h"
+#include "ollm/memory/buffer.h"
 
 namespace ollm::plan {
 namespace {
@@ -176,6 +178,12 @@ void add_kv(memory::Ledger& ledger, const kv::Options& options) {
   if (options.pool->index_bytes != 0)
     ledger.add("kv index", Phase::run, options.pool->index_bytes, Charged::on_load);
   ledger.add("kv writer", Phase::run, kWriterBytes, Charged::on_load);
+  if (options.pool->kept && options.reuses) {
+    ledger.add(
+        "content hash", Phase::run,
+        memory::charged_bytes(checkpoint::ContentHash::kPieceBytes + io::File::kDirectAlignment));
+    ledger.add("hash thread", Phase::run, Thread::kResidentBytes, Charged::on_load);
+  }
 }
 
 std::uint64_t kv_memory_bytes(const kv::Options& options) {

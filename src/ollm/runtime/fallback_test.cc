@@ -95,7 +95,7 @@ TEST(FallbackAtLoad, RunsTheGenericBackendWithTheSameAnswer) {
     EXPECT_EQ(detail(fallback, "fallback_from_backend_id"), "optimized-native");
     EXPECT_EQ(detail(fallback, "fallback_error_type"), one.type);
     EXPECT_EQ(detail(fallback, "fallback_provider_id"), "llama-native");
-    EXPECT_EQ(detail(fallback, "strategy_selector_applied_kv_cache_strategy"), "resident");
+    EXPECT_EQ(detail(fallback, "strategy_selector_applied_kv_cache_strategy"), "paged");
     const Decision first = runtime->execution_plan().decisions.at(0);
     EXPECT_EQ(first.what, "backend");
     EXPECT_EQ(first.chosen, "native-generic");

@@ -39,16 +39,24 @@ double rate(std::size_t count, double seconds) {
 
 }  // namespace
 
+DiskCost disk_cost(const Runtime::State& state) {
+  return {state.tape->stream_cost(), state.kv->counters()};
+}
+
 Report make_report(const Runtime::State& state, const Timing& timing) {
   Report report;
+  const DiskCost& begin = timing.at_begin;
+  const DiskCost& decode = timing.at_decode;
+  const DiskCost& end = timing.at_end;
   if (timing.decoded != 0) {
     report.seconds_per_sweep = timing.decode_s / static_cast<double>(timing.decoded);
-    report.bytes_per_sweep =
-        (timing.at_end.bytes_read - timing.at_decode.bytes_read) / timing.decoded;
+    report.bytes_per_sweep = (end.weights.bytes_read - decode.weights.bytes_read +
+                              end.kv.bytes_read - decode.kv.bytes_read) /
+                             timing.decoded;
   }
   // What the sweeps slept for was the disk; whether the rest was memory's or the arithmetic's, only
   // the plan's model of the machine tells.
-  const double slept = timing.at_end.wait_s - timing.at_begin.wait_s;
+  const double slept = end.weights.wait_s - begin.weights.wait_s + end.kv.wait_s - begin.kv.wait_s;
   const std::string& planned = state.execution().estimate.bound_by;
   if (slept > (timing.prefill_s + timing.decode_s) / 2) {
     report.bound_by = "disk";
@@ -61,10 +69,13 @@ Report make_report(const Runtime::State& state, const Timing& timing) {
   report.total_s = process_seconds();
   report.peak_bytes = peak_resident_bytes();
   report.planned_peak_bytes = state.execution().memory.peak_bytes();
-  report.bytes_read = state.tape->loaded_bytes() + timing.at_end.bytes_read;
+  report.bytes_read = state.tape->loaded_bytes() + end.weights.bytes_read;
   report.io_wait_s = slept;
-  report.io_cpu_s = timing.at_end.cpu_s - timing.at_begin.cpu_s;
-  report.streamed_bytes = timing.at_end.bytes_read - timing.at_begin.bytes_read;
+  report.io_cpu_s = end.weights.cpu_s - begin.weights.cpu_s;
+  report.streamed_bytes = end.weights.bytes_read - begin.weights.bytes_read;
+  report.kv_bytes_read = end.kv.bytes_read - begin.kv.bytes_read;
+  report.kv_bytes_written = end.kv.bytes_written - begin.kv.bytes_written;
+  report.kv_corrupt_blocks = end.kv.corrupt_blocks - begin.kv.corrupt_blocks;
   report.load_s = state.load_s;
   return report;
 }

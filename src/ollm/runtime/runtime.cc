@@ -141,6 +141,11 @@ plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::Load
   if (state.tape->map().pinned_bytes > 0) provided.push_back(SpecializationPassId::weight_pinning);
   if (state.engine->options().max_rows > 0)
     provided.push_back(SpecializationPassId::chunked_prefill);
+  // Where the folder could not be written to, load_decisions say so, and nothing else is lost.
+  loaded.supports_disk_cache = state.execution().kv.pool.has_value();
+  if (loaded.supports_disk_cache) provided.push_back(SpecializationPassId::disk_cache);
+  if (loaded.supports_disk_cache && state.execution().kv.reuses)
+    provided.push_back(SpecializationPassId::prefix_reuse);
   for (const SpecializationPassId id : faults.withheld) std::erase(provided, id);
   return loaded;
 }

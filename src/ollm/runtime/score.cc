@@ -44,14 +44,14 @@ class Scorer {
     }
     out_.rows.resize(rows_.size());
     runtime::Timing timing;
-    timing.at_begin = timing.at_decode = runtime_.tape->stream_cost();
+    timing.at_begin = timing.at_decode = runtime::disk_cost(runtime_);
     for (std::size_t first = 0; first < rows_.size(); first += batch())
       OLLM_TRY_VOID(score_batch(first, std::min(batch(), rows_.size() - first)));
     if (file_) OLLM_TRY_VOID(file_->finish());
     finish_rows();
 
     timing.prefilled = total_;
-    timing.at_end = runtime_.tape->stream_cost();
+    timing.at_end = runtime::disk_cost(runtime_);
     timing.prefill_s = monotonic_seconds() - begin;
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;

@@ -115,6 +115,7 @@ class Generator {
     const std::size_t context = runtime_.execution().context_tokens;
     max_new_ = std::min(options_.max_new_tokens, context - size + 1);
     const std::size_t room = std::min(context, size + max_new_);
+    timing_.at_begin = timing_.at_decode = runtime::disk_cost(runtime_);
     OLLM_TRY(const std::size_t cached, restart(ids, anew, room));
 
     LineBefore before(session_, anew);
@@ -285,13 +286,12 @@ class Generator {
     };
     const std::size_t first = kv_.tokens();
     const std::size_t total = line_.size() - first;
-    timing_.at_begin = timing_.at_decode = runtime_.tape->stream_cost();
     OLLM_TRY_VOID(extend(choose, [&](std::size_t tokens) {
       if (on_progress_ && tokens > first) on_progress_({Stage::prefill, tokens - first, total});
     }));
     timing_.prefilled = total;
     timing_.prefill_s = timing_.first_token_s = monotonic_seconds() - begin_;
-    timing_.at_decode = runtime_.tape->stream_cost();
+    timing_.at_decode = runtime::disk_cost(runtime_);
     const double decode_begin = monotonic_seconds();
     for (;;) {
       OLLM_TRY(const TokenId id, std::move(next));
@@ -361,7 +361,7 @@ class Generator {
   }
 
   void report() {
-    timing_.at_end = runtime_.tape->stream_cost();
+    timing_.at_end = runtime::disk_cost(runtime_);
     Report report = runtime::make_report(runtime_, timing_);
     report.prompt_tokens = out_.report.prompt_tokens;
     report.cached_tokens = out_.report.cached_tokens;

@@ -265,6 +265,7 @@ TEST_F(DamagedSession, AWeightFileThatChangesDuringAPassGivesNoAnswer) {
 
 TEST(Session, CancelledBeforeTheFirstTokenIsAsBefore) {
   Settings settings = settings_of(kShippedModel);
+  settings.runtime.use_cache = false;
   settings.runtime.prefill_chunk = 2;
   const Runtime runtime = load(settings);
   Session fresh = new_session(runtime);

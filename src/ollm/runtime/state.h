@@ -108,6 +108,13 @@ class Turn {
   Runtime::State* state_;
 };
 
+/// What reading and writing had cost at a moment.
+struct DiskCost {
+  weights::StreamCost weights;
+  kv::StoreCounters kv;
+};
+DiskCost disk_cost(const Runtime::State& state);
+
 /// The report of a run that took `prefill_s` for `prefilled` tokens and `decode_s` for `decoded`
 /// sweeps of one token.
 struct Timing {
@@ -116,8 +123,7 @@ struct Timing {
   double first_token_s = 0;
   std::size_t prefilled = 0;
   std::size_t decoded = 0;
-  // What streaming had cost when the run began, after its prefill, and at its end.
-  weights::StreamCost at_begin, at_decode, at_end;
+  DiskCost at_begin, at_decode, at_end;  // when the run began, after its prefill, at its end
 };
 Report make_report(const Runtime::State& state, const Timing& timing);
 
