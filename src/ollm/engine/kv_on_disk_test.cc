@@ -36,6 +36,7 @@ class KvOnDisk : public ::testing::Test {
     out.kv_block_tokens = 128;
     out.kv_tokens = 2048;
     out.kv_frames = frames;
+    out.kv_forgets = true;
     out.kv_pool = kv::PoolOptions();
     out.kv_pool->folder = folder_.path() / "kv";
     out.kv_pool->kept = kept;
@@ -160,6 +161,39 @@ TEST_F(KvOnDisk, WhatIsDamagedIsComputedAgain) {
     for (const std::size_t frames : {0u, 1000u}) {
       TinyEngine again(model_, options(200, frames));
       expect_tail_of_whole(go_on(again, kTokens, 200, &stored), kTokens);
+    }
+  }
+}
+
+TEST_F(KvOnDisk, WhatLiesOutsideTheWindowsIsForgottenWithTheSameBits) {
+  for (const std::size_t chunk : {1u, 64u, 130u}) {
+    TinyOptions lean = options(chunk, 0);
+    lean.kv_pool.reset();
+    TinyEngine tiny(model_, lean);
+    std::size_t stored = 0;
+    expect_tail_of_whole(go_on(tiny, kTokens, chunk, &stored), kTokens);
+    const kv::Options& kv = tiny.store().options();
+    EXPECT_LT(kv::frames_bytes(kv), kv::block_bytes(kv) * kv.max_blocks);
+
+    // Back by what may be taken back exactly, and by more, which begins anew.
+    kv::Line line = tiny.line(kTokens);
+    ASSERT_TRUE(
+        tiny.engine()
+            .extend(
+                line, std::span(ids_).first(700), nullptr, [](std::span<float>) {}, tiny.never())
+            .ok());
+    for (const std::size_t back : {700 - kv::kRewindTokens, std::size_t{400}}) {
+      const Result<std::size_t> left = line.restart(back, kTokens);
+      ASSERT_TRUE(left.ok());
+      EXPECT_EQ(*left, back == 400 ? 0u : back);
+      std::vector<float> last;
+      ASSERT_TRUE(tiny.engine()
+                      .extend(
+                          line, std::span(ids_).first(700).subspan(*left), nullptr,
+                          [&](std::span<float> row) { last.assign(row.begin(), row.end()); },
+                          tiny.never())
+                      .ok());
+      expect_tail_of_whole(last, 700);
     }
   }
 }

@@ -177,6 +177,7 @@ struct TinyOptions {
   std::optional<kv::PoolOptions> kv_pool = std::nullopt;
   std::size_t kv_frames = 1000;
   std::size_t kv_lines = 1;
+  bool kv_forgets = false;  // what lies outside the windows of layers
   weights::Options weights;
 };
 
@@ -195,6 +196,8 @@ class TinyEngine {
     kv.layers = models::kv_layers(composition_, options.compute);
     kv.block_tokens = options.kv_block_tokens;
     kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
+    kv.lines = options.kv_lines;
+    if (options.kv_forgets) kv.sweep_rows = options.max_rows;
     kv::Store::Disk disk;
     if (options.kv_pool) {
       kv.strategy = "paged";

@@ -1,11 +1,22 @@
 #include "ollm/kv/block_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 
 namespace ollm::kv {
+
+BlockRef BlockTable::before(std::size_t index) const {
+  if (index == 0) return {};
+  OLLM_CHECK(index - 1 >= forgotten_);
+  return blocks_[index - 1];
+}
+
+void BlockTable::forget_before(std::size_t index) {
+  for (; forgotten_ < std::min(index, blocks_.size()); ++forgotten_) blocks_[forgotten_] = {};
+}
 
 bool BlockTable::can_grow(std::size_t needed) const {
   return needed <= blocks_.size() + store_->free_blocks(group_);
@@ -31,6 +42,7 @@ bool BlockTable::can_rewind(std::size_t tokens, std::size_t needed) const {
 Result<void> BlockTable::rewind(std::size_t tokens) {
   const bool copies = copies_tail(tokens);
   blocks_.resize(ceil_div(tokens, block_tokens()));
+  forgotten_ = std::min(forgotten_, blocks_.size());
   if (tokens % block_tokens() == 0) return {};
   BlockRef& tail = blocks_.back();
   if (copies) {
@@ -50,6 +62,7 @@ Result<BlockTable> BlockTable::fork(std::size_t tokens) const {
   BlockTable made(*store_, group_);
   const std::size_t full = tokens / block_tokens();
   made.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(full));
+  made.forgotten_ = forgotten_;
   if (tokens % block_tokens() == 0) return made;
   OLLM_TRY_VOID(store_->load(blocks_[full]));
   OLLM_TRY(BlockRef tail, store_->copy(blocks_[full]));

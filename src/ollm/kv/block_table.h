@@ -17,9 +17,13 @@ class BlockTable {
   BlockTable(Store& store, std::size_t group) : store_(&store), group_(group) {}
 
   std::size_t blocks() const { return blocks_.size(); }
+  /// Blocks from the first on that were forgotten; there is nothing in their places.
+  std::size_t forgotten() const { return forgotten_; }
+  /// Forgets all blocks before one.
+  void forget_before(std::size_t index);
   const BlockRef& operator[](std::size_t index) const { return blocks_[index]; }
   /// The block before one; none before the first.
-  BlockRef before(std::size_t index) const { return index == 0 ? BlockRef() : blocks_[index - 1]; }
+  BlockRef before(std::size_t index) const;
   /// The bytes of a block in memory.
   std::byte* data(std::size_t index) const { return store_->data(blocks_[index]); }
   /// Whether no other line shares the block.
@@ -55,6 +59,7 @@ class BlockTable {
   Store* store_;
   std::size_t group_;
   std::vector<BlockRef> blocks_;
+  std::size_t forgotten_ = 0;
 };
 
 }  // namespace ollm::kv

@@ -17,29 +17,68 @@ Line::Line(Store& store) : store_(&store) {
   if (store.has_pool()) tail_ids_.reserve(store.options().block_tokens);
 }
 
-Result<void> Line::reserve(std::size_t tokens) {
+bool Line::can_make_room(std::size_t tokens) const {
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
-  const auto can = [&](const BlockTable& group) { return group.can_grow(needed); };
-  if (!std::all_of(groups_.begin(), groups_.end(), can)) store_->wait_for_writes();
-  if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    if (!store_->forgets(group) && !groups_[group].can_grow(needed)) return false;
+  return true;
+}
+
+Result<void> Line::reserve(std::size_t tokens) {
+  if (!can_make_room(tokens)) store_->wait_for_writes();
+  if (!can_make_room(tokens)) return store_->full();
   make_room(tokens);
   return {};
 }
 
+// Groups that forget take their blocks as the rows come.
 void Line::make_room(std::size_t tokens) {
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
-  for (BlockTable& group : groups_) group.grow(needed);
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    if (!store_->forgets(group)) groups_[group].grow(needed);
+  room_ = needed * block_tokens();
   tiles_.reserve(needed * (block_tokens() / kTileTokens));
 }
 
+// The first block that a line of so many tokens needs in a group, for its rows or for the name of
+// the next block.
+std::size_t Line::needed_from(std::size_t group, std::size_t tokens) const {
+  if (!store_->forgets(group)) return 0;
+  const std::size_t window = store_->window(group);
+  const std::size_t seen = tokens + 1 > window ? tokens + 1 - window : 0;
+  const std::size_t blocks = tokens / block_tokens();
+  return std::min(seen / block_tokens(), blocks == 0 ? 0 : blocks - 1);
+}
+
+bool Line::holds_all_for(std::size_t tokens) const {
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    if (groups_[group].forgotten() > needed_from(group, tokens)) return false;
+  return true;
+}
+
+void Line::forget() {
+  const std::size_t oldest = tokens_ - std::min(tokens_, kRewindTokens);
+  for (std::size_t group = 0; group < groups_.size(); ++group)
+    groups_[group].forget_before(needed_from(group, oldest));
+}
+
 Result<void> Line::prepare(std::size_t rows) {
-  if (!store_->has_pool() || rows == 0) return {};
+  if (rows == 0) return {};
+  OLLM_CHECK(tokens_ + rows <= room_);
   const std::size_t first = tokens_ / block_tokens();
   const std::size_t end = ceil_div(tokens_ + rows, block_tokens());
-  for (const BlockTable& group : groups_) {
-    for (std::size_t i = first; i < end; ++i) OLLM_TRY_VOID(store_->give_frame(group[i]));
-    for (std::size_t i = 0; i < first; ++i) {
-      if (!store_->has_frame(group[i]) && !store_->give_spare_frame(group[i])) break;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    BlockTable& group = groups_[i];
+    if (store_->forgets(i)) {
+      if (!group.can_grow(end)) store_->wait_for_writes();
+      if (!group.can_grow(end)) return store_->full();
+      group.grow(end);
+    }
+    if (!store_->has_pool()) continue;
+    for (std::size_t block = first; block < end; ++block)
+      OLLM_TRY_VOID(store_->give_frame(group[block]));
+    for (std::size_t block = group.forgotten(); block < first; ++block) {
+      if (!store_->has_frame(group[block]) && !store_->give_spare_frame(group[block])) break;
     }
   }
   return {};
@@ -59,6 +98,7 @@ void Line::commit(std::span<const TokenId> tokens) {
     OLLM_CHECK(tokens_ + tokens.size() <= group.blocks() * block_tokens());
   if (!store_->has_pool()) {
     tokens_ += tokens.size();
+    forget();
     return;
   }
   while (!tokens.empty()) {
@@ -67,12 +107,13 @@ void Line::commit(std::span<const TokenId> tokens) {
                      tokens.begin() + static_cast<std::ptrdiff_t>(count));
     tokens = tokens.subspan(count);
     tokens_ += count;
-    if (tail_ids_.size() < block_tokens()) return;
+    if (tail_ids_.size() < block_tokens()) break;
     const std::size_t index = tokens_ / block_tokens() - 1;
     for (const BlockTable& group : groups_)
       store_->seal(group[index], group.before(index), index, tail_ids_);
     tail_ids_.clear();
   }
+  forget();
 }
 
 std::size_t Line::first_seen(std::size_t layer) const {
@@ -137,6 +178,10 @@ Result<TileRun> Line::next_run() {
 Result<Line> Line::fork(std::size_t tokens) const {
   OLLM_CHECK(tokens <= tokens_);
   const auto can = [&](const BlockTable& group) { return group.can_fork(tokens); };
+  if (!holds_all_for(tokens)) {
+    return fail(ErrorKind::invalid_argument,
+                "layers with a window have forgotten what the first tokens need");
+  }
   if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
   Line made(*store_);
   made.tokens_ = tokens_;
@@ -173,8 +218,11 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
   // What is written holds its blocks until it is done.
   store_->wait_for_writes();
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
-  const auto can = [&](const BlockTable& group) { return group.can_rewind(kept, needed); };
-  if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
+  if (!holds_all_for(kept)) kept = 0;
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    const std::size_t wanted = store_->forgets(group) ? 0 : needed;
+    if (!groups_[group].can_rewind(kept, wanted)) return store_->full();
+  }
   note_tail(kept);
   bool whole = true;
   for (BlockTable& group : groups_) whole = group.rewind(kept).ok() && whole;
@@ -225,22 +273,25 @@ bool Line::take_block(std::span<const TokenId> rest) {
     groups_[group].put(index, std::move(found[group].block));
   }
   tokens_ = index * block_tokens() + common;
+  forget();
   tail_ids_.clear();
   if (!whole) tail_ids_.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
   return whole;
 }
 
-std::size_t Line::mend() {
+std::size_t Line::mend(std::span<const TokenId> ids) {
   OLLM_CHECK(damaged_block_);
-  const std::size_t room = groups_.front().blocks() * block_tokens();
-  const std::size_t left = std::min(tokens_, *damaged_block_ * block_tokens());
+  const std::size_t room = room_;
+  std::size_t left = std::min(tokens_, *damaged_block_ * block_tokens());
   store_->wait_for_writes();
+  if (!holds_all_for(left)) left = 0;
   tail_ids_.clear();
   for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(left).ok());
   tokens_ = left;
   damaged_block_.reset();
+  take_stored(ids);
   make_room(room);
-  return left;
+  return tokens_;
 }
 
 void Line::keep() {

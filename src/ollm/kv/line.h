@@ -73,7 +73,8 @@ class Line {
   Result<TileRun> next_run();
 
   /// A second line with the same first `tokens` tokens: what is complete is shared, what is open is
-  /// copied. Errors: out_of_budget; io, corrupt where the tail comes from disk.
+  /// copied. Errors: out_of_budget; invalid_argument where a group has forgotten what these need;
+  /// io, corrupt where the tail comes from disk.
   Result<Line> fork(std::size_t tokens) const;
 
   /// Forgets tokens from `tokens` on, or from as far before as one of the groups needs; how many
@@ -91,9 +92,9 @@ class Line {
 
   /// Whether a walk met a block that is damaged or cannot be read.
   bool is_damaged() const { return damaged_block_.has_value(); }
-  /// Forgets that block and all behind it, and reserves as much as before; how many tokens are
-  /// left, which are to be computed anew.
-  std::size_t mend();
+  /// Forgets that block and all behind it, and reserves as much as before; how many tokens are left
+  /// behind which all is to be computed anew. `ids` as for `restart`: what else is stored is taken.
+  std::size_t mend(std::span<const TokenId> ids = {});
 
   /// Stores what is in the open tail, and begins to commit all of the line: a turn is over.
   void keep();
@@ -105,6 +106,10 @@ class Line {
 
  private:
   void make_room(std::size_t tokens);
+  bool can_make_room(std::size_t tokens) const;
+  bool holds_all_for(std::size_t tokens) const;
+  std::size_t needed_from(std::size_t group, std::size_t tokens) const;
+  void forget();
   std::size_t block_tokens() const { return store_->options().block_tokens; }
   void note_tail(std::size_t tokens);
   void take_stored(std::span<const TokenId> ids);
@@ -114,6 +119,7 @@ class Line {
   Store* store_;
   std::vector<BlockTable> groups_;  // of the store
   std::size_t tokens_ = 0;
+  std::size_t room_ = 0;           // tokens that blocks are reserved for
   std::vector<TokenId> tail_ids_;  // of the open tail; with a pool
   std::optional<std::size_t> damaged_block_;
 

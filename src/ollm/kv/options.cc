@@ -9,6 +9,23 @@ namespace ollm::kv {
 
 using backend::kTileTokens;
 
+bool forgets(const Options& options, const LayerOptions& layer) {
+  return layer.window != 0 && options.sweep_rows != 0;
+}
+
+std::size_t blocks_of(const Options& options, const LayerOptions& layer) {
+  if (!forgets(options, layer)) return options.max_blocks;
+  // What the oldest row sees that may come, the block before for its name, and the rows' own; these
+  // may begin and end inside blocks.
+  const std::size_t tokens = layer.window + kRewindTokens + options.sweep_rows;
+  const std::size_t blocks = blocks_for_tokens(options, tokens) + 3;
+  return std::min(options.max_blocks, blocks * options.lines);
+}
+
+std::size_t frames_of(const Options& options, const LayerOptions& layer) {
+  return std::min(options.frames, blocks_of(options, layer));
+}
+
 std::size_t part_bytes(const Options& options, const LayerOptions& layer) {
   return round_up(layer.layout.tile_bytes() * (options.block_tokens / kTileTokens),
                   io::File::kDirectAlignment);
@@ -31,7 +48,11 @@ std::size_t least_frames(const Options& options, std::size_t rows, std::size_t l
 }
 
 std::uint64_t frames_bytes(const Options& options) {
-  return block_bytes(options) * options.frames + (options.pool ? io::File::kDirectAlignment : 0);
+  std::uint64_t bytes = options.pool ? io::File::kDirectAlignment : 0;
+  for (const LayerOptions& layer : options.layers)
+    if (!layer.of_layer)
+      bytes += std::uint64_t{part_bytes(options, layer)} * frames_of(options, layer);
+  return bytes;
 }
 
 std::uint64_t ring_bytes(const Options& options) {
@@ -43,17 +64,19 @@ std::uint64_t table_bytes(const Options& options) {
   if (!options.pool) return 0;
   std::uint64_t bytes = 0;
   std::vector<const LayerOptions*> groups;
+  constexpr std::uint64_t kBlock = 256;  // place, names, state
   for (const LayerOptions& layer : options.layers) {
     if (layer.of_layer) continue;
-    bytes += sizeof(Checksum);
+    const std::uint64_t blocks = blocks_of(options, layer);
+    bytes += sizeof(Checksum) * blocks;
     const bool known = std::any_of(groups.begin(), groups.end(), [&](const LayerOptions* group) {
       return group->layout == layer.layout && group->window == layer.window;
     });
-    if (!known) groups.push_back(&layer);
+    if (known) continue;
+    groups.push_back(&layer);
+    bytes += (kBlock + options.block_tokens * sizeof(TokenId)) * blocks;
   }
-  constexpr std::uint64_t kBlock = 256;  // place, names, state
-  bytes += groups.size() * (kBlock + options.block_tokens * sizeof(TokenId));
-  return bytes * options.max_blocks;
+  return bytes;
 }
 
 }  // namespace ollm::kv

@@ -29,6 +29,10 @@ struct Options {
   std::size_t block_tokens = 64;
   /// Blocks that may exist at once in each group of layers, over all lines.
   std::size_t max_blocks = 0;
+  /// Rows of a sweep, and lines that there are at once: layers with a window hold what these may
+  /// still see and no more. 0 rows: they hold all tokens.
+  std::size_t sweep_rows = 0;
+  std::size_t lines = 1;
   /// Of them in memory at once, the others are on disk; max_blocks: all.
   std::size_t frames = 0;
   /// Of them those that the rows of a sweep are written into (least_frames); the others keep the
@@ -46,6 +50,16 @@ struct Options {
   /// Whether there may be more blocks than memory has room for.
   bool spills() const { return frames < max_blocks; }
 };
+
+/// Tokens that a line may be rewound by whatever its layers forget.
+inline constexpr std::size_t kRewindTokens = 64;
+
+/// Whether a layer forgets what lies outside its window.
+bool forgets(const Options& options, const LayerOptions& layer);
+/// Blocks that may exist at once for one layer: max_blocks, or fewer where it forgets.
+std::size_t blocks_of(const Options& options, const LayerOptions& layer);
+/// Of them in memory at once.
+std::size_t frames_of(const Options& options, const LayerOptions& layer);
 
 /// Bytes of `block_tokens` tokens in one layer, whole pages.
 std::size_t part_bytes(const Options& options, const LayerOptions& layer);

@@ -73,21 +73,24 @@ std::size_t Store::group_of(const LayerOptions& layer) {
   group.layout = layer.layout;
   group.window = layer.window;
   group.part_bytes = kv::part_bytes(options_, layer);
+  group.forgets = kv::forgets(options_, layer);
+  group.blocks.resize(blocks_of(options_, layer));
+  group.frames = frames_of(options_, layer);
+  group.spills = group.frames < group.blocks.size();
   return groups_.size() - 1;
 }
 
 void Store::make_blocks() {
-  const std::size_t blocks = options_.max_blocks;
   std::size_t first_byte = 0;
   for (Group& group : groups_) {
+    const std::size_t blocks = group.blocks.size();
     group.first_byte = first_byte;
-    first_byte += group.block_bytes * options_.frames;
-    group.blocks.resize(blocks);
-    group.dirty.assign(options_.frames, false);
+    first_byte += group.block_bytes * group.frames;
+    group.dirty.assign(group.frames, false);
     group.free.reserve(blocks);
     for (std::size_t i = blocks; i-- > 0;) group.free.push_back(static_cast<std::uint32_t>(i));
-    group.free_frames.reserve(options_.frames);
-    for (std::size_t i = options_.frames; i-- > 0;)
+    group.free_frames.reserve(group.frames);
+    for (std::size_t i = group.frames; i-- > 0;)
       group.free_frames.push_back(static_cast<std::uint32_t>(i));
     if (!has_pool()) continue;
     group.tokens.resize(blocks * options_.block_tokens);
@@ -151,7 +154,7 @@ BlockRef Store::take(std::size_t group_index) {
   block = Block();
   block.references = 1;
   BlockRef ref(this, static_cast<std::uint32_t>(group_index), index);
-  if (!options_.spills()) OLLM_CHECK(give_frame(ref).ok());
+  if (!group.spills) OLLM_CHECK(give_frame(ref).ok());
   return ref;
 }
 
@@ -191,8 +194,8 @@ std::byte* Store::data(const BlockRef& block) {
   return frame_data(groups_[block.group_], at(block).frame);
 }
 
-// Of the sealed blocks with a frame the one of the highest position: of those that are written, or
-// of those that still have to be.
+// Of the sealed blocks with a frame the one of the highest position, or of the lowest where it will
+// be forgotten first: of those that are written, or of those that still have to be.
 std::optional<std::uint32_t> Store::victim(const Group& group, bool written) const {
   std::optional<std::uint32_t> found;
   for (std::uint32_t i = 0; i < group.blocks.size(); ++i) {
@@ -201,7 +204,9 @@ std::optional<std::uint32_t> Store::victim(const Group& group, bool written) con
     const bool fits = written ? block.on_disk == OnDisk::yes
                               : block.on_disk == OnDisk::no || block.on_disk == OnDisk::failed;
     if (!fits) continue;
-    if (!found || block.position > group.blocks[*found].position) found = i;
+    const bool further = found && (group.forgets ? block.position < group.blocks[*found].position
+                                                 : block.position > group.blocks[*found].position);
+    if (!found || further) found = i;
   }
   return found;
 }
@@ -254,7 +259,7 @@ Result<void> Store::give_frame(const BlockRef& ref) {
 
 bool Store::give_spare_frame(const BlockRef& ref) {
   const Group& group = groups_[ref.group_];
-  const std::size_t kept = options_.spills() ? options_.tail_frames : 0;
+  const std::size_t kept = group.spills ? options_.tail_frames : 0;
   return group.free_frames.size() > kept && give_frame(ref).ok();
 }
 

@@ -97,6 +97,9 @@ class Store {
   const Options& options() const { return options_; }
   std::size_t groups() const { return groups_.size(); }
   std::size_t free_blocks(std::size_t group) const { return groups_[group].free.size(); }
+  /// Whether lines forget the blocks of a group that lie outside its window.
+  bool forgets(std::size_t group) const { return groups_[group].forgets; }
+  std::size_t window(std::size_t group) const { return groups_[group].window; }
   const LayerPlace& place(std::size_t layer) const { return places_[layer]; }
   /// Bytes of one layer of a block, and layers, of a group.
   std::size_t part_bytes(std::size_t group) const { return groups_[group].part_bytes; }
@@ -208,6 +211,9 @@ class Store {
   struct Group {
     backend::KvLayout layout;
     std::size_t window = 0;
+    bool forgets = false;
+    bool spills = false;  // has fewer frames than blocks
+    std::size_t frames = 0;
     std::size_t layers = 0;
     std::size_t part_bytes = 0;  // of one layer of a block, whole pages
     std::size_t block_bytes = 0;

@@ -336,7 +336,7 @@ class Chooser {
   std::optional<kv::Options> kv_options(KvWay way, std::size_t rows, KvRing ring,
                                         std::uint64_t index_bytes) const {
     if (way == KvWay::in_memory)
-      return kv_in_memory(lines_, wishes_.kv, storage_.cache, index_bytes);
+      return kv_in_memory(lines_, wishes_.kv, storage_.cache, rows, index_bytes);
     return kv_spilled(lines_, wishes_.kv, storage_.cache, rows, ring, index_bytes);
   }
 
@@ -528,7 +528,7 @@ class Chooser {
   Result<void> look_at_kv() {
     lines_ = {models::kv_layers(composition_, plan_.backend.compute), plan_.context_tokens,
               plan_.workload.sequences};
-    const kv::Options whole = kv_in_memory(lines_, {}, {}, 0);
+    const kv::Options whole = kv_in_memory(lines_, {}, {}, 0, 0);
     const auto bytes = checked_mul(kv::block_bytes(whole), whole.max_blocks);
     if (!bytes || *bytes > kMostBytes) {
       return fail(

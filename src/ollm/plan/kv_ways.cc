@@ -41,12 +41,14 @@ std::size_t largest_part_bytes(const kv::Options& options) {
   return most;
 }
 
-kv::Options options_of(const KvLines& lines, const kv::Strategy& row) {
+kv::Options options_of(const KvLines& lines, const kv::Strategy& row, std::size_t rows) {
   kv::Options options;
   options.strategy = row.id;
   options.layers = lines.layers;
   options.block_tokens = row.block_tokens;
   options.max_blocks = kv::blocks_for_tokens(options, lines.context_tokens) * lines.lines;
+  options.sweep_rows = rows;
+  options.lines = lines.lines;
   options.frames = options.max_blocks;
   options.reuses = false;
   return options;
@@ -117,12 +119,12 @@ std::vector<KvGroup> kv_groups(const std::vector<kv::LayerOptions>& layers) {
 }
 
 kv::Options kv_in_memory(const KvLines& lines, const KvWishes& wishes, const CacheStorage& storage,
-                         std::uint64_t index_bytes) {
+                         std::size_t rows, std::uint64_t index_bytes) {
   const kv::Strategy& row = row_of(wishes.strategy);
   const bool on_disk = row.writing != kv::Writing::never && (wishes.reused || wishes.by_name) &&
                        !storage.folder.empty();
-  if (!on_disk) return options_of(lines, row_of(kv::kResident));
-  kv::Options options = options_of(lines, row);
+  if (!on_disk) return options_of(lines, row_of(kv::kResident), rows);
+  kv::Options options = options_of(lines, row, rows);
   give_pool(options, row, wishes, storage, index_bytes);
   return options;
 }
@@ -132,7 +134,7 @@ std::optional<kv::Options> kv_spilled(const KvLines& lines, const KvWishes& wish
                                       std::uint64_t index_bytes) {
   const kv::Strategy& row = row_of(wishes.strategy);
   if (row.writing == kv::Writing::never || storage.folder.empty()) return std::nullopt;
-  kv::Options options = options_of(lines, row);
+  kv::Options options = options_of(lines, row, rows);
   const std::size_t least = kv::least_frames(options, rows, lines.lines);
   std::size_t frames = least;
   if (storage.free_bytes) {

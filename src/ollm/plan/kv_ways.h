@@ -58,10 +58,10 @@ struct KvLines {
 /// Layers by what they store and how far back it may be read, in the order of their first layers.
 std::vector<KvGroup> kv_groups(const std::vector<kv::LayerOptions>& layers);
 
-/// Every block has a frame. The strategy is the wished one, or resident where nothing of it would
-/// ever be on disk.
+/// Every block has a frame, for sweeps of `rows` rows. The strategy is the wished one, or resident
+/// where nothing of it would ever be on disk.
 kv::Options kv_in_memory(const KvLines& lines, const KvWishes& wishes, const CacheStorage& storage,
-                         std::uint64_t index_bytes);
+                         std::size_t rows, std::uint64_t index_bytes);
 
 /// What is read ahead of blocks that are not in memory.
 enum class KvRing { roomy, least };

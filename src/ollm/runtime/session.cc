@@ -342,7 +342,7 @@ class Generator {
           },
           choose, cancel_);
       if (done.ok() || !kv_.is_damaged()) return done;
-      const std::size_t left = kv_.mend();
+      const std::size_t left = kv_.mend(std::span<const TokenId>(line_).first(line_.size() - 1));
       session_.computed.resize(std::min(session_.computed.size(), left));
       if (left != block) attempt = 1;
       block = left;
