@@ -221,7 +221,8 @@ TEST_F(BadInput, WithoutAFolderForTemporaryFilesTheDoctorSaysSo) {
 }
 
 TEST_F(BadInput, AStrategyThatThePlanCannotHaveIsTwo) {
-  const CommandResult run = ollm("plan mine --kv-cache-strategy quantized-cold-tier --no-specialization");
+  const CommandResult run =
+      ollm("plan mine --kv-cache-strategy quantized-cold-tier --no-specialization");
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_NE(run.err.find("quantized-cold-tier"), std::string::npos) << run.err;
 }
