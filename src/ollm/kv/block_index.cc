@@ -89,11 +89,13 @@ void BlockIndex::erase(const Digest& id) {
   if (found != entries_.end()) erase(found);
 }
 
-void BlockIndex::erase_at(const Digest& id, std::uint64_t file_number, std::uint64_t offset) {
+bool BlockIndex::erase_at(const Digest& id, std::uint64_t file_number, std::uint64_t offset) {
   const auto found = entries_.find(id);
-  if (found != entries_.end() && found->second.file_number == file_number &&
-      found->second.offset == offset)
-    erase(found);
+  if (found == entries_.end() || found->second.file_number != file_number ||
+      found->second.offset != offset)
+    return false;
+  erase(found);
+  return true;
 }
 
 void BlockIndex::erase_file(std::uint64_t file_number) {

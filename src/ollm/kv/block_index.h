@@ -64,8 +64,8 @@ class BlockIndex {
   void use(const Digest& id, std::uint64_t sequence);
 
   void erase(const Digest& id);
-  /// Only where it stands there.
-  void erase_at(const Digest& id, std::uint64_t file_number, std::uint64_t offset);
+  /// Only where it stands there; whether it did.
+  bool erase_at(const Digest& id, std::uint64_t file_number, std::uint64_t offset);
   void erase_file(std::uint64_t file_number);
 
   struct Candidate {

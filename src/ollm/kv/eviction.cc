@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 #include <map>
 #include <optional>
 #include <queue>
@@ -36,11 +37,14 @@ struct Candidate {
   std::uint64_t key = 0;
   std::uint64_t parent = 0;
   std::uint64_t last_use = 0;
+  std::int64_t used_s = 0;  // the time of its last use
   std::uint64_t bytes = 0;
   std::uint64_t file_number = 0;
   std::uint64_t offset = 0;  // of its first part
   RecordPlace record;
   std::uint32_t children = 0;
+  bool wanted = true;   // of a fingerprint that may go
+  bool needed = false;  // to find a block that is in use
 };
 
 struct File {
@@ -61,32 +65,34 @@ struct File {
 
 class Eviction {
  public:
-  Eviction(const std::filesystem::path& folder, std::uint64_t goal_bytes, std::size_t memory_bytes,
+  Eviction(const std::filesystem::path& folder, const EvictionGoal& goal, std::size_t memory_bytes,
            const EvictionView& view, io::SystemCalls& calls)
       : folder_(folder),
-        goal_bytes_(goal_bytes),
+        goal_(goal),
         max_candidates_(memory_bytes / kCandidateBytes),
         view_(view),
         calls_(calls) {}
 
   Result<Evicted> run() {
     OLLM_TRY_VOID(look());
-    for (auto& [number, file] : files_)
-      if (file.state == SegmentState::other_version || file.state == SegmentState::damaged)
-        if (!reached()) remove_unreadable(number, file);
+    if (goal_.takes_any_block()) {
+      for (auto& [number, file] : files_)
+        if (file.state == SegmentState::other_version || file.state == SegmentState::damaged)
+          if (!reached()) remove_unreadable(number, file);
+    }
     if (!reached()) {
       order();
       choose();
       for (auto& [number, file] : files_)
         if (!file.victims.empty()) remove_blocks(number, file);
-      if (!punches_) remove_whole_files();
+      if (!punches_ && complete_) remove_whole_files();
       for (auto& [number, file] : files_) unlock(file);
     }
     return evicted_;
   }
 
  private:
-  bool reached() const { return evicted_.bytes >= goal_bytes_; }
+  bool reached() const { return evicted_.bytes >= goal_.bytes; }
 
   // ---- what is there ----
 
@@ -113,21 +119,27 @@ class Eviction {
   }
 
   void take_in(const ItemHeader& header, std::span<const std::byte> item) {
-    sequence_ = std::max(sequence_, header.sequence + 1);
+    stamp_.sequence = std::max(stamp_.sequence, header.sequence + 1);
     if (header.type == ItemType::commit) {
+      const bool wanted =
+          !goal_.fingerprints || std::count(goal_.fingerprints->begin(), goal_.fingerprints->end(),
+                                            header.fingerprint) > 0;
       for_each_record(header, item, [&](const RecordPlace& where, const BlockRecord& record) {
         add({.key = key_of(record.id),
              .parent = key_of(record.parent),
              .last_use = header.sequence,
+             .used_s = header.time_s,
              .bytes = std::uint64_t{record.place.layers} * record.place.part_bytes,
              .file_number = header.file_number,
              .offset = record.place.offset,
-             .record = where});
+             .record = where,
+             .wanted = wanted});
       });
     } else if (header.type == ItemType::uses) {
       for (const Digest& id : decode_uses(header, item)) {
-        std::uint64_t& last = uses_[key_of(id)];
-        last = std::max(last, header.sequence);
+        Stamp& last = uses_[key_of(id)];
+        if (last.sequence < header.sequence)
+          last = {.sequence = header.sequence, .time_s = header.time_s};
       }
     } else if (header.type == ItemType::gone) {
       for (const GoneBlock& block : decode_gone(header, item))
@@ -145,6 +157,7 @@ class Eviction {
         candidates_.begin(), middle, candidates_.end(),
         [](const Candidate& a, const Candidate& b) { return a.last_use < b.last_use; });
     candidates_.erase(middle, candidates_.end());
+    complete_ = false;
   }
 
   // ---- what goes ----
@@ -152,8 +165,10 @@ class Eviction {
   void order() {
     for (std::size_t i = 0; i < candidates_.size(); ++i) {
       Candidate& candidate = candidates_[i];
-      if (const auto use = uses_.find(candidate.key); use != uses_.end())
-        candidate.last_use = std::max(candidate.last_use, use->second);
+      if (const auto use = uses_.find(candidate.key); use != uses_.end()) {
+        candidate.last_use = std::max(candidate.last_use, use->second.sequence);
+        candidate.used_s = std::max(candidate.used_s, use->second.time_s);
+      }
       File& file = files_[candidate.file_number];
       ++file.blocks;
       file.last_use = std::max(file.last_use, candidate.last_use);
@@ -171,15 +186,19 @@ class Eviction {
     for (std::size_t i = 0; i < candidates_.size(); ++i)
       if (candidates_[i].children == 0) leaves.emplace(candidates_[i].last_use, i);
     std::uint64_t chosen = evicted_.bytes;
-    while (!leaves.empty() && chosen < goal_bytes_) {
-      const Candidate& candidate = candidates_[leaves.top().second];
+    while (!leaves.empty() && chosen < goal_.bytes) {
+      Candidate& candidate = candidates_[leaves.top().second];
       leaves.pop();
-      if (!take(candidate)) continue;
-      chosen += candidate.bytes;
+      if (!candidate.wanted || (goal_.used_before_s && candidate.used_s >= *goal_.used_before_s))
+        continue;
+      const bool taken = !candidate.needed && take(candidate);
+      (taken ? chosen : evicted_.in_use_bytes) += candidate.bytes;
       const auto parent = by_key_.find(candidate.parent);
       if (parent == by_key_.end()) continue;
       Candidate& above = candidates_[parent->second];
       above.last_use = std::max(above.last_use, candidate.last_use);
+      above.used_s = std::max(above.used_s, candidate.used_s);
+      above.needed |= !taken;
       if (--above.children == 0) leaves.emplace(above.last_use, parent->second);
     }
   }
@@ -197,6 +216,13 @@ class Eviction {
 
   bool claim(const BlockRecord& record) {
     return !view_.claim || view_.claim(record.id, record.place.file_number, record.place.offset);
+  }
+
+  bool claim_all(std::uint64_t number, File& file) {
+    file.victims.clear();
+    return std::all_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+      return candidate.file_number != number || take(candidate);
+    });
   }
 
   // ---- locks ----
@@ -241,6 +267,10 @@ class Eviction {
     evicted_.bytes += file.bytes;
     ++evicted_.files;
     file.state = SegmentState::absent;
+    if (!file.opened && file.reading != nullptr && view_.forget) {
+      view_.forget(number);  // closes it, and with that gives up its lock
+      file.locked = false;
+    }
   }
 
   // Of another version, or damaged: whoever appends to it has its lock, in any version.
@@ -255,7 +285,7 @@ class Eviction {
 
   void remove_blocks(std::uint64_t number, File& file) {
     evicted_.blocks += file.victims.size();
-    if (file.victims.size() == file.blocks && file.adopted && !is_read_here(file)) {
+    if (complete_ && file.victims.size() == file.blocks && file.adopted) {
       remove_file(number, file);
       return;
     }
@@ -271,21 +301,13 @@ class Eviction {
     file.blocks -= file.victims.size();
   }
 
-  static bool is_read_here(const File& file) { return !file.opened; }
-
   bool note(SegmentWriter& writer, std::span<const BlockRecord> records) {
     std::vector<GoneBlock> blocks;
     for (const BlockRecord& record : records)
       blocks.push_back({.id = record.id,
                         .file_number = record.place.file_number,
                         .offset = record.place.offset});
-    for (std::span<const GoneBlock> left(blocks); !left.empty();) {
-      const auto some = left.first(std::min(kMaxNoteEntries, left.size()));
-      if (!writer.append(encode_gone(writer.number(), writer.end(), sequence_, some)).ok())
-        return false;
-      left = left.subspan(some.size());
-    }
-    return writer.sync().ok();
+    return append_gone(writer, blocks, stamp_).ok();
   }
 
   // Where the file system cannot give back a part of a file.
@@ -299,35 +321,36 @@ class Eviction {
     for (const std::uint64_t number : numbers) {
       File& file = files_[number];
       if (reached()) return;
-      if (!lock(number, file) || !file.adopted || is_read_here(file)) continue;
+      if (!lock(number, file) || !file.adopted || !claim_all(number, file)) continue;
       evicted_.blocks += file.blocks;
       remove_file(number, file);
     }
   }
 
   const std::filesystem::path& folder_;
-  const std::uint64_t goal_bytes_;
+  const EvictionGoal& goal_;
   const std::size_t max_candidates_;
   const EvictionView& view_;
   io::SystemCalls& calls_;
 
   std::map<std::uint64_t, File> files_;  // by number
   std::vector<Candidate> candidates_;
-  std::unordered_map<std::uint64_t, std::uint64_t> uses_;   // sequence, by key
-  std::unordered_map<std::uint64_t, std::size_t> by_key_;   // index of candidates_
-  std::set<std::pair<std::uint64_t, std::uint64_t>> gone_;  // file number, offset
-  std::uint64_t sequence_ = 1;
-  bool punches_ = true;
+  std::unordered_map<std::uint64_t, Stamp> uses_;             // the last one, by key
+  std::unordered_map<std::uint64_t, std::size_t> by_key_;     // index of candidates_
+  std::set<std::pair<std::uint64_t, std::uint64_t>> gone_;    // file number, offset
+  Stamp stamp_{.sequence = 1, .time_s = std::time(nullptr)};  // of what is noted
+  bool complete_ = true;  // all blocks that are stored are candidates
+  bool punches_ = true;   // the file system gives back parts of files
   Evicted evicted_;
 };
 
 }  // namespace
 
-Result<Evicted> evict(const std::filesystem::path& folder, std::uint64_t goal_bytes,
+Result<Evicted> evict(const std::filesystem::path& folder, const EvictionGoal& goal,
                       std::size_t memory_bytes, const EvictionView& view, io::SystemCalls& calls) {
   OLLM_TRY(const auto lock, try_lock(folder / kEvictionLock, kLockTries, calls));
   if (!lock) return Evicted{};
-  return Eviction(folder, goal_bytes, memory_bytes, view, calls).run();
+  return Eviction(folder, goal, memory_bytes, view, calls).run();
 }
 
 }  // namespace ollm::kv

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -28,7 +29,11 @@ namespace {
 // Other processes fill the disk too: after so many bytes the room is measured anew.
 constexpr std::uint64_t kMeasuredBytes = std::uint64_t{256} << 20;
 // More than is needed goes at once, so that not every block evicts.
-constexpr std::uint64_t kEvictedAhead = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMostEvictedAhead = std::uint64_t{64} << 20;
+constexpr std::uint64_t kEvictedAheadShare = 16;  // of the cap, as a divisor
+// What is kept free below the cap for records and notes: a thousandth of what is measured at once.
+constexpr std::uint64_t kMostMargin = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMarginShare = 16;  // of the cap, as a divisor
 // An eviction that gave too little is not tried again for every block.
 constexpr unsigned kPlacesWithoutEviction = 32;
 constexpr std::uint64_t kCachedBytes = std::uint64_t{8} << 20;
@@ -71,7 +76,8 @@ struct Pool::State {
   const pid_t process = ::getpid();
 
   // Of the thread that places, writes and commits.
-  std::uint64_t room = 0;  // bytes that may be written before it is measured again
+  std::uint64_t room = 0;       // bytes that may be written before it is measured again
+  std::uint64_t cap_bytes = 0;  // as it was measured
   unsigned places_without_eviction = 0;
   std::uint64_t cached_bytes = 0;  // written since the page cache was asked to forget
 
@@ -85,6 +91,7 @@ struct Pool::State {
   std::unordered_map<Digest, std::uint32_t, DigestHash> in_use;
   std::set<PlaceKey> gone;              // blocks that are not to be found
   std::map<PlaceKey, Digest> unlinked;  // blocks of files without names
+  bool found_gone = false;              // a note took a block from the index
   std::vector<GoneBlock> new_gone;      // not yet noted in a file
   std::vector<Digest> new_uses;
   PoolCounters counters;
@@ -107,13 +114,14 @@ struct Pool::State {
   void drop_settled_writers();
   Result<const io::File*> file_of(const SegmentWriter& writer);
 
-  Result<void> make_room(std::uint64_t bytes);
+  Result<void> make_room(std::uint64_t blocks);
   Result<void> evict_for(std::uint64_t bytes);
   Result<BlockPlace> place_once(std::uint32_t layers, std::uint32_t part_bytes,
                                 const BlockPlace& before, bool alone);
 
   struct Commit;
   Result<void> commit(std::span<const BlockRecord> records);
+  Stamp next_stamp();
   Result<void> append_commit(Commit& commit);
   void append_notes(SegmentWriter& writer);
   void take_in_committed(const Commit& commit);
@@ -146,9 +154,11 @@ void Pool::State::take_in(const ItemHeader& header, std::span<const std::byte> i
       break;
     case ItemType::gone:
       for (const GoneBlock& block : decode_gone(header, item)) {
-        index.erase_at(block.id, block.file_number, block.offset);
+        const bool was_found = index.erase_at(block.id, block.file_number, block.offset);
         // Within one file a note stands behind what it is about.
-        if (block.file_number != header.file_number) gone.emplace(block.file_number, block.offset);
+        if (block.file_number == header.file_number) continue;
+        gone.emplace(block.file_number, block.offset);
+        found_gone |= was_found;
       }
       break;
   }
@@ -162,8 +172,14 @@ void Pool::State::take_in_commit(const ItemHeader& header, std::span<const std::
 }
 
 Result<void> Pool::State::refresh() {
-  return readers.refresh([this](const ItemHeader& header, auto item) { take_in(header, item); },
-                         [this](std::uint64_t number) { index.erase_file(number); });
+  const auto visit = [this](const ItemHeader& header, auto item) { take_in(header, item); };
+  const auto vanished = [this](std::uint64_t number) { index.erase_file(number); };
+  found_gone = false;
+  OLLM_TRY_VOID(readers.refresh(visit, vanished));
+  if (!found_gone) return {};
+  // A note about another file came behind a record that hid a later one of the same name.
+  readers.start_over();
+  return readers.refresh(visit, vanished);
 }
 
 Result<void> Pool::set_fingerprint(const Digest& fingerprint) {
@@ -329,6 +345,8 @@ Result<const io::File*> Pool::State::file_of(const SegmentWriter& writer) {
 }
 
 Result<void> Pool::State::evict_for(std::uint64_t bytes) {
+  // What this process used counts too.
+  if (!writers.empty() && !writers.back()->broken()) append_notes(*writers.back());
   const auto writer = [this](std::uint64_t number) { return writer_of(number); };
   const auto reading = [this](std::uint64_t number) {
     std::lock_guard lock(mutex);
@@ -338,23 +356,31 @@ Result<void> Pool::State::evict_for(std::uint64_t bytes) {
     std::lock_guard lock(mutex);
     if (in_use.contains(id)) return false;
     index.erase_at(id, number, offset);
-    gone.emplace(number, offset);
     return true;
   };
-  const EvictionView view{.writer = writer, .reading = reading, .claim = claim};
-  OLLM_TRY(const Evicted evicted, evict(options.folder, bytes + kEvictedAhead,
-                                        options.index_bytes / kEvictionShare, view, calls));
+  const auto forget = [this](std::uint64_t number) {
+    std::lock_guard lock(mutex);
+    readers.close(number);
+  };
+  const EvictionView view{.writer = writer, .reading = reading, .claim = claim, .forget = forget};
+  EvictionGoal goal;
+  goal.bytes = bytes + std::min(kMostEvictedAhead, cap_bytes / kEvictedAheadShare);
+  OLLM_TRY(const Evicted evicted,
+           evict(options.folder, goal, options.index_bytes / kEvictionShare, view, calls));
   std::lock_guard lock(mutex);
   counters.blocks_evicted += evicted.blocks;
   return {};
 }
 
-Result<void> Pool::State::make_room(std::uint64_t bytes) {
+Result<void> Pool::State::make_room(std::uint64_t blocks) {
+  // Records, notes and the pages before stripes come on top.
+  const std::uint64_t bytes = blocks + std::min(kMostMargin, options.cap_bytes / kMarginShare);
   const auto measure = [&]() -> Result<void> {
     // What is not kept counts to no cap.
     const std::uint64_t cap =
         options.kept ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
     OLLM_TRY(const DiskRoom now, disk_room(options.folder, cap, options.free_share, calls));
+    cap_bytes = now.cap_bytes;
     room = std::min(now.left(), std::max(kMeasuredBytes, bytes));
     if (room >= bytes) return {};
     return fail(ErrorKind::out_of_budget,
@@ -376,7 +402,7 @@ Result<void> Pool::State::make_room(std::uint64_t bytes) {
     }
     if (!measured.ok()) return measured;
   }
-  room -= bytes;
+  room -= blocks;
   return {};
 }
 
@@ -481,16 +507,17 @@ struct Pool::State::Commit {
   std::vector<std::vector<std::byte>> items;  // as they were written
 };
 
+Stamp Pool::State::next_stamp() {
+  std::lock_guard lock(mutex);
+  return {.sequence = next_sequence++, .time_s = std::time(nullptr)};
+}
+
 Result<void> Pool::State::append_commit(Commit& commit) {
   std::span<const BlockRecord> left(commit.records);
   while (!left.empty()) {
     const std::size_t count = records_in_one_commit(left);
-    std::uint64_t sequence = 0;
-    {
-      std::lock_guard lock(mutex);
-      sequence = next_sequence++;
-    }
-    commit.items.push_back(encode_commit(commit.writer->number(), commit.writer->end(), sequence,
+    const Stamp stamp = next_stamp();
+    commit.items.push_back(encode_commit(commit.writer->number(), commit.writer->end(), stamp,
                                          *fingerprint, left.first(count)));
     OLLM_TRY_VOID(commit.writer->append(commit.items.back()));
     left = left.subspan(count);
@@ -498,27 +525,30 @@ Result<void> Pool::State::append_commit(Commit& commit) {
   return {};
 }
 
-// Hints for who opens the file next; where they cannot be written, nothing is lost but order.
+// Hints for who opens the file next; those that cannot be written wait for the next time.
 void Pool::State::append_notes(SegmentWriter& writer) {
   std::vector<GoneBlock> blocks;
   std::vector<Digest> ids;
-  std::uint64_t sequence = 0;
+  const Stamp stamp = next_stamp();
   {
     std::lock_guard lock(mutex);
     blocks.swap(new_gone);
     ids.swap(new_uses);
-    sequence = next_sequence++;
   }
-  const auto pieces = [](auto& list, auto append) {
-    for (std::size_t at = 0; at < list.size(); at += kMaxNoteEntries)
-      if (!append(std::span(list).subspan(at, std::min(kMaxNoteEntries, list.size() - at))).ok())
-        return;
+  const auto pieces = [&](auto& list, auto& queue, auto encode) {
+    while (!list.empty()) {
+      const std::size_t count = std::min(kMaxNoteEntries, list.size());
+      if (!writer.append(encode(std::span(list).first(count))).ok()) break;
+      list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    std::lock_guard lock(mutex);
+    queue.insert(queue.end(), list.begin(), list.end());
   };
-  pieces(blocks, [&](std::span<const GoneBlock> some) {
-    return writer.append(encode_gone(writer.number(), writer.end(), sequence, some));
+  pieces(blocks, new_gone, [&](std::span<const GoneBlock> some) {
+    return encode_gone(writer.number(), writer.end(), stamp, some);
   });
-  pieces(ids, [&](std::span<const Digest> some) {
-    return writer.append(encode_uses(writer.number(), writer.end(), sequence, some));
+  pieces(ids, new_uses, [&](std::span<const Digest> some) {
+    return encode_uses(writer.number(), writer.end(), stamp, some);
   });
 }
 

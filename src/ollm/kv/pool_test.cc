@@ -1,79 +1,18 @@
 #include "ollm/kv/pool.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "ollm/base/forbidden_calls.h"
 #include "ollm/io/faulty_system_calls.h"
-#include "ollm/io/temporary_folder.h"
-#include "ollm/kv/stored_lines.h"
+#include "ollm/kv/pool_folder.h"
 
 namespace ollm::kv {
 namespace {
 
-using ::testing::HasSubstr;
-using Call = io::FaultySystemCalls::Call;
-
-PoolOptions options_in(const std::filesystem::path& folder, bool kept = true) {
-  PoolOptions options;
-  options.folder = folder;
-  options.kept = kept;
-  options.stripe_part_bytes = 4 * kTestPart;
-  options.cap_bytes = std::uint64_t{1} << 30;
-  options.free_share = 0;
-  return options;
-}
-
-std::unique_ptr<Pool> open_pool(const PoolOptions& options, io::SystemCalls& calls = io::posix()) {
-  auto pool = Pool::open(options, calls);
-  EXPECT_TRUE(pool.ok()) << pool.error().message;
-  if (!pool.ok()) return nullptr;
-  const auto set = (*pool)->set_fingerprint(test_fingerprint());
-  EXPECT_TRUE(set.ok()) << set.error().message;
-  return std::move(pool).value();
-}
-
-std::vector<std::filesystem::path> segments(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> out;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (entry.path().extension() == ".kv") out.push_back(entry.path());
-  return out;
-}
-
-std::uint64_t disk_bytes(const std::filesystem::path& folder) {
-  std::uint64_t bytes = 0;
-  for (const auto& path : segments(folder)) {
-    struct stat status{};
-    if (::stat(path.c_str(), &status) == 0)
-      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-  }
-  return bytes;
-}
-
-// A function, so that it evaluates once and takes a message behind it.
-template <typename T>
-::testing::AssertionResult succeeded(const Result<T>& result) {
-  if (result.ok()) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << result.error().message;
-}
-#define ASSERT_OK(...) ASSERT_TRUE(succeeded(__VA_ARGS__))
-
-class PoolTest : public ::testing::Test {
- protected:
-  std::filesystem::path folder() const { return folder_.path() / "cache" / "kv"; }
-  PoolOptions options(bool kept = true) const { return options_in(folder(), kept); }
-
-  const io::TemporaryFolder folder_;
-  const Digest fingerprint_ = test_fingerprint();
-  const std::vector<TokenId> line_ = test_tokens(1, 83);
-};
+using PoolTest = PoolFolderTest;
 
 TEST_F(PoolTest, FindsWhatWasStoredAndReadsTheSameBytes) {
   const auto pool = open_pool(options());

@@ -22,6 +22,12 @@ constexpr std::size_t kRecordHead = 120;  // bytes of a record before its tokens
 constexpr std::size_t kRecordChecksum = 104;
 constexpr std::size_t kGoneBytes = 48;
 
+// Of bytes that stand there.
+XXH64_hash_t seed_of(std::uint64_t file_number, std::uint64_t offset) {
+  const std::uint64_t place[] = {file_number, offset};
+  return XXH3_64bits(place, sizeof place);
+}
+
 template <typename T>
 void put(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
@@ -50,6 +56,7 @@ void put_header(std::byte* at, const ItemHeader& header) {
   put(at + 52, header.part_bytes);
   put(at + 56, header.body_bytes);
   put(at + 64, header.fingerprint);
+  put(at + 112, header.time_s);
   put(at + kHeaderChecksum, XXH3_64bits(at, kHeaderChecksum));
 }
 
@@ -158,9 +165,29 @@ bool is_possible(const ItemHeader& header) {
 
 Checksum checksum_at(std::uint64_t file_number, std::uint64_t offset,
                      std::span<const std::byte> bytes) {
-  const std::uint64_t place[] = {file_number, offset};
-  const XXH64_hash_t seed = XXH3_64bits(place, sizeof place);
-  const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+  const XXH128_hash_t hash =
+      XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed_of(file_number, offset));
+  return {.low = hash.low64, .high = hash.high64};
+}
+
+struct PartChecksum::State {
+  XXH3_state_t* hash = XXH3_createState();
+};
+
+PartChecksum::PartChecksum(std::uint64_t file_number, std::uint64_t offset)
+    : state_(std::make_unique<State>()) {
+  OLLM_CHECK(state_->hash != nullptr &&
+             XXH3_128bits_reset_withSeed(state_->hash, seed_of(file_number, offset)) == XXH_OK);
+}
+
+PartChecksum::~PartChecksum() { XXH3_freeState(state_->hash); }
+
+void PartChecksum::add(std::span<const std::byte> bytes) {
+  OLLM_CHECK(XXH3_128bits_update(state_->hash, bytes.data(), bytes.size()) == XXH_OK);
+}
+
+Checksum PartChecksum::finish() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->hash);
   return {.low = hash.low64, .high = hash.high64};
 }
 
@@ -202,6 +229,7 @@ std::optional<ItemHeader> decode_item_header(std::span<const std::byte> bytes,
                           .offset = get<std::uint64_t>(at + 16),
                           .bytes = get<std::uint64_t>(at + 24),
                           .sequence = get<std::uint64_t>(at + 40),
+                          .time_s = get<std::int64_t>(at + 112),
                           .body_bytes = get<std::uint64_t>(at + 56),
                           .count = get<std::uint32_t>(at + 36),
                           .layers = get<std::uint32_t>(at + 48),
@@ -230,12 +258,13 @@ std::vector<std::byte> encode_stripe(std::uint64_t file_number, std::uint64_t of
 }
 
 std::vector<std::byte> encode_commit(std::uint64_t file_number, std::uint64_t offset,
-                                     std::uint64_t sequence, const Digest& fingerprint,
+                                     const Stamp& stamp, const Digest& fingerprint,
                                      std::span<const BlockRecord> records) {
   ItemHeader header{.type = ItemType::commit,
                     .file_number = file_number,
                     .offset = offset,
-                    .sequence = sequence,
+                    .sequence = stamp.sequence,
+                    .time_s = stamp.time_s,
                     .count = static_cast<std::uint32_t>(records.size()),
                     .fingerprint = fingerprint};
   for (const BlockRecord& record : records) header.body_bytes += record_bytes(record);
@@ -251,11 +280,12 @@ std::vector<std::byte> encode_commit(std::uint64_t file_number, std::uint64_t of
 }
 
 std::vector<std::byte> encode_uses(std::uint64_t file_number, std::uint64_t offset,
-                                   std::uint64_t sequence, std::span<const Digest> ids) {
+                                   const Stamp& stamp, std::span<const Digest> ids) {
   ItemHeader header{.type = ItemType::uses,
                     .file_number = file_number,
                     .offset = offset,
-                    .sequence = sequence,
+                    .sequence = stamp.sequence,
+                    .time_s = stamp.time_s,
                     .body_bytes = ids.size_bytes(),
                     .count = static_cast<std::uint32_t>(ids.size()),
                     .fingerprint = {}};
@@ -266,11 +296,12 @@ std::vector<std::byte> encode_uses(std::uint64_t file_number, std::uint64_t offs
 }
 
 std::vector<std::byte> encode_gone(std::uint64_t file_number, std::uint64_t offset,
-                                   std::uint64_t sequence, std::span<const GoneBlock> blocks) {
+                                   const Stamp& stamp, std::span<const GoneBlock> blocks) {
   ItemHeader header{.type = ItemType::gone,
                     .file_number = file_number,
                     .offset = offset,
-                    .sequence = sequence,
+                    .sequence = stamp.sequence,
+                    .time_s = stamp.time_s,
                     .body_bytes = blocks.size() * kGoneBytes,
                     .count = static_cast<std::uint32_t>(blocks.size()),
                     .fingerprint = {}};

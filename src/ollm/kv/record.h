@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -33,6 +34,21 @@ inline constexpr std::uint64_t kMaxSequence = std::uint64_t{1} << 62;
 /// XXH3-128 of bytes that stand at `offset` of a file.
 Checksum checksum_at(std::uint64_t file_number, std::uint64_t offset,
                      std::span<const std::byte> bytes);
+
+/// The same of bytes that come piece by piece.
+class PartChecksum {
+ public:
+  PartChecksum(std::uint64_t file_number, std::uint64_t offset);
+  ~PartChecksum();
+  PartChecksum(const PartChecksum&) = delete;
+  PartChecksum& operator=(const PartChecksum&) = delete;
+  void add(std::span<const std::byte> bytes);
+  Checksum finish() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 using Page = std::array<std::byte, kPageBytes>;
 
@@ -62,10 +78,10 @@ enum class ItemType : std::uint32_t {
 struct ItemHeader {
   ItemType type = ItemType::stripe;
   std::uint64_t file_number = 0;
-  std::uint64_t offset = 0;  // where it stands
-  std::uint64_t bytes = 0;   // of the whole item: whole pages
-  std::uint64_t sequence =
-      0;  // counts commits and uses of all files, the latest highest; stripes 0
+  std::uint64_t offset = 0;    // where it stands
+  std::uint64_t bytes = 0;     // of the whole item: whole pages
+  std::uint64_t sequence = 0;  // of a commit or a note; of a stripe 0
+  std::int64_t time_s = 0;     // when it was written, for people
   std::uint64_t body_bytes = 0;
   std::uint32_t count = 0;   // records, entries of a note, or blocks that a stripe has space for
   std::uint32_t layers = 0;  // of a stripe
@@ -83,6 +99,14 @@ inline constexpr std::size_t kItemHeaderBytes = 128;
 std::optional<ItemHeader> decode_item_header(std::span<const std::byte> bytes,
                                              std::uint64_t file_number, std::uint64_t offset);
 
+/// When a commit or a note was written. What was used last is told by the sequence, which counts
+/// those of all files that their writer had seen; clocks go back. The time, in seconds since 1970,
+/// is for people.
+struct Stamp {
+  std::uint64_t sequence = 0;
+  std::int64_t time_s = 0;
+};
+
 /// A block that is not to be found any more, where it stood.
 struct GoneBlock {
   Digest id;
@@ -96,12 +120,12 @@ std::vector<std::byte> encode_stripe(std::uint64_t file_number, std::uint64_t of
                                      std::uint32_t layers, std::uint32_t part_bytes,
                                      std::uint32_t capacity);  // its first page alone
 std::vector<std::byte> encode_commit(std::uint64_t file_number, std::uint64_t offset,
-                                     std::uint64_t sequence, const Digest& fingerprint,
+                                     const Stamp& stamp, const Digest& fingerprint,
                                      std::span<const BlockRecord> records);
 std::vector<std::byte> encode_uses(std::uint64_t file_number, std::uint64_t offset,
-                                   std::uint64_t sequence, std::span<const Digest> ids);
+                                   const Stamp& stamp, std::span<const Digest> ids);
 std::vector<std::byte> encode_gone(std::uint64_t file_number, std::uint64_t offset,
-                                   std::uint64_t sequence, std::span<const GoneBlock> blocks);
+                                   const Stamp& stamp, std::span<const GoneBlock> blocks);
 ///@}
 
 /// Bytes of a record in a commit's body, and how many of these records one commit takes.

@@ -18,6 +18,7 @@ namespace ollm::kv {
 namespace {
 
 constexpr std::string_view kSuffix = ".kv";
+constexpr std::string_view kLockSuffix = ".lock";
 constexpr std::size_t kNumberDigits = 16;
 // A folder with more names is not one that we made.
 constexpr std::size_t kMaxNames = 1 << 17;
@@ -46,12 +47,22 @@ std::optional<std::uint64_t> segment_number(std::string_view name) {
   return number;
 }
 
+std::optional<std::uint64_t> locked_segment_number(std::string_view name) {
+  if (!name.ends_with(kLockSuffix)) return std::nullopt;
+  return segment_number(name.substr(0, name.size() - kLockSuffix.size()));
+}
+
+bool is_left_over(std::string_view name) {
+  return name.ends_with(kUnlinkedSuffix) &&
+         segment_number(name.substr(0, name.size() - kUnlinkedSuffix.size())).has_value();
+}
+
 std::filesystem::path segment_path(const std::filesystem::path& folder, std::uint64_t number) {
   return folder / segment_name(number);
 }
 
 std::filesystem::path lock_path(const std::filesystem::path& folder, std::uint64_t number) {
-  return folder / (segment_name(number) + ".lock");
+  return folder / (segment_name(number) + std::string(kLockSuffix));
 }
 
 Result<std::vector<std::uint64_t>> list_segments(const std::filesystem::path& folder,

@@ -31,6 +31,11 @@ std::filesystem::path segment_path(const std::filesystem::path& folder, std::uin
 /// The file whose lock (flock, exclusive) is that of who appends to the segment file.
 std::filesystem::path lock_path(const std::filesystem::path& folder, std::uint64_t number);
 
+/// The number of the file that a lock of this name is of.
+std::optional<std::uint64_t> locked_segment_number(std::string_view name);
+/// Whether it is the name of a file that was about to have none.
+bool is_left_over(std::string_view name);
+
 /// Numbers of all files with such names, in ascending order. Errors: not_found, io.
 Result<std::vector<std::uint64_t>> list_segments(const std::filesystem::path& folder,
                                                  io::SystemCalls& calls);

@@ -317,4 +317,14 @@ void SegmentWriter::unlink() {
   if (lock_) calls_->unlink(lock_path(folder_, number_).c_str());
 }
 
+Result<void> append_gone(SegmentWriter& writer, std::span<const GoneBlock> blocks,
+                         const Stamp& stamp) {
+  while (!blocks.empty()) {
+    const auto some = blocks.first(std::min(kMaxNoteEntries, blocks.size()));
+    OLLM_TRY_VOID(writer.append(encode_gone(writer.number(), writer.end(), stamp, some)));
+    blocks = blocks.subspan(some.size());
+  }
+  return writer.sync();
+}
+
 }  // namespace ollm::kv

@@ -123,4 +123,9 @@ class SegmentWriter {
   bool broken_ = false;
 };
 
+/// Notes in the file that these blocks are not to be found any more, and makes it durable.
+/// Errors: as append and sync.
+Result<void> append_gone(SegmentWriter& writer, std::span<const GoneBlock> blocks,
+                         const Stamp& stamp);
+
 }  // namespace ollm::kv
