@@ -12,8 +12,8 @@ namespace {
 
 using Section = void (*)(const DoctorInputs&, std::vector<DoctorCheck>&);
 
-constexpr Section kSections[] = {check_cpu, check_memory,         check_storage, check_rates,
-                                 check_gpu, check_settings_files, check_models};
+constexpr Section kSections[] = {check_cpu,   check_memory, check_storage,        check_cache,
+                                 check_rates, check_gpu,    check_settings_files, check_models};
 
 }  // namespace
 

@@ -25,8 +25,8 @@ struct DoctorInputs {
   Result<void> io_uring;  // why it is not allowed, where it is not
 };
 
-/// All sections in their order: cpu, memory, storage, rates, gpu, settings, models. Writes nothing
-/// that stays. A file that cannot be read is a check that says so.
+/// All sections in their order: cpu, memory, storage, cache, rates, gpu, settings, models. Writes
+/// nothing that stays. A file that cannot be read is a check that says so.
 std::vector<DoctorCheck> run_doctor(const DoctorInputs& inputs);
 
 /// Whether nothing failed.

@@ -11,6 +11,7 @@ namespace ollm::plan {
 void check_cpu(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
 void check_memory(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
 void check_storage(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
+void check_cache(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
 void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
 void check_gpu(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);
 void check_settings_files(const DoctorInputs& inputs, std::vector<DoctorCheck>& out);

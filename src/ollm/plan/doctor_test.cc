@@ -195,8 +195,44 @@ TEST_F(Doctor, TheCacheIsMadeLaterAndIsOnesOwn) {
 
 TEST_F(Doctor, NoCacheIsNotLookedAt) {
   inputs_.settings.runtime.use_cache = false;
-  for (const DoctorCheck& one : run_doctor(inputs_))
+  for (const DoctorCheck& one : run_doctor(inputs_)) {
     EXPECT_EQ(one.name.find("cache-dir"), std::string::npos);
+    EXPECT_NE(one.name, "cache:kv");
+  }
+}
+
+TEST_F(Doctor, TellsWhatMayBeStored) {
+  inputs_.settings.runtime.cache_dir = "cache";
+  expect("cache:kv", DoctorStatus::ok, "/somewhere/cache/kv is not there yet");
+  EXPECT_EQ(detail("cache:kv", "exists"), "false");
+  inputs_.settings.runtime.kv_cache_max_bytes = std::int64_t{3} << 20;
+  expect("cache:kv", DoctorStatus::ok, "0 B of at most 3.0 MiB stored");
+  EXPECT_EQ(detail("cache:kv", "cap_bytes"), "3145728");
+
+  const auto folder = folder_.path() / "somewhere/cache/kv";
+  std::filesystem::create_directories(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms(0700));
+  expect("cache:kv", DoctorStatus::ok, "/somewhere/cache/kv, 0 B of");
+  EXPECT_EQ(detail("cache:kv", "mode"), "0700");
+  std::filesystem::permissions(folder, std::filesystem::perms(0770));
+  expect("cache:kv", DoctorStatus::fail, "runs store nothing: /somewhere/cache/kv: others may");
+  std::filesystem::remove(folder);
+  write("/somewhere/cache/kv", "");
+  expect("cache:kv", DoctorStatus::fail, "is no folder");
+
+  inputs_.settings.runtime.cache_dir.reset();
+  inputs_.environment.variables.clear();
+  expect("cache:kv", DoctorStatus::fail, "neither XDG_CACHE_HOME nor HOME");
+}
+
+TEST_F(Doctor, TellsWhatTheFileSystemOfTheStoreCannotDo) {
+  calls_.fail(Call::fallocate, 0, EOPNOTSUPP, io::FaultySystemCalls::Repeat::sticky);
+  expect("cache:kv", DoctorStatus::warn, "gives back whole files only");
+  EXPECT_EQ(detail("cache:kv", "gives_back_parts"), "false");
+  calls_.heal();
+  calls_.restrict_to("/");
+  calls_.fail(Call::open, 0, EROFS, io::FaultySystemCalls::Repeat::sticky);
+  expect("cache:kv", DoctorStatus::warn, "nothing can be stored (/: Read-only file system)");
 }
 
 TEST_F(Doctor, TellsTheFileSystemUnderAFolder) {
