@@ -198,9 +198,10 @@ TEST(CommandLine, HelpAndVersionOnEveryLevel) {
   const std::string version = run_ollm("--version").out;
   EXPECT_TRUE(version.starts_with("ollm ")) << version;
   for (const std::string command :
-       {"prompt", "plan", "models", "models list", "models info", "models path", "score",
-        "tokenize", "detokenize", "render", "config", "config show", "config limits", "doctor",
-        "bench", "bench make", "bench run"}) {
+       {"prompt",        "plan",     "models",     "models list",  "models info", "models path",
+        "score",         "tokenize", "detokenize", "render",       "config",      "config show",
+        "config limits", "cache",    "cache list", "cache verify", "cache prune", "cache clear",
+        "doctor",        "bench",    "bench make", "bench run"}) {
     const CommandResult run = run_ollm(command + " --help");
     EXPECT_EQ(run.exit_code, 0) << command;
     EXPECT_NE(run.out.find("Usage: ollm " + command), std::string::npos) << command;
