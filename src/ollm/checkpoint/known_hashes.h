@@ -1,5 +1,5 @@
-// SHA-256 of files that were read whole before, kept between runs in one small file. Leaves to
-// others: what is hashed (content_hash.h).
+// SHA-256 of files that were read whole before, kept between runs in one small file, which
+// docs/formats/content_hashes.md describes. Leaves to others: what is hashed (content_hash.h).
 #pragma once
 
 #include <cstddef>
@@ -38,8 +38,7 @@ class KnownHashes {
 
   std::size_t size() const { return entries_.size(); }
 
-  /// A line that names the version, one line for each file with its device, inode, size, times in
-  /// ns and hash, and one with the SHA-256 of all these.
+  /// The file as it is written.
   std::string text() const;
 
   /// Adds one to what the file holds by now, as other processes write it too: of two that do so at
