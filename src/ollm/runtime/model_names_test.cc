@@ -6,6 +6,7 @@
 
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/io/temporary_folder.h"
+#include "tests/schema.h"
 
 namespace ollm::runtime {
 namespace {
@@ -32,6 +33,7 @@ TEST_F(ModelNamesTest, FindsWhatWasNotedLast) {
   note("two", "a \"quoted\"\nname");
   EXPECT_EQ(name_of("one"), "llama");
   EXPECT_EQ(name_of("two"), "a \"quoted\"\nname");
+  testing::expect_valid("kv_models", testing::read_json(path_), "models.json");
   note("one", "renamed");
   EXPECT_EQ(name_of("one"), "renamed");
   EXPECT_EQ(name_of("two"), "a \"quoted\"\nname");
