@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ollm/runtime/fingerprint.h"
+#include "ollm/runtime/model_names.h"
 
 namespace ollm::runtime {
 namespace {
@@ -25,11 +26,12 @@ Digest random_digest() {
 Result<std::unique_ptr<KeptKv>> KeptKv::open(const plan::LoadPlan& plan,
                                              const models::Composition& composition,
                                              const checkpoint::ModelFolder& folder,
-                                             memory::Budget& budget) {
+                                             std::string_view model, memory::Budget& budget) {
   std::unique_ptr<KeptKv> made(new KeptKv(plan, composition));
   const kv::PoolOptions& options = *plan.kv.pool;
   OLLM_TRY(made->pool_, kv::Pool::open(options, io::posix()));
   if (!options.kept || !plan.kv.reuses) return made;
+  made->model_ = model;
   made->model_bytes_ = plan.weight_bytes;
   OLLM_TRY(made->hash_,
            checkpoint::BackgroundHash::start(
@@ -53,8 +55,12 @@ Digest KeptKv::fingerprint(const Digest& content) const {
 
 // A model that cannot be hashed runs on, and nothing of it is kept.
 void KeptKv::give_names(const Result<Digest>& content) {
-  if (content.ok()) (void)store_->set_fingerprint(fingerprint(*content));
   hash_.reset();
+  if (!content.ok()) return;
+  const Digest fingerprint = this->fingerprint(*content);
+  if (!store_->set_fingerprint(fingerprint).ok()) return;
+  (void)ModelNames::note(ModelNames::path_in(plan_.kv.pool->folder), fingerprint, model_,
+                         io::posix());
 }
 
 void KeptKv::settle(std::size_t tokens, const CancellationToken& cancel) {

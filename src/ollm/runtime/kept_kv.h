@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "ollm/base/callback.h"
 #include "ollm/base/result.h"
@@ -22,11 +24,12 @@ namespace ollm::runtime {
 /// Outlives the store that it is attached to, but is told of its end.
 class KeptKv {
  public:
-  /// All of it must outlive this. Errors: those of kv::Pool::open; out_of_budget.
+  /// `model`: what people call it. All else must outlive this. Errors: those of kv::Pool::open;
+  /// out_of_budget.
   static Result<std::unique_ptr<KeptKv>> open(const plan::LoadPlan& plan,
                                               const models::Composition& composition,
                                               const checkpoint::ModelFolder& folder,
-                                              memory::Budget& budget);
+                                              std::string_view model, memory::Budget& budget);
 
   kv::Pool& pool() { return *pool_; }
   /// Gives the store names as soon as they are known.
@@ -52,6 +55,7 @@ class KeptKv {
   std::unique_ptr<kv::Pool> pool_;
   std::unique_ptr<checkpoint::BackgroundHash> hash_;  // null where nothing waits for it
   kv::Store* store_ = nullptr;
+  std::string model_;
   std::uint64_t model_bytes_ = 0;
   std::size_t computed_ = 0;
 };

@@ -80,7 +80,8 @@ Result<void> build_kv(Runtime::State& state, const checkpoint::ModelFolder& fold
   kv::Options options = state.execution().kv;
   kv::Store::Disk disk;
   if (options.pool) {
-    auto kept = runtime::KeptKv::open(state.execution(), state.composition(), folder, state.budget);
+    auto kept = runtime::KeptKv::open(state.execution(), state.composition(), folder,
+                                      state.plan->run.config.model_reference, state.budget);
     if (kept.ok()) {
       state.kept_kv = std::move(kept).value();
       disk = {&state.kept_kv->pool(), state.reads.get()};
