@@ -51,8 +51,9 @@ OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> f
                                         std::uint64_t bytes);
 
 /// Extends a session by so many tokens of no meaning, with random keys and values in their places,
-/// stored and kept as computed ones are: a long line without the hours that it takes.
-/// Errors: invalid_argument for more than were planned for, as for a session that was moved from,
+/// written and read as computed ones are: a long line without the hours that it takes.
+/// Errors: invalid_argument for more than were planned for, where they would be found again as if
+/// they were computed (RuntimeConfig::use_cache, kv_ephemeral), for a session that was moved from,
 /// and while another call runs; out_of_budget, io; cancelled.
 OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
                                      OnProgress on_progress = nullptr,

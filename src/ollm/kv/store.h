@@ -258,6 +258,7 @@ class Store {
   void begin_write(std::uint32_t group, std::uint32_t index);
   Result<void> free_a_frame(std::uint32_t group);
   bool writes_behind() const;
+  bool will_lose_frame(const Group& group) const;
 
   std::uint64_t add_pending(const BlockRef& block, const BlockRef& parent,
                             std::span<const TokenId> tokens);

@@ -118,6 +118,17 @@ bool Store::take_stored(const BlockRef& ref, const BlockRef& parent,
   return true;
 }
 
+// Whether the frames that keep the beginnings of lines are all in use, this block's own left out.
+bool Store::will_lose_frame(const Group& group) const {
+  if (!group.spills) return false;
+  const auto kept = std::count_if(group.blocks.begin(), group.blocks.end(), [](const Block& block) {
+    return block.references != 0 && block.frame >= 0 && block.tokens != 0 &&
+           block.on_disk == OnDisk::no;
+  });
+  return static_cast<std::size_t>(kept) + std::min(options_.tail_frames, group.frames) >
+         group.frames;
+}
+
 void Store::seal(const BlockRef& ref, const BlockRef& parent, std::size_t position,
                  std::span<const TokenId> tokens) {
   OLLM_CHECK(has_pool() && tokens.size() == options_.block_tokens);
@@ -131,9 +142,13 @@ void Store::seal(const BlockRef& ref, const BlockRef& parent, std::size_t positi
   std::copy(tokens.begin(), tokens.end(),
             group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
   block.lost = (parent && at(parent).lost) || write_error_.has_value();
-  if (!options_.reuses) return;
-  if (take_stored(ref, parent, tokens)) return;
-  if (block.lost || !writes_behind()) return;
+  if (options_.reuses && take_stored(ref, parent, tokens)) return;
+  if (!writes_behind()) {
+    // In the order of their tokens, so that they stand one behind the other on disk.
+    if (will_lose_frame(group)) begin_write(ref.group_, ref.index_);
+    return;
+  }
+  if (block.lost) return;
   block.record = add_pending(ref, parent, tokens);
   if (const Pending* pending = find_pending(block.record); pending != nullptr && pending->named) {
     block.id = pending->id;

@@ -55,7 +55,7 @@ struct Strategy {
   /// Of one block: a multiple of backend::kTileTokens.
   std::size_t block_tokens = 128;
   /// A layer's part of what stands together on disk, and so of the longest read of it.
-  std::uint64_t stripe_part_bytes = std::uint64_t{512} << 10;
+  std::uint64_t stripe_part_bytes = std::uint64_t{2} << 20;
   bool can_compact = false;  // what was replaced on disk can be given back
   bool built = false;        // whether the store has it
 

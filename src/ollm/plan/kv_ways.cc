@@ -18,7 +18,7 @@ constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 
 // Reads ahead: enough of them that a disk is never idle, each long enough for its full rate.
 constexpr std::size_t kRingSlots = 8;
-constexpr std::size_t kRoomySlotBytes = 1 << 20;
+constexpr std::size_t kRoomySlotBytes = 2 << 20;
 
 // Of the thread that writes: its stack, and the records that wait for their commit.
 constexpr std::uint64_t kWriterBytes = Thread::kResidentBytes + kMiB;

@@ -418,6 +418,11 @@ Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_
   OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(runtime));
   const std::size_t first = state.kv.tokens();
   const std::size_t context = runtime.execution().context_tokens;
+  if (runtime.kept_kv && runtime.execution().kv.reuses) {
+    return fail(ErrorKind::invalid_argument,
+                "keys and values of no meaning would be found as those of these tokens: plan with "
+                "use_cache = false");
+  }
   if (first != state.line.size()) {
     return fail(ErrorKind::invalid_argument,
                 "the session's last token was not computed yet: it can be filled at its beginning");
