@@ -101,8 +101,7 @@ void Store::make_blocks() {
 Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget,
                                            const Disk& disk) {
   const Strategy* strategy = find_strategy(options.strategy);
-  if (strategy == nullptr || strategy->window != WindowPolicy::full_history ||
-      strategy->encoding != ColdTierEncoding::full_precision) {
+  if (strategy == nullptr || strategy->encoding != ColdTierEncoding::full_precision) {
     return fail(ErrorKind::unsupported,
                 fmt::format("KV strategy '{}' is not built", options.strategy));
   }

@@ -194,13 +194,13 @@ Error not_built(std::string_view rule_id, std::string_view strategy) {
 
 void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
   out.requested_lifecycle = config.kv_cache_lifecycle;
-  const bool resident = out.applied == kv::kResident;
-  const bool kept = !resident && config.use_cache && !config.kv_ephemeral;
+  const bool never = kv::find_strategy(out.applied)->writing == kv::Writing::never;
+  const bool kept = !never && config.use_cache && !config.kv_ephemeral;
   out.applied_lifecycle = kept ? config.kv_cache_lifecycle : std::string(kRuntimeScoped);
   if (out.applied_lifecycle == out.requested_lifecycle) return;
-  out.lifecycle_reason = resident ? fmt::format("{} requires {}: it is gone when the process ends",
-                                                kv::kResident, kRuntimeScoped)
-                                  : std::string("nothing is kept for later runs");
+  out.lifecycle_reason = never ? fmt::format("{} requires {}: it is gone when the process ends",
+                                             out.applied, kRuntimeScoped)
+                               : std::string("nothing is kept for later runs");
 }
 
 }  // namespace

@@ -143,9 +143,9 @@ TEST(KvSelector, AWindowIsAskedForByItsProfileOrItsSize) {
   window.kv_cache_window_tokens = 512;
   for (const settings::RuntimeConfig& config : {profile, window}) {
     const auto kv = select_kv(disk_plan(), config, machine());
-    ASSERT_FALSE(kv.ok());
-    EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
-    EXPECT_THAT(kv.error().message, HasSubstr("sliding-window-ring-buffer"));
+    ASSERT_TRUE(kv.ok());
+    EXPECT_EQ(kv->applied, "sliding-window-ring-buffer");
+    EXPECT_EQ(kv->applied_lifecycle, "runtime-scoped");
   }
 }
 

@@ -123,7 +123,9 @@ kv::Options kv_in_memory(const KvLines& lines, const KvWishes& wishes, const Cac
   const kv::Strategy& row = row_of(wishes.strategy);
   const bool on_disk = row.writing != kv::Writing::never && (wishes.reused || wishes.by_name) &&
                        !storage.folder.empty();
-  if (!on_disk) return options_of(lines, row_of(kv::kResident), rows);
+  // A window is not stored, and is no other strategy's.
+  const bool window = row.window == kv::WindowPolicy::sliding_window;
+  if (!on_disk) return options_of(lines, window ? row : row_of(kv::kResident), rows);
   kv::Options options = options_of(lines, row, rows);
   give_pool(options, row, wishes, storage, index_bytes);
   return options;

@@ -146,7 +146,7 @@ Result<LoadPlan> choose_with_kv(PlannedRun& run, Selection& selection, KvSelecti
     };
     OLLM_TRY(kv, select_kv(again, config, machine, why_not));
     OLLM_TRY(execution, choose_now());
-  } else if (execution.fits && kv.applied != kv::kResident && !execution.kv.pool) {
+  } else if (execution.fits && execution.kv.strategy != kv.applied) {
     PlanDraft without = selection.plan;
     without.supports_disk_cache = false;
     OLLM_TRY(kv, select_kv(without, config, machine));
@@ -208,6 +208,26 @@ Result<void> settle_head(Selection& selection, const checkpoint::ModelFolder& fo
   return {};
 }
 
+// The window of the strategy is one of every layer: a row sees the last tokens up to it, whatever
+// the chunk.
+void settle_window(Selection& selection, const KvSelection& kv,
+                   const settings::RuntimeConfig& config) {
+  if (kv::find_strategy(kv.applied)->window != kv::WindowPolicy::sliding_window) return;
+  settings::RuntimeConfig effective = config;
+  effective.kv_cache_strategy = kv.applied;
+  const auto window = static_cast<std::size_t>(effective.resolved_window_tokens().value_or(1));
+  for (models::LayerSpec& layer : selection.composition->layers) {
+    auto* attention = std::get_if<models::AttentionSpec>(&layer.mixer);
+    if (attention == nullptr) continue;
+    attention->window = attention->window == 0 ? window : std::min(attention->window, window);
+  }
+  selection.decisions.insert(
+      selection.decisions.begin(),
+      Decision{"kv.window", fmt::format("{}", window),
+               "each token sees so many of the last ones and no others: the answer is not that of "
+               "the whole text"});
+}
+
 // What of the composition depends on the planned context, and why it fell that way.
 void settle_context(Selection& selection, const LoadPlan& execution) {
   const std::size_t context = execution.context_tokens;
@@ -255,6 +275,7 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
   OLLM_TRY(plan.inputs.storage.cache, cache_storage_of(config, inputs.environment, calls));
+  settle_window(plan.reference.selection, plan.reference.kv, config);
   OLLM_TRY(LoadPlan execution, choose_with_kv(plan, plan.reference.selection, plan.reference.kv));
   plan.reference.effective = effective_config(config, plan.reference.kv);
   settle_context(plan.reference.selection, execution);
@@ -284,6 +305,7 @@ Result<FallbackRun> plan_fallback(const PlannedRun& failed, const Specialization
       Decision{"backend", std::string(kNativeGeneric), out.selection.plan.reason});
   OLLM_TRY_VOID(settle_head(out.selection, *failed.folder()));
   PlannedRun run = failed;
+  settle_window(out.selection, kv, failed.config);
   OLLM_TRY(out.execution, choose_with_kv(run, out.selection, kv));
   settle_context(out.selection, out.execution);
   out.execution.model = *out.selection.config;

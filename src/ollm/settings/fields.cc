@@ -29,9 +29,8 @@ constexpr std::string_view kStores[] = {"none", "memory", "plugin"};
 
 // What this build lacks, once for the fields that depend on it.
 constexpr std::string_view kAccelerators[] = {"cuda"};
-constexpr auto kWindowedProfiles = std::span(kProfiles).subspan(3);  // bounded-window
 constexpr std::string_view kNoAccelerator = "this build computes on the CPU alone";
-constexpr std::string_view kNoLossyKv = "this build keeps keys and values exactly, and all of them";
+constexpr std::string_view kNoLossyKv = "this build keeps keys and values at full precision";
 constexpr std::string_view kNoAdvice = "this build recommends no other strategy";
 constexpr std::string_view kNoAdapters = "this build runs no adapters";
 constexpr std::string_view kNoMedia = "this build reads no images and no audio";
@@ -207,7 +206,6 @@ constexpr std::array kFields{
                                             .flag = "--strategy-selector-profile",
                                             .summary = "what the KV strategy is chosen for",
                                             .example = "latency",
-                                            .not_built = {kWindowedProfiles, kNoLossyKv},
                                             .normalize = lower_case}),
     runtime<&R::kv_cache_lifecycle>({.name = "kv_cache_lifecycle",
                                      .type = FieldType::choice,
@@ -232,8 +230,7 @@ constexpr std::array kFields{
          .max = kMaxTokens,
          .flag = "--kv-cache-window-tokens",
          .summary = "tokens of the sliding window; changes the answer",
-         .example = "512",
-         .not_built = {{}, kNoLossyKv}}),
+         .example = "512"}),
     runtime<&R::dense_projection_chunk_rows>(
         {.name = "dense_projection_chunk_rows",
          .type = FieldType::integer,
