@@ -46,7 +46,6 @@ Result<void> BlockTable::rewind(std::size_t tokens) {
   if (tokens % block_tokens() == 0) return {};
   BlockRef& tail = blocks_.back();
   if (copies) {
-    OLLM_TRY_VOID(store_->load(tail));
     OLLM_TRY(tail, store_->copy(tail));
   } else if (store_->sealed(tail)) {
     return store_->open_again(tail);
@@ -64,7 +63,6 @@ Result<BlockTable> BlockTable::fork(std::size_t tokens) const {
   made.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(full));
   made.forgotten_ = forgotten_;
   if (tokens % block_tokens() == 0) return made;
-  OLLM_TRY_VOID(store_->load(blocks_[full]));
   OLLM_TRY(BlockRef tail, store_->copy(blocks_[full]));
   made.blocks_.push_back(std::move(tail));
   return made;

@@ -39,13 +39,13 @@ class BlockTable {
   bool can_rewind(std::size_t tokens, std::size_t needed) const;
   /// Gives back all blocks behind `tokens` tokens. The one that becomes the open tail is opened
   /// again where it was sealed, and copied where it is shared. can_rewind must hold.
-  /// Errors: those of Store::load, where it is not in memory; all else is done then.
+  /// Errors: those of Store::load and Store::copy; all else is done then.
   Result<void> rewind(std::size_t tokens);
 
   /// Whether the store has the block for the tail of a fork.
   bool can_fork(std::size_t tokens) const;
   /// A table of the same first `tokens` tokens: full blocks are shared, the tail is copied.
-  /// can_fork must hold. Errors: those of Store::load and Store::give_frame.
+  /// can_fork must hold. Errors: those of Store::copy.
   Result<BlockTable> fork(std::size_t tokens) const;
 
   /// Puts a block at a place, the last one or behind it; what stood there and behind is given back.

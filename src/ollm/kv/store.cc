@@ -170,10 +170,15 @@ void Store::release(std::uint32_t group_index, std::uint32_t index) {
 }
 
 Result<BlockRef> Store::copy(const BlockRef& block) {
-  OLLM_CHECK(in_memory(block));
+  const Group& group = groups_[block.group_];
   BlockRef made = take(block.group_);
-  OLLM_TRY_VOID(give_frame(made));
-  std::memcpy(data(made), data(block), groups_[block.group_].block_bytes);
+  OLLM_TRY_VOID(give_frame(made));  // which may be the block's own
+  if (in_memory(block)) {
+    std::memcpy(data(made), data(block), group.block_bytes);
+    return made;
+  }
+  for (std::size_t layer = 0; layer < group.layers; ++layer)
+    OLLM_TRY_VOID(read_part(block, layer, data(made) + layer * group.part_bytes));
   return made;
 }
 
@@ -262,24 +267,29 @@ bool Store::give_spare_frame(const BlockRef& ref) {
   return group.free_frames.size() > kept && give_frame(ref).ok();
 }
 
+// One layer of a block that is on disk, zeros behind what was stored of it.
+Result<void> Store::read_part(const BlockRef& ref, std::size_t layer, std::byte* out) {
+  const BlockPlace& place = at(ref).place;
+  Result<void> read =
+      place.file->read_at(place.offset + layer * place.stride, {out, place.part_bytes});
+  if (read.ok() && !holds(ref, layer, out))
+    read = fail(ErrorKind::corrupt, "a stored block of keys and values is damaged");
+  if (!read.ok()) {
+    damaged(ref);
+    return read;
+  }
+  loaded_bytes_ += place.part_bytes;
+  std::memset(out + place.part_bytes, 0, part_bytes(ref.group_) - place.part_bytes);
+  return {};
+}
+
 Result<void> Store::load(const BlockRef& ref) {
   if (in_memory(ref)) return {};
   OLLM_TRY_VOID(give_frame(ref));
   Block& block = at(ref);
   const Group& group = groups_[ref.group_];
-  for (; block.loaded < group.layers; ++block.loaded) {
-    std::byte* out = data(ref) + block.loaded * group.part_bytes;
-    const BlockPlace& place = block.place;
-    Result<void> read =
-        place.file->read_at(place.offset + block.loaded * place.stride, {out, place.part_bytes});
-    if (read.ok() && !holds(ref, block.loaded, out))
-      read = fail(ErrorKind::corrupt, "a stored block of keys and values is damaged");
-    if (!read.ok()) {
-      damaged(ref);
-      return std::move(read).error();
-    }
-    loaded_bytes_ += place.part_bytes;
-  }
+  for (; block.loaded < group.layers; ++block.loaded)
+    OLLM_TRY_VOID(read_part(ref, block.loaded, data(ref) + block.loaded * group.part_bytes));
   block.requested = block.loaded;
   return {};
 }

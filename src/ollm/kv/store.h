@@ -110,8 +110,8 @@ class Store {
   /// An open block, zeroed. There must be a free one. It has a frame where the store has frames for
   /// all blocks; else `give_frame` gives it one.
   BlockRef take(std::size_t group);
-  /// An open block with the same bytes, which must be in memory. There must be a free one, which
-  /// gets a frame. Errors: those of give_frame.
+  /// An open block with the same bytes, in a frame. There must be a free one.
+  /// Errors: those of give_frame; io, corrupt where they come from disk: it is then `damaged`.
   Result<BlockRef> copy(const BlockRef& block);
   /// Whether it has a frame in which these first layers' parts are.
   bool in_memory(const BlockRef& block, std::size_t layers) const;
@@ -254,6 +254,7 @@ class Store {
   const Block& at(const BlockRef& ref) const { return groups_[ref.group_].blocks[ref.index_]; }
   void release(std::uint32_t group, std::uint32_t index);
   std::byte* frame_data(const Group& group, std::int32_t frame);
+  Result<void> read_part(const BlockRef& block, std::size_t layer, std::byte* out);
   std::optional<std::uint32_t> victim(const Group& group, bool written) const;
   void begin_write(std::uint32_t group, std::uint32_t index);
   Result<void> free_a_frame(std::uint32_t group);
@@ -296,8 +297,8 @@ class Store {
   std::uint64_t uncommitted_bytes_ = 0;
   double uncommitted_since_ = 0;
   std::optional<Error> write_error_;
-  std::uint64_t corrupt_blocks_ = 0;
-  std::uint64_t loaded_bytes_ = 0;  // by load
+  std::uint64_t corrupt_blocks_ = 0;  // those that the pool does not count, as it has no name
+  std::uint64_t loaded_bytes_ = 0;    // by load
 
   std::unique_ptr<BlockWriter> writer_;  // last: ends first
 };

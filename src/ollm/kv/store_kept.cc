@@ -435,8 +435,11 @@ bool Store::holds(const BlockRef& ref, std::size_t layer, const std::byte* bytes
 }
 
 void Store::damaged(const BlockRef& ref) {
-  ++corrupt_blocks_;
-  if (at(ref).named) disk_.pool->set_aside(at(ref).id, at(ref).place);
+  if (at(ref).named) {
+    disk_.pool->set_aside(at(ref).id, at(ref).place);
+  } else {
+    ++corrupt_blocks_;
+  }
 }
 
 StoreCounters Store::counters() const {
