@@ -86,7 +86,6 @@ Result<void> Engine::lay_out_rows(std::span<const Work> work) {
 // The rows' blocks are in memory, and those that they see begin to come there.
 Result<void> Engine::begin_lines(std::span<const Work> work) {
   lines_.clear();
-  kv_reads_ = nullptr;
   for (const Work& item : work) {
     if (item.tokens.empty()) continue;
     OLLM_TRY_VOID(item.line->prepare(item.tokens.size()));
@@ -217,6 +216,15 @@ void Engine::hand_out(std::span<const Work> work, LogitsSink sink) {
 Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
                            const CancellationToken& cancel) {
   OLLM_TRY_VOID(cancel.check());
+  kv_reads_ = nullptr;
+  Result<void> done = run(work, sink, cancel);
+  // Also where it failed: nothing is read into frames that go to other blocks now.
+  if (kv_reads_ != nullptr) kv_reads_->end();
+  return done;
+}
+
+Result<void> Engine::run(std::span<const Work> work, LogitsSink sink,
+                         const CancellationToken& cancel) {
   OLLM_TRY_VOID(lay_out_rows(work));
   if (rows_ == 0) return {};
   OLLM_TRY_VOID(begin_lines(work));
@@ -241,7 +249,6 @@ Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
     hand_out(work, sink);
   }
   for (const Work& item : work) item.line->commit(item.tokens);
-  if (kv_reads_ != nullptr) kv_reads_->end();
   ++sweeps_;
   return {};
 }

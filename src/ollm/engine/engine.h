@@ -82,6 +82,7 @@ class Engine {
   Engine(const models::Composition& composition, weights::Tape& tape, backend::Backend& backend,
          const Options& options);
 
+  Result<void> run(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
   Result<void> lay_out_rows(std::span<const Work> work);
   Result<void> begin_lines(std::span<const Work> work);
   Result<void> embed(weights::TapePass& pass);

@@ -198,6 +198,27 @@ TEST_F(KvOnDisk, WhatLiesOutsideTheWindowsIsForgottenWithTheSameBits) {
   }
 }
 
+// What was read ahead would else come into frames that other blocks have by then.
+TEST_F(KvOnDisk, NothingIsReadBehindASweepThatFailed) {
+  std::size_t stored = 0;
+  {
+    TinyEngine tiny(model_, options(200, 0));
+    expect_tail_of_whole(go_on(tiny, kTokens, 200, &stored), kTokens);
+  }
+  flip_a_bit(2);  // of the first block
+  TinyEngine again(model_, options(200, 1000));
+  kv::Line line(again.store());
+  const Result<std::size_t> found = line.restart(0, kTokens, std::span(ids_).first(kTokens - 1));
+  ASSERT_TRUE(found.ok());
+  ASSERT_GT(*found, 0u);
+  const Work work{&line, std::span(ids_).subspan(*found, 1), 0};
+  const Result<void> swept = again.engine().sweep(
+      {&work, 1}, [](std::size_t, std::size_t, std::span<float>) {}, again.never());
+  EXPECT_FALSE(swept.ok());
+  EXPECT_TRUE(line.is_damaged());
+  EXPECT_FALSE(again.store().sweep_reads()->reading());
+}
+
 TEST_F(KvOnDisk, LinesOfOneSweepComeFromDiskTogether) {
   TinyOptions three = options(200, 0);
   three.kv_lines = 3;

@@ -39,6 +39,8 @@ class SweepReads {
   /// abandoned one left is dropped.
   void begin(std::span<const SweepLine> lines);
   void end();
+  /// Whether blocks are on their way: inside a sweep only.
+  bool reading() const { return begun_ != used_; }
 
   /// The blocks that come next in the walk of a line over a layer and are not in memory, of which
   /// `block` is the first: sleeps until they are there, checks them, and gives what they are in.
