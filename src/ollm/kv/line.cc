@@ -296,6 +296,7 @@ std::size_t Line::mend(std::span<const TokenId> ids) {
 
 void Line::keep() {
   if (!store_->has_pool()) return;
+  store_->write_sealed();
   const std::size_t index = tokens_ / block_tokens();
   if (!tail_ids_.empty()) {
     for (const BlockTable& group : groups_)

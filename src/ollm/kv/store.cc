@@ -161,10 +161,7 @@ void Store::release(std::uint32_t group_index, std::uint32_t index) {
   Group& group = groups_[group_index];
   Block& block = group.blocks[index];
   if (block.frame >= 0) group.free_frames.push_back(static_cast<std::uint32_t>(block.frame));
-  // What nothing will find gives its place on disk back.
-  if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
-    disk_.pool->give_back(block.place);
-  if (block.held) disk_.pool->release(block.id);
+  give_up(block);
   block = Block();
   group.free.push_back(index);
 }

@@ -157,6 +157,8 @@ class Store {
   /// Stores the first tokens of an open block, which are fewer than it has room for, and waits
   /// until they are written: the block may then be written into again.
   void keep_tail(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  /// Begins to write what was sealed and is to be kept, and was not written behind the sweep.
+  void write_sealed();
   /// Begins to make all that was written durable and findable.
   void commit();
   /// Waits until nothing is being written; with `commit` also until that is done.
@@ -179,8 +181,8 @@ class Store {
   bool holds(const BlockRef& block, std::size_t layer, const std::byte* bytes) const;
   /// That it was read and does not hold, or could not be read: it is set aside and counted.
   void damaged(const BlockRef& block);
-  /// Why nothing is stored any more, if that is so.
-  const std::optional<Error>& write_error() const { return write_error_; }
+  /// The first reason why something was not stored that was to be.
+  const std::optional<Error>& write_error() const { return first_write_error_; }
 
   SweepReads* sweep_reads() { return reads_.get(); }
   StoreCounters counters() const;
@@ -267,6 +269,7 @@ class Store {
   void name(Pending& pending);
   void give_names();
   bool take_stored(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  void give_up(Block& block);
   void lose(std::span<const std::uint64_t> records);
   BlockWriter::Write write_of(const BlockRef& block, const Block* before, std::size_t tokens);
   void begin(const BlockWriter::Write& write, BlockRef block, std::uint64_t record);
@@ -296,7 +299,8 @@ class Store {
   std::vector<UnderWay> under_way_;
   std::uint64_t uncommitted_bytes_ = 0;
   double uncommitted_since_ = 0;
-  std::optional<Error> write_error_;
+  std::optional<Error> write_error_;  // why nothing is stored at present
+  std::optional<Error> first_write_error_;
   std::uint64_t corrupt_blocks_ = 0;  // those that the pool does not count, as it has no name
   std::uint64_t loaded_bytes_ = 0;    // by load
 

@@ -20,8 +20,7 @@ constexpr double kCommitSeconds = 10;
 }  // namespace
 
 bool Store::writes_behind() const {
-  return has_pool() && options_.reuses &&
-         find_strategy(options_.strategy)->residency != ResidencyMode::tiered_write_back;
+  return find_strategy(options_.strategy)->writing == Writing::behind;
 }
 
 // Names -------------------------------------------------------------------------------------------
@@ -142,25 +141,37 @@ void Store::seal(const BlockRef& ref, const BlockRef& parent, std::size_t positi
   std::copy(tokens.begin(), tokens.end(),
             group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
   block.lost = (parent && at(parent).lost) || write_error_.has_value();
-  if (options_.reuses && take_stored(ref, parent, tokens)) return;
-  if (!writes_behind()) {
-    // In the order of their tokens, so that they stand one behind the other on disk.
-    if (will_lose_frame(group)) begin_write(ref.group_, ref.index_);
+  // In the order of their tokens, so that they stand one behind the other on disk.
+  const bool spilled = will_lose_frame(group);
+  if (!options_.reuses || block.lost) {
+    if (spilled) begin_write(ref.group_, ref.index_);
     return;
   }
-  if (block.lost) return;
+  if (take_stored(ref, parent, tokens)) return;
   block.record = add_pending(ref, parent, tokens);
   if (const Pending* pending = find_pending(block.record); pending != nullptr && pending->named) {
     block.id = pending->id;
     block.named = true;
   }
-  begin_write(ref.group_, ref.index_);
+  if (writes_behind() || group.forgets || spilled) begin_write(ref.group_, ref.index_);
+}
+
+void Store::write_sealed() {
+  if (!has_pool() || !options_.reuses || writes_behind()) return;
+  for (const Pending& pending : pending_) {
+    Group& group = groups_[pending.group];
+    for (std::uint32_t i = 0; i < group.blocks.size(); ++i) {
+      const Block& block = group.blocks[i];
+      if (block.record == pending.number && block.on_disk == OnDisk::no)
+        begin_write(pending.group, i);
+    }
+  }
 }
 
 void Store::keep_tail(const BlockRef& ref, const BlockRef& parent,
                       std::span<const TokenId> tokens) {
   OLLM_CHECK(has_pool() && tokens.size() < options_.block_tokens);
-  if (tokens.empty() || !writes_behind() || write_error_ || (parent && at(parent).lost)) return;
+  if (tokens.empty() || !options_.reuses || write_error_ || (parent && at(parent).lost)) return;
   if (fingerprint_ && (!parent || at(parent).named)) {
     const auto match = disk_.pool->match(ref.group_, parent ? at(parent).id : root_, tokens);
     if (match) disk_.pool->release(match->record.id);
@@ -232,7 +243,10 @@ void Store::finish(const BlockWriter::Done& done) {
   OLLM_CHECK(at_entry != under_way_.end());
   const UnderWay entry = std::move(*at_entry);
   under_way_.erase(at_entry);
-  if (!done.result.ok() && !write_error_) write_error_ = done.result.error();
+  if (!done.result.ok()) {
+    if (!write_error_) write_error_ = done.result.error();
+    if (!first_write_error_) first_write_error_ = done.result.error();
+  }
   if (entry.commit) {
     finish_commit(entry, done);
   } else {
@@ -293,6 +307,15 @@ void Store::finish_commit(const UnderWay& of, const BlockWriter::Done& done) {
   std::erase_if(pending_, [&](const Pending& pending) { return is_done(pending.number); });
 }
 
+// That the block is no longer what it was sealed as. What was written of it goes its way into the
+// pool by itself, and what nothing will find gives its place back.
+void Store::give_up(Block& block) {
+  if (block.record != 0 && block.on_disk == OnDisk::no) lose({&block.record, 1});
+  if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
+    disk_.pool->give_back(block.place);
+  if (block.held) disk_.pool->release(block.id);
+}
+
 // These records will not be committed, nor any behind them.
 void Store::lose(std::span<const std::uint64_t> records) {
   std::vector<std::uint64_t> lost(records.begin(), records.end());
@@ -307,17 +330,25 @@ void Store::lose(std::span<const std::uint64_t> records) {
     if (!first) lost.push_back(pending.number);
     if (pending.named) names.push_back(pending.id);
   }
+  std::vector<std::uint64_t> of_blocks;
   for (Group& group : groups_) {
     for (Block& block : group.blocks) {
       if (block.record == 0 || std::find(lost.begin(), lost.end(), block.record) == lost.end())
         continue;
+      of_blocks.push_back(block.record);
       block.lost = true;
       block.record = 0;
     }
   }
-  // What is in a commit under way comes back with it.
+  // What is in a commit under way comes back with it. The place of one that no block has any more
+  // is given back; those of the others are when their blocks go.
   std::erase_if(pending_, [&](const Pending& pending) {
-    return !pending.in_commit && std::find(lost.begin(), lost.end(), pending.number) != lost.end();
+    const auto is_in = [&](const std::vector<std::uint64_t>& numbers) {
+      return std::find(numbers.begin(), numbers.end(), pending.number) != numbers.end();
+    };
+    if (pending.in_commit || !is_in(lost)) return false;
+    if (pending.written && !is_in(of_blocks)) disk_.pool->give_back(pending.place);
+    return true;
   });
 }
 
@@ -417,9 +448,7 @@ Result<void> Store::open_again(const BlockRef& ref) {
   OLLM_CHECK(ref.count() == 1);
   OLLM_TRY_VOID(load(ref));
   Block& block = at(ref);
-  if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
-    disk_.pool->give_back(block.place);
-  if (block.held) disk_.pool->release(block.id);
+  give_up(block);
   block.tokens = 0;
   block.on_disk = OnDisk::no;
   block.named = block.committed = block.lost = block.held = false;
