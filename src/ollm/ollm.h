@@ -421,6 +421,11 @@ class Runtime {
   /// Nothing where the model has no tokenizer.
   OLLM_API const std::optional<Text>& text() const;
 
+  /// Waits until what is to be kept of keys and values is on disk, as the end of the last session
+  /// does too. Errors: why some of what was computed is not kept, since this was loaded: nothing
+  /// else follows from it; invalid_argument while another call runs.
+  OLLM_API Result<void> keep() const;
+
   /// Takes no KV yet: where the planned sequences are all in use, `generate` says so.
   OLLM_API Result<Session> new_session() const;
 

@@ -296,6 +296,7 @@ class PromptCommand {
     }
     std::fflush(stdout);
     if (words != Verbosity::quiet) print_words(stderr, report_line(made->report) + "\n");
+    warn_of_what_is_not_kept(runtime, words);
     return made->finish_reason == FinishReason::cancelled ? kExitInterrupted : 0;
   }
 

@@ -79,6 +79,7 @@ class ScoreCommand {
     }
     std::fflush(stdout);
     if (words != Verbosity::quiet) print_words(stderr, report_line(result.report) + "\n");
+    warn_of_what_is_not_kept(runtime, words);
     return 0;
   }
 

@@ -145,6 +145,13 @@ void say_plan(const Plan& plan, Verbosity verbosity) {
   print_words(stderr, text);
 }
 
+void warn_of_what_is_not_kept(const Runtime& runtime, Verbosity verbosity) {
+  const Result<void> kept = runtime.keep();
+  if (kept.ok() || verbosity == Verbosity::quiet) return;
+  print_warning("what was computed is not kept for later runs, or not all of it: " +
+                kept.error().message);
+}
+
 std::string report_line(const Report& report) {
   std::string line = fmt::format(
       "prefill {} tokens ({} cached) at {:.1f} tok/s | first token {} | decode {:.1f} tok/s",

@@ -59,6 +59,9 @@ std::string report_line(const Report& report);
 /// plan that cannot run says nothing here: its error will.
 void say_plan(const Plan& plan, Verbosity verbosity);
 
+/// After a run: waits until what it computed is stored, and warns where some of it is not kept.
+void warn_of_what_is_not_kept(const Runtime& runtime, Verbosity verbosity);
+
 /// Decimal seconds for people: "0.85 s", "3 min 20 s", "2 h 05 min".
 std::string format_seconds(double seconds);
 

@@ -43,7 +43,7 @@ void KeptKv::attach(kv::Store& store) {
   store_ = &store;
   if (!plan_.kv.reuses) return;
   if (!hash_) {
-    (void)store.set_fingerprint(fingerprint(random_digest()));
+    (void)name_by(fingerprint(random_digest()));
   } else if (const auto content = hash_->poll()) {
     give_names(*content);
   }
@@ -53,12 +53,21 @@ Digest KeptKv::fingerprint(const Digest& content) const {
   return runtime::fingerprint(content, composition_, plan_.backend, plan_.kv);
 }
 
+bool KeptKv::name_by(const Digest& fingerprint) {
+  const Result<void> named = store_->set_fingerprint(fingerprint);
+  if (!named.ok()) nameless_ = named.error();
+  return named.ok();
+}
+
 // A model that cannot be hashed runs on, and nothing of it is kept.
 void KeptKv::give_names(const Result<Digest>& content) {
   hash_.reset();
-  if (!content.ok()) return;
+  if (!content.ok()) {
+    nameless_ = content.error();
+    return;
+  }
   const Digest fingerprint = this->fingerprint(*content);
-  if (!store_->set_fingerprint(fingerprint).ok()) return;
+  if (!name_by(fingerprint)) return;
   (void)ModelNames::note(ModelNames::path_in(plan_.kv.pool->folder), fingerprint, model_,
                          io::posix());
 }
@@ -73,9 +82,13 @@ void KeptKv::settle(std::size_t tokens, const CancellationToken& cancel) {
   if (content.ok() || content.error().kind != ErrorKind::cancelled) give_names(content);
 }
 
-void KeptKv::end() {
+Result<void> KeptKv::keep() {
   settle(computed_, CancellationToken());
-  store_ = nullptr;
+  store_->wait_for_commits();
+  if (!plan_.kv.reuses) return {};
+  if (nameless_) return *nameless_;
+  if (store_->write_error()) return *store_->write_error();
+  return {};
 }
 
 }  // namespace ollm::runtime

@@ -21,7 +21,7 @@
 
 namespace ollm::runtime {
 
-/// Outlives the store that it is attached to, but is told of its end.
+/// Outlives the store that it is attached to.
 class KeptKv {
  public:
   /// `model`: what people call it. All else must outlive this. Errors: those of kv::Pool::open;
@@ -34,13 +34,13 @@ class KeptKv {
   kv::Pool& pool() { return *pool_; }
   /// Gives the store names as soon as they are known.
   void attach(kv::Store& store);
-  void detach() { store_ = nullptr; }
 
   /// Before so many tokens are computed, or where they were: if the model is not hashed yet and
   /// computing them takes longer than that, waits for it.
   void settle(std::size_t tokens, const CancellationToken& cancel);
-  /// The same for all tokens that were computed since it was opened, before they would be lost.
-  void end();
+  /// The same for all tokens that were computed since it was opened, and makes durable what is to
+  /// be kept of them. Errors: why some of it is not, since it was opened.
+  Result<void> keep();
   /// That tokens were computed.
   void computed(std::size_t tokens) { computed_ += tokens; }
 
@@ -48,6 +48,7 @@ class KeptKv {
   KeptKv(const plan::LoadPlan& plan, const models::Composition& composition)
       : plan_(plan), composition_(composition) {}
   Digest fingerprint(const Digest& content) const;
+  bool name_by(const Digest& fingerprint);
   void give_names(const Result<Digest>& content);
 
   const plan::LoadPlan& plan_;
@@ -56,6 +57,7 @@ class KeptKv {
   std::unique_ptr<checkpoint::BackgroundHash> hash_;  // null where nothing waits for it
   kv::Store* store_ = nullptr;
   std::string model_;
+  std::optional<Error> nameless_;  // why blocks get no names
   std::uint64_t model_bytes_ = 0;
   std::size_t computed_ = 0;
 };

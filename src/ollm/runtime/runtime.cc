@@ -79,6 +79,7 @@ void note_what_the_system_gave(Runtime::State& state) {
 Result<void> build_kv(Runtime::State& state, const checkpoint::ModelFolder& folder) {
   kv::Options options = state.execution().kv;
   kv::Store::Disk disk;
+  state.refused_kv.reset();
   if (options.pool) {
     auto kept = runtime::KeptKv::open(state.execution(), state.composition(), folder,
                                       state.plan->run.config.model_reference, state.budget);
@@ -90,6 +91,7 @@ Result<void> build_kv(Runtime::State& state, const checkpoint::ModelFolder& fold
     } else {
       options.pool.reset();
       state.load_decisions.push_back({"kv.store", "none", kept.error().message});
+      state.refused_kv = kept.error();
     }
   }
   OLLM_TRY(state.kv, kv::Store::make(std::move(options), state.budget, disk));
@@ -247,5 +249,10 @@ ExecutionPlan Runtime::execution_plan() const {
 }
 
 const std::optional<Text>& Runtime::text() const { return state_->text; }
+
+Result<void> Runtime::keep() const {
+  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_));
+  return state_->keep();
+}
 
 }  // namespace ollm

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "ollm/base/clock.h"
@@ -50,11 +51,13 @@ class Scorer {
     if (file_) OLLM_TRY_VOID(file_->finish());
     finish_rows();
 
-    timing.prefilled = total_;
+    timing.prefilled = total_ - cached_;
     timing.at_end = runtime::disk_cost(runtime_);
     timing.prefill_s = monotonic_seconds() - begin;
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;
+    out_.report.cached_tokens = cached_;
+    if (runtime_.kept_kv) runtime_.kept_kv->computed(total_ - cached_);
     return std::move(out_);
   }
 
@@ -132,6 +135,7 @@ class Scorer {
       OLLM_TRY(const std::size_t cached,
                lines[i].restart(0, ids.size(), ids.first(stored ? ids.size() - 1 : 0)));
       done_ += cached;
+      cached_ += cached;
     }
     std::vector<engine::Work> work;
     std::vector<std::size_t> row_of_work;
@@ -167,7 +171,7 @@ class Scorer {
           },
           cancel_);
       if (!swept.ok()) {
-        OLLM_TRY_VOID(mend(lines, std::move(swept).error()));
+        OLLM_TRY_VOID(mend(lines, first, std::move(swept).error()));
         continue;
       }
       OLLM_TRY_VOID(std::move(written));
@@ -176,22 +180,25 @@ class Scorer {
     }
   }
 
-  // After a sweep that met a damaged block: its line goes back to before it, and on from there.
-  // Any other error is the score's.
-  Result<void> mend(std::vector<kv::Line>& lines, Error error) {
-    constexpr std::size_t kMends = 100;
+  // After a sweep that met a damaged block: its line goes back to before it, and on from there, not
+  // for ever. Any other error is the score's.
+  Result<void> mend(std::vector<kv::Line>& lines, std::size_t first_row, Error error) {
+    constexpr int kAttempts = 3;
     bool mended = false;
-    for (kv::Line& line : lines) {
-      if (!line.is_damaged()) continue;
-      const std::size_t before = line.tokens();
-      done_ -= before - line.mend();
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (!lines[i].is_damaged()) continue;
+      const std::size_t before = lines[i].tokens();
+      const std::size_t left = lines[i].mend();
+      done_ -= before - left;
       mended = true;
+      if (++damaged_[{first_row + i, left}] == kAttempts) {
+        return fail(ErrorKind::io, std::move(error).message)
+            .within(fmt::format("row '{}': keys and values from token {} on could not be read "
+                                "back {} times",
+                                rows_[first_row + i].id, left, kAttempts));
+      }
     }
     if (!mended) return error;
-    if (++mends_ > kMends) {
-      return fail(ErrorKind::io, error.message)
-          .within(fmt::format("stored keys and values could not be read back {} times", kMends));
-    }
     return {};
   }
 
@@ -237,7 +244,8 @@ class Scorer {
   ScoreResult out_;
   std::size_t total_ = 0;
   std::size_t done_ = 0;
-  std::size_t mends_ = 0;
+  std::size_t cached_ = 0;
+  std::map<std::pair<std::size_t, std::size_t>, int> damaged_;  // by row and first token
 };
 
 }  // namespace

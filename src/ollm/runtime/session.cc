@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <span>
 #include <utility>
 
@@ -332,8 +333,8 @@ class Generator {
   Result<void> extend(FunctionRef<void(std::span<float>)> choose,
                       FunctionRef<void(std::size_t)> progress) {
     constexpr int kAttempts = 3;
-    std::size_t block = 0;
-    for (int attempt = 1;; ++attempt) {
+    std::map<std::size_t, int> damaged;  // by its first token
+    for (;;) {
       const std::size_t first = kv_.tokens();
       Result<void> done = runtime_.engine->extend(
           kv_, std::span<const TokenId>(line_).subspan(first),
@@ -344,9 +345,7 @@ class Generator {
       if (done.ok() || !kv_.is_damaged()) return done;
       const std::size_t left = kv_.mend(std::span<const TokenId>(line_).first(line_.size() - 1));
       session_.computed.resize(std::min(session_.computed.size(), left));
-      if (left != block) attempt = 1;
-      block = left;
-      if (attempt == kAttempts) {
+      if (++damaged[left] == kAttempts) {
         return fail(ErrorKind::io, std::move(done).error().message)
             .within(fmt::format("keys and values from token {} on could not be read back {} times",
                                 left, kAttempts));

@@ -51,9 +51,14 @@ struct Runtime::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  // Makes durable what is to be kept, and ends the store.
+  // Makes durable what is to be kept; why some of it is not.
+  Result<void> keep() {
+    if (refused_kv) return *refused_kv;
+    if (kept_kv && kv) return kept_kv->keep();
+    return {};
+  }
   void end_kv() {
-    if (kept_kv && kv) kept_kv->end();
+    (void)keep();
     kv.reset();
     kept_kv.reset();
   }
@@ -70,6 +75,7 @@ struct Runtime::State {
   std::optional<plan::FallbackRun> fallback;  // what runs instead of what was planned
   RuntimePlan runtime_plan;
   std::vector<Decision> load_decisions;  // where the system gave less than was planned
+  std::optional<Error> refused_kv;       // why nothing can be stored, where that was planned
   std::optional<Text> text;
   checkpoint::GenerationConfig generation;
   std::vector<TokenId> end_tokens;
