@@ -14,8 +14,8 @@ namespace ollm::testing {
 namespace {
 
 Result<models::FamilyModel> made_of(const Json& document, const checkpoint::ConfigObject& config,
-                                    const models::TensorNames& names) {
-  const models::Family* family = models::find_family_of_config(document);
+                                    const models::TensorNames& names, bool by_tensors) {
+  const models::Family* family = by_tensors ? nullptr : models::find_family_of_config(document);
   if (family == nullptr) return models::compose_generic(config, names);
   return models::compose_family(*family, config);
 }
@@ -29,7 +29,7 @@ Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder
   }
   OLLM_TRY(const auto config, checkpoint::ConfigObject::make(document, "config.json"));
   OLLM_TRY(const auto names, models::TensorNames::make(folder.tensors()));
-  OLLM_TRY(models::FamilyModel model, made_of(document, config, names));
+  OLLM_TRY(models::FamilyModel model, made_of(document, config, names, options.by_tensors));
   const std::vector<std::string>& unknown = model.config.unknown_keys;
   if (!unknown.empty()) return models::not_understood(unknown, false);
   OLLM_TRY_VOID(models::bind_tensors(names, {}, model.composition));
@@ -64,17 +64,37 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
   OLLM_TRY(model->tape_,
            weights::Tape::load(folder, model->composition_.tape, options.weights, model->budget_,
                                *model->pool_, *model->reads_, nullptr, never));
-  kv::Options kv;
-  kv.layers = models::kv_layers(model->composition_, options.compute);
-  kv.block_tokens = options.kv_block_tokens;
-  kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
-  OLLM_TRY(model->store_, kv::Store::make(kv, model->budget_));
+  OLLM_TRY_VOID(model->make_store(options, calls));
   OLLM_TRY(
       model->engine_,
       engine::Engine::make(model->composition_, *model->tape_, *model->backend_,
                            {options.max_rows, options.max_logit_rows, options.feed_forward_rows},
                            model->budget_));
   return model;
+}
+
+Result<void> LoadedModel::make_store(const LoadOptions& options, io::SystemCalls& calls) {
+  kv::Options kv;
+  kv.strategy = options.kv_strategy;
+  kv.layers = models::kv_layers(composition_, options.compute);
+  kv.block_tokens = options.kv_block_tokens;
+  kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
+  kv.lines = options.kv_lines;
+  if (options.kv_forgets) kv.sweep_rows = options.max_rows;
+  kv::Store::Disk disk;
+  if (options.kv_pool) {
+    kv.pool = options.kv_pool;
+    kv.tail_frames = kv::least_frames(kv, options.max_rows, options.kv_lines);
+    kv.frames = std::min(kv.max_blocks, std::max(options.kv_frames, kv.tail_frames));
+    kv.ring_slots = kv.spills() ? 3 : 0;
+    for (const kv::LayerOptions& layer : kv.layers)
+      kv.slot_bytes = std::max(kv.slot_bytes, kv::part_bytes(kv, layer));
+    OLLM_TRY(kv_pool_, kv::Pool::open(*options.kv_pool, calls));
+    disk = {kv_pool_.get(), reads_.get()};
+  }
+  OLLM_TRY(store_, kv::Store::make(kv, budget_, disk));
+  if (!options.kv_pool) return {};
+  return store_->set_fingerprint(sha256("a loaded model"));
 }
 
 Result<std::vector<float>> LoadedModel::logits(const std::vector<std::int32_t>& ids,

@@ -33,8 +33,16 @@ struct LoadOptions {
   /// That one line may come to hold, where the composition depends on it (longrope).
   std::size_t context_tokens = 4096;
   std::size_t kv_block_tokens = 64;
+  /// With it blocks of KV go to disk: those beyond so many frames (the fewest that sweeps of so
+  /// many lines need, or more), and those that are kept.
+  std::optional<kv::PoolOptions> kv_pool;
+  std::string kv_strategy = "resident";
+  std::size_t kv_frames = 0;
+  std::size_t kv_lines = 1;
+  bool kv_forgets = false;  // what lies outside the windows of layers
   weights::Options weights;
   std::string config_file;            // instead of config.json: "config.v5.json"
+  bool by_tensors = false;            // composed as a family that nobody knows
   std::optional<std::size_t> layers;  // only the first so many, then the final norm and the head
 };
 
@@ -45,6 +53,7 @@ class LoadedModel {
                                                    io::SystemCalls& calls = io::posix());
 
   engine::Engine& engine() { return *engine_; }
+  kv::Store& store() { return *store_; }
   kv::Line new_line() { return kv::Line(*store_); }
   std::size_t vocab_size() const { return composition_.head.out; }
   const models::Composition& composition() const { return composition_; }
@@ -57,12 +66,15 @@ class LoadedModel {
   Result<std::vector<std::int32_t>> greedy(const std::vector<std::int32_t>& ids, std::size_t count);
 
  private:
+  Result<void> make_store(const LoadOptions& options, io::SystemCalls& calls);
+
   models::Composition composition_;
   memory::Budget budget_{std::uint64_t{8} << 30};
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<backend::Backend> backend_;
   std::unique_ptr<io::ReadQueue> reads_;
   std::unique_ptr<weights::Tape> tape_;
+  std::unique_ptr<kv::Pool> kv_pool_;
   std::unique_ptr<kv::Store> store_;
   std::unique_ptr<engine::Engine> engine_;
 };

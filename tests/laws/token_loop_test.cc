@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ollm/io/temporary_folder.h"
 #include "tests/allocation_count.h"
 #include "tests/loaded_model.h"
 
@@ -59,6 +60,47 @@ TEST_P(TokenLoop, AllocatesNothingAfterTheFirstToken) {
     }
     EXPECT_EQ(allocation_count() - before, 0u);
   }
+}
+
+// Where blocks go to disk, only the token that fills one allocates, for what is written.
+TEST(TokenLoopOnDisk, AllocatesNothingButWhereABlockIsFull) {
+  constexpr std::size_t kBlock = 64;
+  const io::TemporaryFolder folder;
+  LoadOptions options;
+  options.isa = backend::best_isa(backend::ComputeMode::f32);
+  options.threads = 2;
+  options.max_rows = 8;
+  options.max_logit_rows = 1;
+  options.kv_strategy = "paged";
+  options.kv_block_tokens = kBlock;
+  options.kv_pool = kv::PoolOptions();
+  options.kv_pool->folder = folder.path() / "kv";
+  options.kv_pool->cap_bytes = std::uint64_t{1} << 30;
+  options.kv_pool->free_share = 0;
+  auto loaded = LoadedModel::load(*golden_model("mistral-window"), options);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  LoadedModel& model = **loaded;
+  ASSERT_TRUE(model.store().options().spills());
+  const CancellationToken never;
+  kv::Line kv = model.new_line();
+  ASSERT_TRUE(kv.reserve(1000).ok());
+  std::vector<std::int32_t> line = {1, 40, 7, 26, 37};
+  line.reserve(1024);
+  const auto take = [&](std::span<float> logits) { line.push_back(argmax(logits)); };
+  ASSERT_TRUE(model.engine().extend(kv, line, nullptr, take, never).ok());
+  std::size_t between = 0;
+  for (int token = 0; token < 800; ++token) {
+    const std::int32_t last = line.back();
+    const std::size_t before = allocation_count();
+    ASSERT_TRUE(model.engine().extend(kv, {&last, 1}, nullptr, take, never).ok());
+    if (kv.tokens() % kBlock == 0) {
+      model.store().wait_for_commits();  // the writer allocates at its own time
+    } else {
+      between += allocation_count() - before;
+    }
+  }
+  EXPECT_EQ(between, 0u);
+  EXPECT_GT(model.store().counters().bytes_read, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, TokenLoop, ::testing::ValuesIn(ways_to_hold()),
