@@ -114,7 +114,8 @@ struct Pool::State {
   void drop_settled_writers();
   Result<const io::File*> file_of(const SegmentWriter& writer);
 
-  Result<void> make_room(std::uint64_t blocks);
+  Result<void> measure_room(std::uint64_t bytes);
+  Result<void> make_room(std::uint64_t bytes);
   Result<void> evict_for(std::uint64_t bytes);
   Result<BlockPlace> place_once(std::uint32_t layers, std::uint32_t part_bytes,
                                 const BlockPlace& before, bool alone);
@@ -372,37 +373,38 @@ Result<void> Pool::State::evict_for(std::uint64_t bytes) {
   return {};
 }
 
-Result<void> Pool::State::make_room(std::uint64_t blocks) {
-  // Records, notes and the pages before stripes come on top.
-  const std::uint64_t bytes = blocks + std::min(kMostMargin, options.cap_bytes / kMarginShare);
-  const auto measure = [&]() -> Result<void> {
-    // What is not kept counts to no cap.
-    const std::uint64_t cap =
-        options.kept ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
-    OLLM_TRY(const DiskRoom now, disk_room(options.folder, cap, options.free_share, calls));
-    cap_bytes = now.cap_bytes;
-    room = std::min(now.left(), std::max(kMeasuredBytes, bytes));
-    if (room >= bytes) return {};
-    return fail(ErrorKind::out_of_budget,
-                fmt::format("{}: no room for {} bytes: {} of {} that may be kept are used, {} are "
-                            "free on the disk and {} stay free",
-                            options.folder.native(), bytes, now.used_bytes, now.cap_bytes,
-                            now.free_bytes, now.kept_free_bytes));
-  };
+Result<void> Pool::State::measure_room(std::uint64_t bytes) {
+  // What is not kept counts to no cap.
+  const std::uint64_t cap =
+      options.kept ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
+  OLLM_TRY(DiskRoom now, disk_room(options.folder, cap, options.free_share, calls));
+  cap_bytes = now.cap_bytes;
+  // Records, notes and the pages before stripes come on top of blocks.
+  now.used_bytes += std::min(kMostMargin, cap_bytes / kMarginShare);
+  room = std::min(now.left(), std::max(kMeasuredBytes, bytes));
+  if (room >= bytes) return {};
+  return fail(ErrorKind::out_of_budget,
+              fmt::format("{}: no room for {} bytes: {} of {} that may be kept are used, {} are "
+                          "free on the disk and {} stay free",
+                          options.folder.native(), bytes, now.used_bytes, now.cap_bytes,
+                          now.free_bytes, now.kept_free_bytes));
+}
+
+Result<void> Pool::State::make_room(std::uint64_t bytes) {
   if (bytes > room) {
-    Result<void> measured = measure();
+    Result<void> measured = measure_room(bytes);
     if (!measured.ok() && measured.error().kind == ErrorKind::out_of_budget && options.kept) {
       if (places_without_eviction > 0) {
         --places_without_eviction;
         return measured;
       }
       OLLM_TRY_VOID(evict_for(bytes));
-      measured = measure();
+      measured = measure_room(bytes);
       if (!measured.ok()) places_without_eviction = kPlacesWithoutEviction;
     }
     if (!measured.ok()) return measured;
   }
-  room -= blocks;
+  room -= bytes;
   return {};
 }
 
@@ -430,7 +432,8 @@ Result<BlockPlace> Pool::State::place_once(std::uint32_t layers, std::uint32_t p
 Result<BlockPlace> Pool::place(std::uint32_t layers, std::uint32_t part_bytes,
                                const BlockPlace& before, bool alone) {
   if (state_->in_child()) return after_fork();
-  if (layers == 0 || layers > kMaxLayers || part_bytes == 0 || part_bytes % kPageBytes != 0)
+  if (layers == 0 || layers > kMaxLayers || part_bytes == 0 || part_bytes % kPageBytes != 0 ||
+      std::uint64_t{layers} * (part_bytes + state_->options.stripe_part_bytes) > kMaxStripeBytes)
     return fail(
         ErrorKind::invalid_argument,
         fmt::format("a block of {} layers of {} bytes cannot be stored", layers, part_bytes));
@@ -580,9 +583,7 @@ Result<void> Pool::State::commit(std::span<const BlockRecord> records) {
   std::size_t count = 0;
   for (const Commit& commit : commits) {
     count += commit.records.size();
-    if (commit.writer->broken())
-      return fail(ErrorKind::io, fmt::format("{}: a sync failed: it is not written to any more",
-                                             commit.writer->path().native()));
+    OLLM_TRY_VOID(commit.writer->check_not_broken());
   }
   if (count != records.size())
     return fail(ErrorKind::invalid_argument, "blocks of a file that this process does not write");
@@ -636,13 +637,12 @@ void Pool::set_aside(const Digest& id, const BlockPlace& place) {
   State& state = *state_;
   if (state.in_child()) return;
   std::lock_guard lock(state.mutex);
-  GoneBlock block{.id = id, .file_number = place.file_number, .offset = place.offset};
-  if (!place) {
-    const IndexEntry* const entry = state.index.find(id);
-    if (entry == nullptr) return;
-    block.file_number = entry->file_number;
-    block.offset = entry->offset;
-  }
+  // What was never committed is found by nobody.
+  const IndexEntry* const entry = state.index.find(id);
+  if (entry == nullptr) return;
+  const GoneBlock block{.id = id,
+                        .file_number = place ? place.file_number : entry->file_number,
+                        .offset = place ? place.offset : entry->offset};
   state.lose(block);
   if (state.options.kept) state.new_gone.push_back(block);
 }

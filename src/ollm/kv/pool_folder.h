@@ -26,11 +26,12 @@ template <typename T>
 }
 #define ASSERT_OK(...) ASSERT_TRUE(succeeded(__VA_ARGS__))
 
-/// Small stripes, and no other limit.
+/// Small stripes, and no other limit; direct reads would wait for the disk.
 inline PoolOptions options_in(const std::filesystem::path& folder, bool kept = true) {
   PoolOptions options;
   options.folder = folder;
   options.kept = kept;
+  options.access = io::Access::buffered;
   options.stripe_part_bytes = 4 * kTestPart;
   options.cap_bytes = std::uint64_t{1} << 30;
   options.free_share = 0;

@@ -27,6 +27,17 @@ TEST_F(PoolTest, FindsWhatWasStoredAndReadsTheSameBytes) {
   EXPECT_EQ(stored_tokens(*pool, other), 50u) << "the part of a block that they share";
 }
 
+TEST_F(PoolTest, ReadsPastThePageCacheWhatIsStillInIt) {
+  PoolOptions direct = options();
+  direct.access = io::Access::direct;
+  const auto pool = open_pool(direct);
+  const auto records = write_line(*pool, fingerprint_, line_);
+  ASSERT_OK(records);
+  for (const BlockRecord& record : *records) EXPECT_EQ(read_block(record), Read::right);
+  ASSERT_OK(pool->commit(*records));
+  EXPECT_EQ(stored_tokens(*pool, line_), line_.size());
+}
+
 TEST_F(PoolTest, IsFoundAfterAReopeningAndByAnotherPool) {
   auto pool = open_pool(options());
   ASSERT_OK(store_line(*pool, fingerprint_, line_));

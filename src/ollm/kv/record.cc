@@ -57,7 +57,7 @@ void put_header(std::byte* at, const ItemHeader& header) {
   put(at + 56, header.body_bytes);
   put(at + 64, header.fingerprint);
   put(at + 112, header.time_s);
-  put(at + kHeaderChecksum, XXH3_64bits(at, kHeaderChecksum));
+  seal_item_header({at, kItemHeaderBytes});
 }
 
 // An item of `body_bytes` of body, which is still to be filled.
@@ -315,6 +315,10 @@ std::vector<std::byte> encode_gone(std::uint64_t file_number, std::uint64_t offs
   }
   finish_note(item, header);
   return item;
+}
+
+void seal_item_header(std::span<std::byte> item) {
+  put(item.data() + kHeaderChecksum, XXH3_64bits(item.data(), kHeaderChecksum));
 }
 
 std::uint64_t record_bytes(const BlockRecord& record) {

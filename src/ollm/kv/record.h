@@ -128,6 +128,9 @@ std::vector<std::byte> encode_gone(std::uint64_t file_number, std::uint64_t offs
                                    const Stamp& stamp, std::span<const GoneBlock> blocks);
 ///@}
 
+/// Gives an item's header the checksum of what it says: for tests, that change what it says.
+void seal_item_header(std::span<std::byte> item);
+
 /// Bytes of a record in a commit's body, and how many of these records one commit takes.
 std::uint64_t record_bytes(const BlockRecord& record);
 std::size_t records_in_one_commit(std::span<const BlockRecord> records);

@@ -218,7 +218,7 @@ std::optional<BlockPlace> SegmentWriter::place_behind(const BlockPlace& before) 
 Result<BlockPlace> SegmentWriter::place_in_new_stripe(std::uint32_t layers,
                                                       std::uint32_t part_bytes,
                                                       std::uint32_t capacity) {
-  OLLM_CHECK(!broken_);
+  OLLM_TRY_VOID(check_not_broken());
   const std::vector<std::byte> page =
       encode_stripe(number_, ends_.end, layers, part_bytes, capacity);
   if (auto written = write(ends_.end, page); !written.ok()) {
@@ -236,6 +236,12 @@ Result<BlockPlace> SegmentWriter::place_in_new_stripe(std::uint32_t layers,
   return place;
 }
 
+Result<void> SegmentWriter::check_not_broken() const {
+  if (!broken_) return {};
+  return fail(ErrorKind::io,
+              fmt::format("{}: a sync failed: it is not written to any more", path_.native()));
+}
+
 Result<void> SegmentWriter::write(std::uint64_t offset, std::span<const std::byte> bytes) {
   std::size_t written = 0;
   const int error = io::write_all_at(*calls_, file_.get(), offset, bytes, &written);
@@ -249,7 +255,8 @@ void SegmentWriter::drop_cached(std::uint64_t offset, std::uint64_t bytes) {
 }
 
 Result<void> SegmentWriter::append(std::span<const std::byte> item) {
-  OLLM_CHECK(!broken_ && item.size() >= kPageBytes && item.size() % kPageBytes == 0);
+  OLLM_CHECK(item.size() >= kPageBytes && item.size() % kPageBytes == 0);
+  OLLM_TRY_VOID(check_not_broken());
   Result<void> written;
   if (item.size() > kPageBytes) written = write(ends_.end + kPageBytes, item.subspan(kPageBytes));
   if (written.ok()) written = write(ends_.end, item.first(kPageBytes));

@@ -41,6 +41,8 @@ class SegmentWriter {
   std::uint64_t end() const { return ends_.end; }
   /// Whether a sync failed: nothing is written to it any more.
   bool broken() const { return broken_; }
+  /// Errors: io, where it is.
+  Result<void> check_not_broken() const;
   /// Blocks that were placed and are neither committed nor given back.
   std::uint64_t uncommitted() const { return uncommitted_; }
 

@@ -79,14 +79,18 @@ inline Result<std::vector<BlockRecord>> write_line(Pool& pool, const Digest& fin
       before = found->record.place;
       continue;
     }
-    OLLM_TRY(record.place, pool.place(kTestLayers, kTestPart, before));
-    before = record.place;
+    const auto give_back = [&](Error error) {
+      for (const BlockRecord& other : records) pool.give_back(other.place);
+      return error;
+    };
+    auto place = pool.place(kTestLayers, kTestPart, before);
+    if (!place.ok()) return give_back(std::move(place).error());
+    record.place = before = *place;
     AlignedBytes payload = test_payload(record.id);
     auto written = pool.write(record.place, payload.data(), kTestPart);
     if (!written.ok()) {
       pool.give_back(record.place);
-      for (const BlockRecord& other : records) pool.give_back(other.place);
-      return std::move(written).error();
+      return give_back(std::move(written).error());
     }
     record.checksums = std::move(written).value();
     records.push_back(std::move(record));
