@@ -7,6 +7,7 @@
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/kv/pool_folder.h"
 #include "ollm/kv/pool_tools.h"
+#include "ollm/kv/power_cut_calls.h"
 #include "ollm/kv/record.h"
 #include "ollm/kv/segment_folder.h"
 
@@ -50,7 +51,8 @@ class EvictionTest : public PoolFolderTest {
 };
 
 TEST_F(EvictionTest, WhatWasUsedLongestAgoGoesFirstAndItsLastBlocksBeforeItsFirst) {
-  const auto pool = open_pool(capped(56));
+  PowerCutCalls calls;  // makes no syncs
+  const auto pool = open_pool(capped(56), calls);
   for (std::uint64_t i = 0; i < 3; ++i) store_and_release(*pool, line(i));
   pool->used(last_block(*pool, line(0)));
   store_and_release(*pool, line(3));  // writes the note of the use
@@ -71,12 +73,13 @@ TEST_F(EvictionTest, WhatWasUsedLongestAgoGoesFirstAndItsLastBlocksBeforeItsFirs
 TEST_F(EvictionTest, ManyLinesStayUnderTheCap) {
   PoolOptions small = capped(64);
   small.file_bytes = 20 * kBlockBytes;
-  auto pool = open_pool(small);
+  PowerCutCalls calls;  // makes no syncs
+  auto pool = open_pool(small, calls);
   for (std::uint64_t i = 0; i < 30; ++i) {
     store_and_release(*pool, line(i));
     EXPECT_LE(disk_bytes(folder()), 64 * kBlockBytes);
     EXPECT_EQ(stored_tokens(*pool, line(i)), line(i).size()) << i;
-    if (i % 7 == 6) pool = open_pool(small);
+    if (i % 7 == 6) pool = open_pool(small, calls);
   }
   EXPECT_LE(segments(folder()).size(), 12u) << "files without blocks go whole";
 }
