@@ -1,13 +1,16 @@
 #include "ollm/kv/pool.h"
 
+#include <atomic>
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ollm/base/forbidden_calls.h"
 #include "ollm/io/faulty_system_calls.h"
 #include "ollm/kv/pool_folder.h"
+#include "ollm/kv/power_cut_calls.h"
 
 namespace ollm::kv {
 namespace {
@@ -259,6 +262,40 @@ TEST_F(PoolTest, TwoProcessesShareTheFolder) {
             0);
   ASSERT_OK(pool->refresh());
   EXPECT_EQ(stored_tokens(*pool, second), second.size());
+}
+
+TEST_F(PoolTest, ThreadsLookUpAndLetGoWhileOneWritesAndEvicts) {
+  PowerCutCalls calls;  // makes no syncs
+  PoolOptions small = options();
+  small.cap_bytes = 64 * kTestLayers * kTestPart;
+  small.file_bytes = 24 * kTestLayers * kTestPart;
+  const auto pool = open_pool(small, calls);
+  std::atomic<bool> done = false;
+  const auto look_up = [&] {
+    for (std::uint64_t i = 0; !done; i = (i + 1) % 12) {
+      stored_tokens(*pool, test_tokens(i, 40));  // ends the test at a wrong byte
+      if (i == 0) {
+        EXPECT_TRUE(succeeded(pool->refresh()));
+      }
+      pool->used(root_id());
+    }
+  };
+  std::thread first(look_up);
+  std::thread second(look_up);
+  for (std::uint64_t i = 0; i < 36; ++i) {
+    const auto records = write_line(*pool, fingerprint_, test_tokens(i % 12, 40));
+    if (!records.ok()) {
+      EXPECT_EQ(records.error().kind, ErrorKind::out_of_budget) << records.error().message;
+      continue;
+    }
+    EXPECT_TRUE(succeeded(pool->commit(*records)));
+    for (const BlockRecord& record : *records) pool->release(record.id);
+  }
+  done = true;
+  first.join();
+  second.join();
+  EXPECT_EQ(pool->counters().blocks_set_aside, 0u);
+  EXPECT_GT(pool->counters().blocks_evicted, 0u);
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ inline Result<std::vector<BlockRecord>> write_line(Pool& pool, const Digest& fin
     if (const auto found = pool.match(group, record.parent, some);
         found && found->record.id == record.id) {
       before = found->record.place;
+      pool.release(found->record.id);
       continue;
     }
     const auto give_back = [&](Error error) {
