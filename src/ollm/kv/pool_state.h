@@ -58,6 +58,8 @@ struct Pool::State {
   std::unordered_map<Digest, std::uint32_t, DigestHash> in_use;
   std::set<PlaceKey> gone;              // blocks that are not to be found
   std::map<PlaceKey, Digest> unlinked;  // blocks of files without names
+  std::vector<BlockPlace> holes;        // given back, of files without names
+  std::uint64_t hole_bytes = 0;         // of them
   bool found_gone = false;              // a note took a block from the index
   std::vector<GoneBlock> new_gone;      // not yet noted in a file
   std::vector<Digest> new_uses;
@@ -79,6 +81,7 @@ struct Pool::State {
   Result<std::unique_ptr<SegmentWriter>> adopt_one(std::uint64_t bytes, std::uint64_t first_choice);
   Result<SegmentWriter*> take_writer(std::unique_ptr<SegmentWriter> writer);
   void drop_settled_writers();
+  void make_holes(std::uint64_t at_least);
   Result<const io::File*> file_of(const SegmentWriter& writer);
 
   Result<void> measure_room(std::uint64_t bytes);

@@ -1,6 +1,7 @@
 #include "ollm/kv/pool.h"
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,7 @@ namespace ollm::kv {
 namespace {
 
 using PoolTest = PoolFolderTest;
+using Call = io::FaultySystemCalls::Call;
 
 TEST_F(PoolTest, FindsWhatWasStoredAndReadsTheSameBytes) {
   const auto pool = open_pool(options());
@@ -231,6 +233,21 @@ TEST_F(PoolTest, UnlinkedFilesAreClosedWhenTheirLastBlockWasGivenBack) {
     for (const BlockRecord& record : *records) pool->give_back(record.place);
   }
   EXPECT_LE(calls.open_files(), 10u);
+}
+
+TEST_F(PoolTest, UnlinkedFilesGiveTheirSpaceBackBeforeTheDiskCountsAsFull) {
+  io::FaultySystemCalls calls;
+  const auto pool = open_pool(options(false), calls);
+  const auto kept = write_line(*pool, fingerprint_, test_tokens(1, 16));
+  ASSERT_OK(kept);
+  const auto records = write_line(*pool, fingerprint_, test_tokens(2, 64));
+  ASSERT_OK(records);
+  for (const BlockRecord& record : *records) pool->give_back(record.place);
+  EXPECT_EQ(calls.count(Call::fallocate), 0u) << "not one by one";
+  calls.fail(Call::pwrite, 0, ENOSPC);
+  ASSERT_OK(pool->place(kTestLayers, kTestPart, {}));
+  EXPECT_EQ(calls.count(Call::fallocate), 8 * kTestLayers);
+  for (const BlockRecord& record : *kept) EXPECT_EQ(read_block(record), Read::right);
 }
 
 TEST_F(PoolTest, AfterForkEveryCallIsRefused) {

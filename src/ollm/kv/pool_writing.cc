@@ -28,6 +28,8 @@ constexpr std::uint64_t kMarginShare = 16;  // of the cap, as a divisor
 constexpr unsigned kPlacesWithoutEviction = 32;
 // Of files that are not synced: after so many bytes the page cache is asked to forget them.
 constexpr std::uint64_t kCachedBytes = std::uint64_t{8} << 20;
+// Of the same files: so much may have been given back before its space is.
+constexpr std::uint64_t kHoleBytes = std::uint64_t{64} << 20;
 
 }  // namespace
 
@@ -193,6 +195,21 @@ Result<BlockPlace> Pool::State::place_once(std::uint32_t layers, std::uint32_t p
   return place;
 }
 
+// A line that ends gives back thousands of blocks one by one, most often all of a file: then one
+// call does it.
+void Pool::State::make_holes(std::uint64_t at_least) {
+  std::vector<BlockPlace> places;
+  {
+    std::lock_guard lock(mutex);
+    if (hole_bytes < at_least) return;
+    places.swap(holes);
+    hole_bytes = 0;
+    drop_settled_writers();
+  }
+  for (const BlockPlace& place : places)
+    if (SegmentWriter* const writer = writer_of(place.file_number)) writer->punch(place);
+}
+
 Result<BlockPlace> Pool::place(std::uint32_t layers, std::uint32_t part_bytes,
                                const BlockPlace& before, bool alone) {
   if (state_->in_child()) return after_fork();
@@ -202,12 +219,16 @@ Result<BlockPlace> Pool::place(std::uint32_t layers, std::uint32_t part_bytes,
         ErrorKind::invalid_argument,
         fmt::format("a block of {} layers of {} bytes cannot be stored", layers, part_bytes));
   const std::uint64_t bytes = SegmentWriter::stripe_bytes(layers, part_bytes, 1);
+  if (!state_->options.kept) state_->make_holes(kHoleBytes);
   OLLM_TRY_VOID(state_->make_room(bytes));
   Result<BlockPlace> place = state_->place_once(layers, part_bytes, before, alone);
   // The file system may be fuller than it says: quotas.
-  if (place.ok() || place.error().kind != ErrorKind::out_of_budget || !state_->options.kept)
-    return place;
-  OLLM_TRY_VOID(state_->evict_for(bytes));
+  if (place.ok() || place.error().kind != ErrorKind::out_of_budget) return place;
+  if (state_->options.kept) {
+    OLLM_TRY_VOID(state_->evict_for(bytes));
+  } else {
+    state_->make_holes(0);
+  }
   return state_->place_once(layers, part_bytes, before, alone);
 }
 
@@ -259,8 +280,15 @@ void Pool::give_back(const BlockPlace& place) {
     state.index.erase_at(found->second, place.file_number, place.offset);
     state.unlinked.erase(found);
   }
-  writer->punch(place);
   writer->settle(1);
+  if (state.options.kept) {
+    writer->punch(place);
+  } else if (writer->uncommitted() == 0 && writer != state.writers.back().get()) {
+    writer->give_back_all();
+  } else {
+    state.holes.push_back(place);
+    state.hole_bytes += std::uint64_t{place.layers} * place.part_bytes;
+  }
 }
 
 }  // namespace ollm::kv

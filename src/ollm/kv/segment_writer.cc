@@ -319,6 +319,8 @@ bool SegmentWriter::punch(const BlockPlace& place) {
   return true;
 }
 
+void SegmentWriter::give_back_all() { calls_->ftruncate(file_.get(), 0); }
+
 void SegmentWriter::unlink() {
   calls_->unlink(path_.c_str());
   if (lock_) calls_->unlink(lock_path(folder_, number_).c_str());

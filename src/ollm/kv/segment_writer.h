@@ -20,7 +20,8 @@
 
 namespace ollm::kv {
 
-/// Holds the file's lock as long as it lives. One thread at a time, but for `punch` and `settle`.
+/// Holds the file's lock as long as it lives. One thread at a time, but for `punch`,
+/// `settle` and `give_back_all`.
 class SegmentWriter {
  public:
   /// A new file with a random number; one that is not `kept` has no lock, as its name is to be
@@ -81,6 +82,9 @@ class SegmentWriter {
 
   /// Gives back the space of a block; false where the file system cannot.
   bool punch(const BlockPlace& place);
+
+  /// Gives back the space of all blocks: none is needed any more, and none will be placed.
+  void give_back_all();
 
   /// Takes the name from the file, and removes its lock.
   void unlink();
