@@ -72,18 +72,22 @@ void KeptKv::give_names(const Result<Digest>& content) {
                          io::posix());
 }
 
-void KeptKv::settle(std::size_t tokens, const CancellationToken& cancel) {
+void KeptKv::settle(std::size_t tokens, OnProgress on_progress, const CancellationToken& cancel) {
   if (!hash_ || store_ == nullptr) return;
   if (const auto content = hash_->poll()) return give_names(*content);
   const double computing_s = static_cast<double>(tokens) / plan_.estimate.prefill_tokens_per_second;
   const double hashing_s = static_cast<double>(model_bytes_) / kHashBytesPerSecond;
   if (computing_s < hashing_s) return;
-  const Result<Digest> content = hash_->wait(nullptr, cancel);
+  const Result<Digest> content = hash_->wait(
+      [&](std::uint64_t done, std::uint64_t total) {
+        if (on_progress) on_progress({Stage::hash, done, total});
+      },
+      cancel);
   if (content.ok() || content.error().kind != ErrorKind::cancelled) give_names(content);
 }
 
 Result<void> KeptKv::keep() {
-  settle(computed_, CancellationToken());
+  settle(computed_, nullptr, CancellationToken());
   store_->wait_for_commits();
   if (!plan_.kv.reuses) return {};
   if (nameless_) return *nameless_;

@@ -17,6 +17,7 @@
 #include "ollm/kv/pool.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/budget.h"
+#include "ollm/ollm.h"
 #include "ollm/plan/load_plan.h"
 
 namespace ollm::runtime {
@@ -37,7 +38,7 @@ class KeptKv {
 
   /// Before so many tokens are computed, or where they were: if the model is not hashed yet and
   /// computing them takes longer than that, waits for it.
-  void settle(std::size_t tokens, const CancellationToken& cancel);
+  void settle(std::size_t tokens, OnProgress on_progress, const CancellationToken& cancel);
   /// The same for all tokens that were computed since it was opened, and makes durable what is to
   /// be kept of them. Errors: why some of it is not, since it was opened.
   Result<void> keep();

@@ -131,7 +131,7 @@ class Scorer {
       // Where all logits are wanted, nothing that is stored spares a token.
       const std::span<const TokenId> ids(rows_[first + i].ids);
       const bool stored = options_.last_only && runtime_.kept_kv;
-      if (stored) runtime_.kept_kv->settle(ids.size(), cancel_);
+      if (stored) runtime_.kept_kv->settle(ids.size(), on_progress_, cancel_);
       OLLM_TRY(const std::size_t cached,
                lines[i].restart(0, ids.size(), ids.first(stored ? ids.size() - 1 : 0)));
       done_ += cached;

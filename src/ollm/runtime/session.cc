@@ -240,7 +240,8 @@ class Generator {
     if (!anew) whole.insert(whole.end(), line_.begin(), line_.end());
     whole.insert(whole.end(), ids.begin(), ids.end());
     whole.pop_back();
-    if (resident < whole.size()) runtime_.kept_kv->settle(whole.size() - resident, cancel_);
+    if (resident < whole.size())
+      runtime_.kept_kv->settle(whole.size() - resident, on_progress_, cancel_);
     OLLM_TRY(const std::size_t cached, kv_.restart(resident, room, whole));
     computed.resize(std::min(cached, resident));
     computed.insert(computed.end(), whole.begin() + static_cast<std::ptrdiff_t>(computed.size()),
