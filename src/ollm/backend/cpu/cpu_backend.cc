@@ -333,8 +333,9 @@ void CpuBackend::attention(const AttentionOptions& options, const AttentionRows&
     const auto index = static_cast<std::size_t>(&line - lines.data());
     return place < line.first_row / kAttentionRows + index;
   };
+  const std::size_t first_place = lines.front().first_row / kAttentionRows;
   const std::size_t places =
-      (lines.back().first_row + lines.back().rows) / kAttentionRows + lines.size();
+      (lines.back().first_row + lines.back().rows) / kAttentionRows + lines.size() - first_place;
   const auto part = [&](std::size_t place, std::size_t kv_head) {
     const auto next = std::upper_bound(lines.begin(), lines.end(), place, after);
     const auto index = static_cast<std::size_t>(next - lines.begin()) - 1;
@@ -348,7 +349,8 @@ void CpuBackend::attention(const AttentionOptions& options, const AttentionRows&
     attend(a, line, kv_head, line.first_row + line.rows * block / blocks,
            line.first_row + line.rows * (block + 1) / blocks);
   };
-  on_pool(pool_, places * kv_heads, [&](std::size_t i) { part(i / kv_heads, i % kv_heads); });
+  on_pool(pool_, places * kv_heads,
+          [&](std::size_t i) { part(first_place + i / kv_heads, i % kv_heads); });
 }
 
 }  // namespace ollm::backend
