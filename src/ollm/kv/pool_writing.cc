@@ -181,8 +181,12 @@ Result<BlockPlace> Pool::State::place_once(std::uint32_t layers, std::uint32_t p
   if (options.kept && writers.empty() && before)
     OLLM_TRY_VOID(writer_with_room(kPageBytes, before.file_number));
   SegmentWriter* writer = writer_of(before.file_number);
-  const std::optional<BlockPlace> behind =
-      writer != nullptr && !alone ? writer->place_behind(before) : std::nullopt;
+  std::optional<BlockPlace> behind;
+  if (writer != nullptr && !alone) {
+    // Whose last block another thread gives back, is cut: before the place is taken, or not at all.
+    std::lock_guard lock(mutex);
+    behind = writer->place_behind(before);
+  }
   if (behind && behind->layers == layers && behind->part_bytes == part_bytes) {
     place = *behind;
   } else {
