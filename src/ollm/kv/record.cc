@@ -28,6 +28,11 @@ XXH64_hash_t seed_of(std::uint64_t file_number, std::uint64_t offset) {
   return XXH3_64bits(place, sizeof place);
 }
 
+// Of nothing too, which memcpy does not take from nowhere.
+void copy_bytes(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
 template <typename T>
 void put(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
@@ -108,9 +113,9 @@ void put_record(std::span<std::byte> out, std::uint64_t file_number, std::uint64
   put(at + 40, record.id);
   put(at + 72, record.parent);
   const std::size_t token_bytes = record.tokens.size() * sizeof(TokenId);
-  std::memcpy(at + kRecordHead, record.tokens.data(), token_bytes);
-  std::memcpy(at + kRecordHead + round_up(token_bytes, 8), record.checksums.data(),
-              record.checksums.size() * sizeof(Checksum));
+  copy_bytes(at + kRecordHead, record.tokens.data(), token_bytes);
+  copy_bytes(at + kRecordHead + round_up(token_bytes, 8), record.checksums.data(),
+             record.checksums.size() * sizeof(Checksum));
   put(at + kRecordChecksum, record_checksum(file_number, offset, out));
 }
 
@@ -290,7 +295,7 @@ std::vector<std::byte> encode_uses(std::uint64_t file_number, std::uint64_t offs
                     .count = static_cast<std::uint32_t>(ids.size()),
                     .fingerprint = {}};
   std::vector<std::byte> item = make_item(&header);
-  std::memcpy(item.data() + kItemHeaderBytes, ids.data(), ids.size_bytes());
+  copy_bytes(item.data() + kItemHeaderBytes, ids.data(), ids.size_bytes());
   finish_note(item, header);
   return item;
 }
@@ -360,9 +365,9 @@ std::optional<BlockRecord> decode_record(std::span<const std::byte> bytes,
                      .checksums = std::vector<Checksum>(layers)};
   if (!is_possible(record.place, offset)) return std::nullopt;
   const std::size_t token_bytes = tokens * sizeof(TokenId);
-  std::memcpy(record.tokens.data(), at + kRecordHead, token_bytes);
-  std::memcpy(record.checksums.data(), at + kRecordHead + round_up(token_bytes, 8),
-              layers * sizeof(Checksum));
+  copy_bytes(record.tokens.data(), at + kRecordHead, token_bytes);
+  copy_bytes(record.checksums.data(), at + kRecordHead + round_up(token_bytes, 8),
+             layers * sizeof(Checksum));
   return record;
 }
 
@@ -385,7 +390,7 @@ void for_each_record(const ItemHeader& header, std::span<const std::byte> item,
 std::vector<Digest> decode_uses(const ItemHeader& header, std::span<const std::byte> item) {
   if (!note_holds(header, item)) return {};
   std::vector<Digest> ids(header.count);
-  std::memcpy(ids.data(), item.data() + kItemHeaderBytes, ids.size() * sizeof(Digest));
+  copy_bytes(ids.data(), item.data() + kItemHeaderBytes, ids.size() * sizeof(Digest));
   return ids;
 }
 
