@@ -160,12 +160,17 @@ std::string instead_of_resident(const Question& question) {
       kv::kResident);
 }
 
+// A program may ask for any word.
+bool is_built(std::string_view strategy) {
+  const kv::Strategy* row = kv::find_strategy(strategy);
+  return row != nullptr && row->built;
+}
+
 // Goes down the list to the first that can be had.
 Result<void> apply_first(KvSelection& out, WhyNotStrategy why_not) {
   for (const std::string& strategy : out.fallback_chain) {
-    const kv::Strategy* row = kv::find_strategy(strategy);
     std::optional<std::string> why;
-    if (row == nullptr || !row->built) {
+    if (!is_built(strategy)) {
       why = "it is not built yet";
     } else if (why_not) {
       why = why_not(strategy);
@@ -257,9 +262,7 @@ Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConf
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
-  const kv::Strategy* strategy = kv::find_strategy(out.selected);
-  if (asked_for && (strategy == nullptr || !strategy->built))
-    return not_built(out.rule_id, out.selected);
+  if (asked_for && !is_built(out.selected)) return not_built(out.rule_id, out.selected);
   if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);
   if (out.rule_id == "no-disk-cache-support") {

@@ -31,7 +31,7 @@ bool takes(const PassSubject& subject, ModelModality modality) {
 
 Why disk_cache(const PassSubject&, const PassConditions& conditions) {
   if (!conditions.kv_on_disk) return std::nullopt;
-  return conditions.prefix_reuse ? "keys and values are kept on disk"
+  return conditions.prefix_reuse ? "keys and values are stored on disk"
                                  : "keys and values that memory cannot hold go to disk";
 }
 
