@@ -392,7 +392,7 @@ class Chooser {
       const std::uint64_t held = all_.storage_bytes + run + other.bytes(memory::Phase::always) +
                                  all_.segments.size() * memory::kCacheLineBytes + kMiB;
       if (out.kv.spills() && held < plan_.budget_bytes)
-        add_frames(out.kv, (plan_.budget_bytes - held) / kv::block_bytes(out.kv));
+        add_frames(out.kv, plan_.budget_bytes - held);
     } else {
       const std::uint64_t rest = peak(all_.vector_bytes + ring_bound(ring));
       out.fits = text_fits && rest <= plan_.budget_bytes;

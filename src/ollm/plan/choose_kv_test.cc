@@ -295,6 +295,34 @@ TEST(ChooseKv, LayersWithAWindowReadNoMoreThanIt) {
   EXPECT_EQ(traffic.written_bytes, 30'000U);
 }
 
+TEST(ChooseKv, LayersWithAWindowTakeNoMoreForALongerContext) {
+  Model model(k1B);
+  for (std::size_t i = 0; i < model.composition.layers.size(); ++i)
+    if (i % 4 != 3)
+      std::get<models::AttentionSpec>(model.composition.layers[i].mixer).window = 1024;
+  const Model whole(k1B);
+  const Workload work{.prompt_tokens = 100'000, .max_new_tokens = 100};
+  for (const std::uint64_t budget : {kGiB / 4, kGiB, 4 * kGiB}) {
+    const auto plan = model.plan(budget, work, not_kept(), kRoomy, fast_machine());
+    const auto of_whole = whole.plan(budget, work, not_kept(), kRoomy, fast_machine());
+    ASSERT_TRUE(plan.ok() && of_whole.ok());
+    EXPECT_TRUE(plan->fits);
+    const KvPlan kv = execution_plan(*plan).kv;
+    const KvPlan kv_of_whole = execution_plan(*of_whole).kv;
+    ASSERT_EQ(kv.groups.size(), 2U);
+    EXPECT_EQ(kv.groups[0].window, 1024U);
+    EXPECT_EQ(kv.groups[1].window, 0U);
+    EXPECT_LT(kv.bytes, kv_of_whole.bytes / 3);
+    EXPECT_LE(kv.disk_bytes, kv_of_whole.disk_bytes / 3);
+    EXPECT_LE(kv.read_bytes_per_token, kv_of_whole.read_bytes_per_token / 3);
+  }
+  CacheStorage small = kRoomy;
+  small.free_bytes = kGiB;
+  const auto fits = model.plan(kGiB / 2, work, not_kept(), small);
+  ASSERT_TRUE(fits.ok());
+  EXPECT_TRUE(fits->fits);
+}
+
 TEST(ChooseKv, EqualInputsGiveEqualPlans) {
   const Model model(k1B);
   const Workload work{.prompt_tokens = 100'000, .max_new_tokens = 5};

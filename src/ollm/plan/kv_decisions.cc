@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "ollm/base/text_size.h"
@@ -13,9 +14,8 @@ namespace {
 constexpr double kHiddenShare = 0.01;
 
 std::string share_in_memory(const LoadPlan& plan) {
-  const std::uint64_t block = kv::block_bytes(plan.kv);
-  return fmt::format("{} of the {} of keys and values", format_bytes(block * plan.kv.frames),
-                     format_bytes(block * plan.kv.max_blocks));
+  return fmt::format("{} of the {} of keys and values", format_bytes(kv::frames_bytes(plan.kv)),
+                     format_bytes(kv_bytes(plan.kv)));
 }
 
 Decision frames(const LoadPlan& plan) {
@@ -77,6 +77,24 @@ Decision reads(const LoadPlan& plan) {
               plan.engine.max_rows, format_bytes(traffic.prefill_read_bytes))};
 }
 
+// Tokens of each sequence whose keys and values take no more than `bytes`. What layers with a
+// window take does not grow with them.
+std::uint64_t context_within(const LoadPlan& plan, std::uint64_t bytes) {
+  const kv::Options& kv = plan.kv;
+  std::uint64_t block_bytes = 0;
+  for (const kv::LayerOptions& layer : kv.layers) {
+    if (layer.of_layer) continue;
+    const std::uint64_t part = kv::part_bytes(kv, layer);
+    if (kv::forgets(kv, layer)) {
+      bytes -= std::min(bytes, part * kv::blocks_of(kv, layer));
+    } else {
+      block_bytes += part;
+    }
+  }
+  if (block_bytes == 0) return bytes == 0 ? 0 : plan.context_tokens;
+  return bytes / block_bytes / plan.workload.sequences * kv.block_tokens;
+}
+
 }  // namespace
 
 std::vector<Decision> kv_decisions(const LoadPlan& plan, const CacheStorage& storage) {
@@ -96,13 +114,12 @@ std::string why_not_on_disk(const LoadPlan& plan, const CacheStorage& storage,
     return "keys and values that memory does not hold would go to disk, but no folder is known for "
            "them (--cache-dir)";
   }
-  const std::uint64_t bytes = kv::block_bytes(plan.kv) * plan.kv.max_blocks;
+  const std::uint64_t bytes = kv_bytes(plan.kv);
   if (!storage.free_bytes || *storage.free_bytes >= bytes) return {};
-  const std::uint64_t blocks = *storage.free_bytes / kv::block_bytes(plan.kv);
   return fmt::format(
       "keys and values of {} tokens take {}, and {} has {} free: --context {} would fit there",
       plan.context_tokens, format_bytes(bytes), storage.folder.string(),
-      format_bytes(*storage.free_bytes), blocks / plan.workload.sequences * plan.kv.block_tokens);
+      format_bytes(*storage.free_bytes), context_within(plan, *storage.free_bytes));
 }
 
 }  // namespace ollm::plan

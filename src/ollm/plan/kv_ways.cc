@@ -54,6 +54,33 @@ kv::Options options_of(const KvLines& lines, const kv::Strategy& row, std::size_
   return options;
 }
 
+// The fewest frames, at least `from`, of which `enough` holds, which it does from some number on.
+template <typename Enough>
+std::size_t first_frames(kv::Options options, std::size_t from, Enough enough) {
+  std::size_t to = options.max_blocks;
+  while (from < to) {
+    options.frames = from + (to - from) / 2;
+    if (enough(options)) {
+      to = options.frames;
+    } else {
+      from = options.frames + 1;
+    }
+  }
+  return to;
+}
+
+// Of blocks that do not stay in memory.
+std::uint64_t unheld_bytes(const kv::Options& options) {
+  const std::size_t pinned = pinned_blocks(options);
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers) {
+    const std::size_t blocks = kv::blocks_of(options, layer);
+    if (layer.of_layer || blocks <= options.frames) continue;
+    bytes += std::uint64_t{kv::part_bytes(options, layer)} * (blocks - pinned);
+  }
+  return bytes;
+}
+
 void give_pool(kv::Options& options, const kv::Strategy& row, const KvWishes& wishes,
                const CacheStorage& storage, std::uint64_t index_bytes) {
   options.reuses = wishes.reused;
@@ -137,16 +164,11 @@ std::optional<kv::Options> kv_spilled(const KvLines& lines, const KvWishes& wish
   const kv::Strategy& row = row_of(wishes.strategy);
   if (row.writing == kv::Writing::never || storage.folder.empty()) return std::nullopt;
   kv::Options options = options_of(lines, row, rows);
-  const std::size_t least = kv::least_frames(options, rows, lines.lines);
-  std::size_t frames = least;
-  if (storage.free_bytes) {
-    const std::uint64_t on_disk = *storage.free_bytes / kv::block_bytes(options);
-    if (on_disk < options.max_blocks)
-      frames += options.max_blocks - static_cast<std::size_t>(on_disk);
-  }
-  if (frames >= options.max_blocks) return std::nullopt;
-  options.frames = frames;
-  options.tail_frames = least;
+  options.tail_frames = kv::least_frames(options, rows, lines.lines);
+  options.frames = first_frames(options, options.tail_frames, [&](const kv::Options& some) {
+    return !storage.free_bytes || unheld_bytes(some) <= *storage.free_bytes;
+  });
+  if (!options.spills()) return std::nullopt;
   const std::size_t part = largest_part_bytes(options);
   options.ring_slots = kRingSlots;
   options.slot_bytes =
@@ -159,16 +181,29 @@ std::size_t pinned_blocks(const kv::Options& options) {
   return options.frames - std::min(options.frames, options.tail_frames);
 }
 
-void add_frames(kv::Options& options, std::size_t frames) {
-  options.frames = std::min(options.max_blocks, options.frames + frames);
+void add_frames(kv::Options& options, std::uint64_t bytes) {
+  const std::uint64_t most = kv::frames_bytes(options) + bytes;
+  const std::size_t beyond =
+      first_frames(options, options.frames + 1,
+                   [&](const kv::Options& some) { return kv::frames_bytes(some) > most; });
+  options.frames = beyond;
+  if (kv::frames_bytes(options) > most) --options.frames;
   if (options.spills()) return;
   options.tail_frames = options.ring_slots = options.slot_bytes = 0;
 }
 
+std::uint64_t kv_bytes(const kv::Options& options) {
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers) {
+    if (layer.of_layer) continue;
+    bytes += std::uint64_t{kv::part_bytes(options, layer)} * kv::blocks_of(options, layer);
+  }
+  return bytes;
+}
+
 std::uint64_t kv_disk_bytes(const kv::Options& options) {
   if (!options.pool) return 0;
-  const std::size_t in_memory = options.reuses ? 0 : pinned_blocks(options);
-  return kv::block_bytes(options) * (options.max_blocks - in_memory);
+  return options.reuses ? kv::block_bytes(options) * options.max_blocks : unheld_bytes(options);
 }
 
 void add_kv(memory::Ledger& ledger, const kv::Options& options) {

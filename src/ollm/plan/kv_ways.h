@@ -76,11 +76,15 @@ std::optional<kv::Options> kv_spilled(const KvLines& lines, const KvWishes& wish
 /// Blocks that stay in memory from when they are full.
 std::size_t pinned_blocks(const kv::Options& options);
 
-/// More frames of a plan that spills, at most all; with all of them there is no ring.
-void add_frames(kv::Options& options, std::size_t frames);
+/// As many more frames of a plan that spills as take no more than `bytes`; with frames for all
+/// blocks there is no ring.
+void add_frames(kv::Options& options, std::uint64_t bytes);
 
-/// Bytes that stand on disk when all lines are full: of all blocks where they are kept or used
-/// again, else of those that have no frame.
+/// Bytes of all blocks that there may be at once, wherever they are.
+std::uint64_t kv_bytes(const kv::Options& options);
+
+/// Bytes that stand on disk when all lines are full: of all tokens where they are used again, else
+/// of blocks that do not stay in memory.
 std::uint64_t kv_disk_bytes(const kv::Options& options);
 
 /// The lines of the ledger.

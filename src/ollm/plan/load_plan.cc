@@ -39,7 +39,7 @@ KvPlan kv_of(const LoadPlan& plan) {
   out.block_tokens = plan.kv.block_tokens;
   out.block_bytes = kv::block_bytes(plan.kv);
   out.blocks = plan.kv.max_blocks;
-  out.bytes = out.block_bytes * out.blocks;
+  out.bytes = kv_bytes(plan.kv);
   out.frames = plan.kv.frames;
   out.memory_bytes = kv_memory_bytes(plan.kv);
   out.disk_bytes = kv_disk_bytes(plan.kv);

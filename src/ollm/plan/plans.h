@@ -319,7 +319,7 @@ struct KvPlan {
   std::size_t block_tokens = 0;    // of one block
   std::uint64_t block_bytes = 0;   // of one block
   std::size_t blocks = 0;          // that there may be
-  std::uint64_t bytes = 0;         // of all of them
+  std::uint64_t bytes = 0;         // of all of them; fewer blocks of layers with a window
   std::size_t frames = 0;          // of them in memory at once
   std::uint64_t memory_bytes =
       0;  // of frames, what is read ahead of the others, what is known of all

@@ -124,10 +124,6 @@ std::string time_text(const plan::LoadPlan& plan) {
   return out;
 }
 
-std::uint64_t unheld_kv_bytes(const plan::LoadPlan& plan) {
-  return kv::block_bytes(plan.kv) * (plan.kv.max_blocks - plan.kv.frames);
-}
-
 // The same run with other budgets: what a person could do about it.
 std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan) {
   const auto with = [&](std::uint64_t budget) -> std::optional<plan::LoadPlan> {
@@ -143,7 +139,8 @@ std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan)
       out += fmt::format(", in {}", duration(other->estimate.total_s));
     return out + ".\n";
   }
-  const std::uint64_t unread = plan.streamed_bytes + unheld_kv_bytes(plan);
+  const std::uint64_t unread = plan.streamed_bytes + plan::kv_bytes(plan.kv) -
+                               std::min(plan::kv_bytes(plan.kv), kv::frames_bytes(plan.kv));
   if (unread == 0) {
     return out + "  more memory would not: everything is held already.\n";
   }
