@@ -55,8 +55,9 @@ BlockWriter::Done BlockWriter::perform(Job job) {
   const Write& write = *job.write;
   const Placed& before = recent_[write.before_ticket % kRecent];
   const bool is_recent = write.before_ticket != 0 && before.ticket == write.before_ticket;
-  Result<BlockPlace> place = pool_.place(write.layers, write.part_bytes,
-                                         is_recent ? before.place : write.before, write.alone);
+  Result<BlockPlace> place =
+      pool_.place(write.layers, write.part_bytes, is_recent ? before.place : write.before,
+                  write.alone, write.needed);
   if (!place.ok()) {
     done.result = std::move(place).error();
     return done;

@@ -38,7 +38,8 @@ class BlockWriter {
     /// Behind which block it stands best: one that was placed, or the write of this ticket.
     BlockPlace before;
     std::uint64_t before_ticket = 0;
-    bool alone = false;  // no block is to follow it
+    bool alone = false;   // no block is to follow it
+    bool needed = false;  // memory has no room for it
   };
   std::uint64_t write(const Write& write);
   std::uint64_t commit(std::vector<BlockRecord> records);

@@ -96,6 +96,31 @@ TEST_F(EvictionTest, BlocksInUseStayAndTheCapThenRefuses) {
   EXPECT_EQ(stored_tokens(*pool, line(0)), line(0).size());
 }
 
+TEST_F(EvictionTest, WhatMemoryHasNoRoomForGoesAboveTheCapAndIsGoneAfterTheRun) {
+  {
+    const auto pool = open_pool(capped(24));
+    Digest parent = root_id();
+    BlockPlace before;
+    std::vector<BlockRecord> records;
+    for (TokenId token = 0; token < 60; ++token) {
+      const std::vector<TokenId> tokens(kTestBlockTokens, token);
+      const Digest id = block_id(fingerprint_, 0, parent, tokens);
+      const auto place = pool->place(kTestLayers, kTestPart, before, false, /*needed=*/true);
+      ASSERT_OK(place);
+      AlignedBytes bytes = test_payload(id);
+      const auto checksums = pool->write(*place, bytes.data(), kTestPart);
+      ASSERT_OK(checksums);
+      records.push_back({id, parent, 0, tokens, *place, *checksums});
+      before = *place;
+      parent = id;
+    }
+    ASSERT_OK(pool->commit(records));
+    EXPECT_GT(disk_bytes(folder()), 24 * kBlockBytes);
+    for (const BlockRecord& record : records) pool->release(record.id);
+  }
+  EXPECT_LE(disk_bytes(folder()), 24 * kBlockBytes);
+}
+
 TEST_F(EvictionTest, AFileThatAnotherProcessReadsIsLeftAlone) {
   {
     store_and_release(*open_pool(options()), line(0));

@@ -34,7 +34,9 @@ Digest block_id(const Digest& fingerprint, std::uint32_t group, const Digest& pa
 Pool::Pool(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Pool::~Pool() {
-  if (!state_->in_child()) state_->close();
+  if (state_->in_child()) return;
+  state_->evict_above_cap();
+  state_->close();
 }
 
 Result<std::unique_ptr<Pool>> Pool::open(PoolOptions options, io::SystemCalls& calls) {

@@ -120,9 +120,11 @@ class Pool {
   /// cap or the file system wants it.
   /// Errors: out_of_budget where the cap leaves no room or the disk is full (ENOSPC, EDQUOT,
   /// EFBIG); io.
-  /// `alone`: no other block is to follow it, as it is not full.
+  /// `alone`: no other block is to follow it, as it is not full. `needed`: memory has no room for
+  /// it, so that the cap, which is of what is kept after a run, does not bound it; what is above
+  /// the cap goes when the pool ends.
   Result<BlockPlace> place(std::uint32_t layers, std::uint32_t part_bytes, const BlockPlace& before,
-                           bool alone = false);
+                           bool alone = false, bool needed = false);
 
   /// Writes the parts, `memory_stride` bytes from one to the next in memory, and gives their
   /// checksums. May be read as soon as it returned. Errors: out_of_budget as above; io.

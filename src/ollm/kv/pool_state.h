@@ -43,7 +43,8 @@ struct Pool::State {
   const pid_t process = ::getpid();
 
   // Of the thread that places, writes and commits.
-  std::uint64_t room = 0;       // bytes that may be written before it is measured again
+  std::uint64_t room = 0;  // bytes that may be written before it is measured again
+  bool went_above_cap = false;
   std::uint64_t cap_bytes = 0;  // as it was measured
   unsigned places_without_eviction = 0;
   std::uint64_t cached_bytes = 0;  // written since the page cache was asked to forget
@@ -84,8 +85,9 @@ struct Pool::State {
   void make_holes(std::uint64_t at_least);
   Result<const io::File*> file_of(const SegmentWriter& writer);
 
-  Result<void> measure_room(std::uint64_t bytes);
-  Result<void> make_room(std::uint64_t bytes);
+  Result<void> measure_room(std::uint64_t bytes, bool within_cap = true);
+  Result<void> make_room(std::uint64_t bytes, bool needed);
+  void evict_above_cap();
   Result<void> evict_for(std::uint64_t bytes);
   Result<BlockPlace> place_once(std::uint32_t layers, std::uint32_t part_bytes,
                                 const BlockPlace& before, bool alone);

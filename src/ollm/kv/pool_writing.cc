@@ -139,10 +139,10 @@ Result<void> Pool::State::evict_for(std::uint64_t bytes) {
   return {};
 }
 
-Result<void> Pool::State::measure_room(std::uint64_t bytes) {
+Result<void> Pool::State::measure_room(std::uint64_t bytes, bool within_cap) {
   // What is not kept counts to no cap.
   const std::uint64_t cap =
-      options.kept ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
+      options.kept && within_cap ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
   OLLM_TRY(DiskRoom now, disk_room(options.folder, cap, options.free_share, calls));
   cap_bytes = now.cap_bytes;
   // Records, notes and the pages before stripes come on top of blocks.
@@ -156,22 +156,34 @@ Result<void> Pool::State::measure_room(std::uint64_t bytes) {
                           now.free_bytes, now.kept_free_bytes));
 }
 
-Result<void> Pool::State::make_room(std::uint64_t bytes) {
+Result<void> Pool::State::make_room(std::uint64_t bytes, bool needed) {
   if (bytes > room) {
     Result<void> measured = measure_room(bytes);
     if (!measured.ok() && measured.error().kind == ErrorKind::out_of_budget && options.kept) {
       if (places_without_eviction > 0) {
         --places_without_eviction;
-        return measured;
+      } else {
+        OLLM_TRY_VOID(evict_for(bytes));
+        measured = measure_room(bytes);
+        if (!measured.ok()) places_without_eviction = kPlacesWithoutEviction;
       }
-      OLLM_TRY_VOID(evict_for(bytes));
-      measured = measure_room(bytes);
-      if (!measured.ok()) places_without_eviction = kPlacesWithoutEviction;
+      if (!measured.ok() && needed) {
+        went_above_cap = true;
+        measured = measure_room(bytes, /*within_cap=*/false);
+      }
     }
     if (!measured.ok()) return measured;
   }
   room -= bytes;
   return {};
+}
+
+void Pool::State::evict_above_cap() {
+  if (!went_above_cap) return;
+  const Result<DiskRoom> now =
+      disk_room(options.folder, options.cap_bytes, options.free_share, calls);
+  if (now.ok() && now->used_bytes > now->cap_bytes)
+    (void)evict_for(now->used_bytes - now->cap_bytes);
 }
 
 Result<BlockPlace> Pool::State::place_once(std::uint32_t layers, std::uint32_t part_bytes,
@@ -215,7 +227,7 @@ void Pool::State::make_holes(std::uint64_t at_least) {
 }
 
 Result<BlockPlace> Pool::place(std::uint32_t layers, std::uint32_t part_bytes,
-                               const BlockPlace& before, bool alone) {
+                               const BlockPlace& before, bool alone, bool needed) {
   if (state_->in_child()) return after_fork();
   if (layers == 0 || layers > kMaxLayers || part_bytes == 0 || part_bytes % kPageBytes != 0 ||
       std::uint64_t{layers} * (part_bytes + state_->options.stripe_part_bytes) > kMaxStripeBytes)
@@ -224,7 +236,7 @@ Result<BlockPlace> Pool::place(std::uint32_t layers, std::uint32_t part_bytes,
         fmt::format("a block of {} layers of {} bytes cannot be stored", layers, part_bytes));
   const std::uint64_t bytes = SegmentWriter::stripe_bytes(layers, part_bytes, 1);
   if (!state_->options.kept) state_->make_holes(kHoleBytes);
-  OLLM_TRY_VOID(state_->make_room(bytes));
+  OLLM_TRY_VOID(state_->make_room(bytes, needed));
   Result<BlockPlace> place = state_->place_once(layers, part_bytes, before, alone);
   // The file system may be fuller than it says: quotas.
   if (place.ok() || place.error().kind != ErrorKind::out_of_budget) return place;

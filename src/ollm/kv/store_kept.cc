@@ -213,7 +213,8 @@ void Store::begin_write(std::uint32_t group_index, std::uint32_t index) {
                             : &groups_[group_index].blocks[static_cast<std::size_t>(block.before)];
   if (before != nullptr && (before->references == 0 || before->position + 1 != block.position))
     before = nullptr;
-  const BlockWriter::Write write = write_of(ref, before, block.tokens);
+  BlockWriter::Write write = write_of(ref, before, block.tokens);
+  write.needed = groups_[group_index].spills;
   block.on_disk = OnDisk::queued;
   begin(write, std::move(ref), block.record);
 }
