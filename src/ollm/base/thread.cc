@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -57,12 +57,13 @@ Result<Thread> Thread::start(std::function<void()> body) {
 }
 
 void yield_to_all_others() {
-  const sched_param parameters{};  // 0, as SCHED_IDLE has it
-  ::sched_setscheduler(0, SCHED_IDLE, &parameters);
+  // Not the idle classes: on a busy machine a thread of those may hold a lock for minutes.
+  constexpr int kNicest = 19;
+  ::setpriority(PRIO_PROCESS, 0, kNicest);  // of this thread, on Linux
   // No function of the C library stands for ioprio_set(2), nor a header for its numbers.
-  constexpr int kThisThread = 1;       // IOPRIO_WHO_PROCESS, of a thread's number
-  constexpr int kIdleClass = 3 << 13;  // IOPRIO_CLASS_IDLE
-  ::syscall(SYS_ioprio_set, kThisThread, 0, kIdleClass);
+  constexpr int kThisThread = 1;              // IOPRIO_WHO_PROCESS, of a thread's number
+  constexpr int kLowestOfMost = 2 << 13 | 7;  // IOPRIO_CLASS_BE, its last level
+  ::syscall(SYS_ioprio_set, kThisThread, 0, kLowestOfMost);
 }
 
 }  // namespace ollm

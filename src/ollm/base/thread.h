@@ -36,8 +36,8 @@ class Thread {
   std::unique_ptr<State> state_;  // none after being moved from
 };
 
-/// From now on the calling thread runs only where no other wants the processor, and its reads wait
-/// for those of others where the disk's scheduler knows of that. For work that nobody waits for. A
+/// From now on the calling thread gets the smallest share of the processor, and its reads go behind
+/// those of others where the disk's scheduler knows of that. For work that nobody waits for yet. A
 /// wish: where it is not granted, the thread goes on as it was.
 void yield_to_all_others();
 
