@@ -89,7 +89,7 @@ void give_pool(kv::Options& options, const kv::Strategy& row, const KvWishes& wi
   pool.kept = wishes.kept;
   pool.stripe_part_bytes = row.stripe_part_bytes;
   pool.cap_bytes = wishes.cap_bytes.value_or(0);
-  pool.index_bytes = wishes.kept ? index_bytes : 0;
+  pool.index_bytes = wishes.reused ? index_bytes : 0;
 }
 
 }  // namespace

@@ -125,6 +125,7 @@ TEST_F(PlanRunKv, EphemeralIsUsedAgainAndNotKept) {
   ASSERT_TRUE(run.execution->kv.pool.has_value());
   EXPECT_FALSE(run.execution->kv.pool->kept);
   EXPECT_TRUE(run.execution->kv.reuses);
+  EXPECT_GT(run.execution->kv.pool->index_bytes, 0u);  // that it is found by
   EXPECT_EQ(detail(run, "applied_kv_cache_lifecycle"), "runtime-scoped");
   EXPECT_EQ(run.runtime().specialization_pass_ids.back(), Id::prefix_reuse);
 }
