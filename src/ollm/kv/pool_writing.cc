@@ -144,6 +144,8 @@ Result<void> Pool::State::measure_room(std::uint64_t bytes, bool within_cap) {
   const std::uint64_t cap =
       options.kept && within_cap ? options.cap_bytes : std::numeric_limits<std::uint64_t>::max();
   OLLM_TRY(DiskRoom now, disk_room(options.folder, cap, options.free_share, calls));
+  // Nor is anything left free for others beside what a run cannot do without.
+  if (!options.kept || !within_cap) now.kept_free_bytes = 0;
   cap_bytes = now.cap_bytes;
   // Records, notes and the pages before stripes come on top of blocks.
   now.used_bytes += std::min(kMostMargin, cap_bytes / kMarginShare);

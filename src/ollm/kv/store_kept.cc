@@ -322,6 +322,8 @@ void Store::lose(std::span<const std::uint64_t> records) {
   std::vector<std::uint64_t> lost(records.begin(), records.end());
   std::vector<Digest> names;
   for (const Pending& pending : pending_) {
+    // What is in a commit under way comes back with that: it may well be durable by then.
+    if (pending.in_commit) continue;
     const bool first = std::find(lost.begin(), lost.end(), pending.number) != lost.end();
     const bool behind =
         (pending.parent_number != 0 &&
@@ -465,6 +467,8 @@ bool Store::holds(const BlockRef& ref, std::size_t layer, const std::byte* bytes
 }
 
 void Store::damaged(const BlockRef& ref) {
+  // What is not committed yet is not to be.
+  if (const std::uint64_t record = at(ref).record; record != 0) lose({&record, 1});
   if (at(ref).named) {
     disk_.pool->set_aside(at(ref).id, at(ref).place);
   } else {

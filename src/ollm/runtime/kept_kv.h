@@ -39,6 +39,10 @@ class KeptKv {
   /// Before so many tokens are computed, or where they were: if the model is not hashed yet and
   /// computing them takes longer than that, waits for it.
   void settle(std::size_t tokens, OnProgress on_progress, const CancellationToken& cancel);
+  /// Gives the store names if they are known by now.
+  void poll();
+  /// Whether this is a child of the process that opened it, which has none of its threads.
+  bool in_child() const;
   /// The same for all tokens that were computed since it was opened, and makes durable what is to
   /// be kept of them. Errors: why some of it is not, since it was opened.
   Result<void> keep();
@@ -46,8 +50,7 @@ class KeptKv {
   void computed(std::size_t tokens) { computed_ += tokens; }
 
  private:
-  KeptKv(const plan::LoadPlan& plan, const models::Composition& composition)
-      : plan_(plan), composition_(composition) {}
+  KeptKv(const plan::LoadPlan& plan, const models::Composition& composition);
   Digest fingerprint(const Digest& content) const;
   bool name_by(const Digest& fingerprint);
   void give_names(const Result<Digest>& content);
@@ -57,6 +60,7 @@ class KeptKv {
   std::unique_ptr<kv::Pool> pool_;
   std::unique_ptr<checkpoint::BackgroundHash> hash_;  // null where nothing waits for it
   kv::Store* store_ = nullptr;
+  const std::int64_t process_;
   std::string model_;
   std::optional<Error> nameless_;  // why blocks get no names
   std::uint64_t model_bytes_ = 0;

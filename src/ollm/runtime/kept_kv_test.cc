@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
@@ -326,6 +329,46 @@ TEST_F(StoredSessions, ABlockThatIsAlwaysDamagedIsAnError) {
   if (made.ok()) GTEST_SKIP() << "skipped: no read met what was overwritten meanwhile";
   EXPECT_EQ(made.error().kind, ErrorKind::io);
   EXPECT_THAT(made.error().message, HasSubstr("could not be read back 3 times"));
+}
+
+// Its threads stay with the parent, so that waiting for them would never end.
+TEST_F(StoredSessions, AreRefusedInAForkedChildWhichEnds) {
+  Settings settings = stored();
+  settings.runtime.threads = 1;
+  const auto plan = make_plan(settings, {.prompt_tokens = 300, .max_new_tokens = 2});
+  ASSERT_TRUE(plan.ok());
+  auto runtime = std::make_unique<Runtime>(Runtime::load(*plan).value());
+  auto session = std::make_unique<Session>(runtime->new_session().value());
+  ASSERT_TRUE(session->generate(Prompt::tokens(random_ids(200, 1)), {.max_new_tokens = 2}).ok());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    const auto refused = session->generate(Prompt::tokens(random_ids(10, 2)), {});
+    const bool right = !refused.ok() && refused.error().kind == ErrorKind::unsupported;
+    session.reset();
+    runtime.reset();
+    ::_exit(right ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_TRUE(session->generate(Prompt::tokens(random_ids(10, 2)), {.max_new_tokens = 2}).ok());
+}
+
+TEST_F(StoredSessions, AFolderAroundThatOthersMayWriteToIsRefused) {
+  const fs::path around = folder_.path() / "open";
+  fs::create_directory(around);
+  fs::permissions(around, fs::perms::all);
+  Settings settings = stored();
+  settings.runtime.cache_dir = around.string();
+  const auto plan = make_plan(settings, {.prompt_tokens = 300, .max_new_tokens = 2});
+  ASSERT_TRUE(plan.ok());
+  const auto runtime = Runtime::load(*plan);
+  ASSERT_FALSE(runtime.ok());
+  EXPECT_EQ(runtime.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(runtime.error().message, HasSubstr("others may write to it"));
+  fs::permissions(around, fs::perms::all | fs::perms::sticky_bit);  // as /tmp
+  EXPECT_TRUE(Runtime::load(*plan).ok());
 }
 
 }  // namespace

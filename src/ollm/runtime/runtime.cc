@@ -180,6 +180,12 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 }  // namespace
 
 Result<runtime::Turn> runtime::Turn::take(Runtime::State& state) {
+  if (state.kept_kv && state.kept_kv->in_child()) {
+    return fail(
+        ErrorKind::unsupported,
+        "the process was forked after the model was loaded: its keys and values on disk are "
+        "those of the parent; load it in the child");
+  }
   if (state.busy.exchange(true, std::memory_order_acquire)) {
     return fail(ErrorKind::invalid_argument,
                 "another call runs on this runtime: its sessions and scores take turns");

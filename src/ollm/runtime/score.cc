@@ -175,6 +175,7 @@ class Scorer {
         continue;
       }
       OLLM_TRY_VOID(std::move(written));
+      if (runtime_.kept_kv) runtime_.kept_kv->poll();
       for (const engine::Work& item : work) done_ += item.tokens.size();
       if (on_progress_) on_progress_({Stage::score, done_, total_});
     }

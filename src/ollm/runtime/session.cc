@@ -340,6 +340,7 @@ class Generator {
       Result<void> done = runtime_.engine->extend(
           kv_, std::span<const TokenId>(line_).subspan(first),
           [&](std::size_t count) {
+            if (runtime_.kept_kv) runtime_.kept_kv->poll();
             if (progress) progress(first + count);
           },
           choose, cancel_);

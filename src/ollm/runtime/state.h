@@ -58,6 +58,12 @@ struct Runtime::State {
     return {};
   }
   void end_kv() {
+    if (kept_kv && kept_kv->in_child()) {
+      // Their threads are in the process that was forked, and so is what they keep.
+      (void)kv.release();
+      (void)kept_kv.release();
+      return;
+    }
     (void)keep();
     kv.reset();
     kept_kv.reset();
