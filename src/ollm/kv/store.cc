@@ -127,7 +127,6 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
 
 Store::~Store() {
   if (!writer_) return;  // as it was not made to its end, too
-  commit();
   wait_for_commits();
 }
 

@@ -268,6 +268,10 @@ class Store {
   Pending* find_pending(std::uint64_t number);
   void name(Pending& pending);
   void give_names();
+  std::optional<Pool::Match> match_behind(std::uint32_t group, const BlockRef& parent,
+                                          std::span<const TokenId> tokens);
+  void take_record(const BlockRef& block, const BlockRecord& record);
+  static std::uint32_t stored_bytes(const Group& group, std::size_t tokens);
   bool take_stored(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
   void give_up(Block& block);
   void lose(std::span<const std::uint64_t> records);

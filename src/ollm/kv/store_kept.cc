@@ -97,23 +97,33 @@ std::span<const TokenId> Store::tokens(const BlockRef& block) const {
   return std::span(group.tokens).subspan(block.index_ * options_.block_tokens, at(block).tokens);
 }
 
+// What the pool has behind a block; nothing where that has no name.
+std::optional<Pool::Match> Store::match_behind(std::uint32_t group, const BlockRef& parent,
+                                               std::span<const TokenId> tokens) {
+  if (!fingerprint_ || (parent && !at(parent).named)) return std::nullopt;
+  return disk_.pool->match(group, parent ? at(parent).id : root_, tokens);
+}
+
+// That the block is the one that the pool gave.
+void Store::take_record(const BlockRef& ref, const BlockRecord& record) {
+  Block& block = at(ref);
+  block.id = record.id;
+  block.named = block.committed = block.held = true;
+  block.place = record.place;
+  block.on_disk = OnDisk::yes;
+  std::copy(record.checksums.begin(), record.checksums.end(), checksums_of(ref.group_, ref.index_));
+}
+
 // Whether the pool has the same block already, whoever stored it.
 bool Store::take_stored(const BlockRef& ref, const BlockRef& parent,
                         std::span<const TokenId> tokens) {
-  if (!fingerprint_ || (parent && !at(parent).named)) return false;
-  const auto match = disk_.pool->match(ref.group_, parent ? at(parent).id : root_, tokens);
+  const auto match = match_behind(ref.group_, parent, tokens);
   if (!match) return false;
   if (match->common != tokens.size() || match->record.tokens.size() != tokens.size()) {
     disk_.pool->release(match->record.id);
     return false;
   }
-  Block& block = at(ref);
-  block.id = match->record.id;
-  block.named = block.committed = block.held = true;
-  block.place = match->record.place;
-  block.on_disk = OnDisk::yes;
-  std::copy(match->record.checksums.begin(), match->record.checksums.end(),
-            checksums_of(ref.group_, ref.index_));
+  take_record(ref, match->record);
   return true;
 }
 
@@ -172,10 +182,9 @@ void Store::keep_tail(const BlockRef& ref, const BlockRef& parent,
                       std::span<const TokenId> tokens) {
   OLLM_CHECK(has_pool() && tokens.size() < options_.block_tokens);
   if (tokens.empty() || !options_.reuses || write_error_ || (parent && at(parent).lost)) return;
-  if (fingerprint_ && (!parent || at(parent).named)) {
-    const auto match = disk_.pool->match(ref.group_, parent ? at(parent).id : root_, tokens);
-    if (match) disk_.pool->release(match->record.id);
-    if (match && match->common == tokens.size()) return;
+  if (const auto match = match_behind(ref.group_, parent, tokens)) {
+    disk_.pool->release(match->record.id);
+    if (match->common == tokens.size()) return;
   }
   const std::uint64_t record = add_pending(ref, parent, tokens);
   if (record == 0) return;
@@ -187,6 +196,13 @@ void Store::keep_tail(const BlockRef& ref, const BlockRef& parent,
 
 // Writing -----------------------------------------------------------------------------------------
 
+// Bytes of one layer of a block that holds so many tokens, as they are stored.
+std::uint32_t Store::stored_bytes(const Group& group, std::size_t tokens) {
+  return static_cast<std::uint32_t>(
+      round_up(ceil_div(tokens, backend::kTileTokens) * group.layout.tile_bytes(),
+               io::File::kDirectAlignment));
+}
+
 // It stands best behind the block before it.
 BlockWriter::Write Store::write_of(const BlockRef& ref, const Block* before, std::size_t tokens) {
   const Group& group = groups_[ref.group_];
@@ -194,9 +210,7 @@ BlockWriter::Write Store::write_of(const BlockRef& ref, const Block* before, std
   write.parts = data(ref);
   write.memory_stride = group.part_bytes;
   write.layers = static_cast<std::uint32_t>(group.layers);
-  write.part_bytes = static_cast<std::uint32_t>(
-      round_up(ceil_div(tokens, backend::kTileTokens) * group.layout.tile_bytes(),
-               io::File::kDirectAlignment));
+  write.part_bytes = stored_bytes(group, tokens);
   if (before == nullptr) return write;
   if (before->on_disk == OnDisk::yes) write.before = before->place;
   for (const UnderWay& other : under_way_)
@@ -410,20 +424,16 @@ void Store::refresh() {
 
 std::optional<Store::Found> Store::find(std::size_t group_index, const BlockRef& parent,
                                         std::size_t position, std::span<const TokenId> tokens) {
-  if (!has_pool() || !options_.reuses || !fingerprint_ || tokens.empty()) return std::nullopt;
-  if (parent && !at(parent).named) return std::nullopt;
+  if (!has_pool() || !options_.reuses || tokens.empty()) return std::nullopt;
   Group& group = groups_[group_index];
-  const auto match = disk_.pool->match(static_cast<std::uint32_t>(group_index),
-                                       parent ? at(parent).id : root_, tokens);
+  const auto match = match_behind(static_cast<std::uint32_t>(group_index), parent, tokens);
   if (!match) return std::nullopt;
   const BlockRecord& record = match->record;
   const std::size_t size = record.tokens.size();
-  const std::size_t part = round_up(
-      ceil_div(size, backend::kTileTokens) * group.layout.tile_bytes(), io::File::kDirectAlignment);
   // Blocks of other sizes are of other strategies.
   if (size > options_.block_tokens || record.place.layers != group.layers ||
-      record.place.part_bytes != part || record.checksums.size() != group.layers ||
-      match->common == 0 || group.free.empty()) {
+      record.place.part_bytes != stored_bytes(group, size) ||
+      record.checksums.size() != group.layers || match->common == 0 || group.free.empty()) {
     disk_.pool->release(record.id);
     return std::nullopt;
   }
@@ -434,15 +444,10 @@ std::optional<Store::Found> Store::find(std::size_t group_index, const BlockRef&
   Block& block = at(found.block);
   block.tokens = static_cast<std::uint32_t>(size);
   block.position = static_cast<std::uint32_t>(position);
-  block.on_disk = OnDisk::yes;
-  block.named = block.committed = block.held = true;
-  block.id = record.id;
-  block.place = record.place;
+  take_record(found.block, record);
   std::copy(record.tokens.begin(), record.tokens.end(),
             group.tokens.begin() +
                 static_cast<std::ptrdiff_t>(found.block.index_ * options_.block_tokens));
-  std::copy(record.checksums.begin(), record.checksums.end(),
-            checksums_of(found.block.group_, found.block.index_));
   disk_.pool->used(record.id);
   return found;
 }
