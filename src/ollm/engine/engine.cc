@@ -54,45 +54,86 @@ Result<std::unique_ptr<Engine>> Engine::make(const models::Composition& composit
       logits_buffer(engine->head_left_, backend.left_bytes(rows, composition.hidden_size)));
   OLLM_TRY_VOID(logits_buffer(engine->logits_, rows * composition.head.out * sizeof(float)));
   engine->spans_.reserve(options.max_rows);
+  engine->failures_.reserve(options.max_rows);
+  engine->logit_rows_.reserve(options.max_logit_rows);
   engine->lines_.reserve(options.max_rows);
   engine->ids_.reserve(options.max_rows);
   return engine;
 }
 
-Result<void> Engine::lay_out_rows(std::span<const Work> work) {
+Result<void> Engine::check_ids(const Work& work) const {
+  for (std::size_t i = 0; i < work.tokens.size(); ++i) {
+    const TokenId id = work.tokens[i];
+    if (id >= 0 && static_cast<std::size_t>(id) < composition_.vocab_size) continue;
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("token id {} at position {}: the model has ids 0 to {}", id,
+                            work.line->tokens() + i, composition_.vocab_size - 1));
+  }
+  return {};
+}
+
+void Engine::drop(std::size_t work, Error why) {
+  failures_[work] = std::move(why);
+  spans_[work].dropped = true;
+}
+
+// The rows' blocks are in memory, and those that they see begin to come there. A line for which
+// that cannot be has no rows in this sweep.
+void Engine::begin_lines(std::span<const Work> work) {
   spans_.clear();
+  failures_.assign(work.size(), std::nullopt);
+  lines_.clear();
+  std::size_t rows = 0;
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    const Work& item = work[i];
+    rows += item.tokens.size();
+    spans_.push_back({item.line, 0, 0, false});
+    if (item.tokens.empty()) continue;
+    Result<void> ready = check_ids(item);
+    if (ready.ok()) ready = item.line->prepare(item.tokens.size());
+    if (!ready.ok()) {
+      drop(i, std::move(ready).error());
+      continue;
+    }
+    lines_.push_back({item.line, item.tokens.size()});
+    kv_reads_ = item.line->store().sweep_reads();
+  }
+  OLLM_CHECK(rows <= options_.max_rows);
+  if (kv_reads_ != nullptr) kv_reads_->begin(lines_);
+}
+
+void Engine::lay_out_rows(std::span<const Work> work) {
   ids_.clear();
   std::uint32_t* positions = activations_.positions.as<std::uint32_t>();
-  for (const Work& item : work) {
-    const std::size_t first_position = item.line->tokens();
-    spans_.push_back({item.line, ids_.size(), item.tokens.size()});
-    OLLM_CHECK(ids_.size() + item.tokens.size() <= options_.max_rows);
-    for (std::size_t i = 0; i < item.tokens.size(); ++i) {
-      const TokenId id = item.tokens[i];
-      if (id < 0 || static_cast<std::size_t>(id) >= composition_.vocab_size) {
-        return fail(ErrorKind::invalid_argument,
-                    fmt::format("token id {} at position {}: the model has ids 0 to {}", id,
-                                first_position + i, composition_.vocab_size - 1));
-      }
-      positions[ids_.size()] = static_cast<std::uint32_t>(first_position + i);
-      ids_.push_back(static_cast<std::uint32_t>(id));
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    spans_[i].first_row = ids_.size();
+    if (spans_[i].dropped) continue;
+    spans_[i].rows = work[i].tokens.size();
+    const std::size_t first_position = work[i].line->tokens();
+    for (std::size_t token = 0; token < work[i].tokens.size(); ++token) {
+      positions[ids_.size()] = static_cast<std::uint32_t>(first_position + token);
+      ids_.push_back(static_cast<std::uint32_t>(work[i].tokens[token]));
     }
   }
   rows_ = ids_.size();
   models::lay_out_seen(spans_, activations_);
-  return {};
 }
 
-// The rows' blocks are in memory, and those that they see begin to come there.
-Result<void> Engine::begin_lines(std::span<const Work> work) {
-  lines_.clear();
-  for (const Work& item : work) {
-    if (item.tokens.empty()) continue;
-    OLLM_TRY_VOID(item.line->prepare(item.tokens.size()));
-    lines_.push_back({item.line, item.tokens.size()});
-    kv_reads_ = item.line->store().sweep_reads();
+// Lines whose stored blocks are damaged, and those that nobody wants any more.
+// Errors: cancelled, where no line is left.
+Result<void> Engine::drop_what_failed(std::span<const Work> work, StillWanted still_wanted) {
+  bool left = false;
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    if (spans_[i].dropped) continue;
+    if (work[i].line->is_damaged()) {
+      drop(i, *work[i].line->damage());
+    } else if (!still_wanted(i)) {
+      drop(i, Error{ErrorKind::cancelled, "stopped by the caller"});
+    } else {
+      left = left || spans_[i].rows > 0;
+    }
   }
-  if (kv_reads_ != nullptr) kv_reads_->begin(lines_);
+  if (!left) return fail(ErrorKind::cancelled, "no line of the sweep is left");
   return {};
 }
 
@@ -165,22 +206,23 @@ Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
       composition_.layers[index].mixer);
 }
 
-// Logits of the rows that want them, in the order of the work; how many they are.
-Result<std::size_t> Engine::head(std::span<const Work> work, weights::TapePass& pass) {
+// Logits of the rows that want them, in the order of the work.
+Result<void> Engine::head(std::span<const Work> work, weights::TapePass& pass) {
   // Only rows whose logits are wanted meet the head, the largest matrix of most models.
   const std::size_t hidden_size = composition_.hidden_size;
   float* input = head_input_.as<float>();
-  std::size_t wanted = 0;
   for (std::size_t i = 0; i < work.size(); ++i) {
+    if (spans_[i].dropped) continue;
     for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token) {
-      OLLM_CHECK(wanted < options_.max_logit_rows);
-      std::memcpy(input + wanted * hidden_size,
+      OLLM_CHECK(logit_rows_.size() < options_.max_logit_rows);
+      std::memcpy(input + logit_rows_.size() * hidden_size,
                   activations_.hidden.as<float>() + (spans_[i].first_row + token) * hidden_size,
                   hidden_size * sizeof(float));
-      ++wanted;
+      logit_rows_.push_back({i, token});
     }
   }
-  if (wanted == 0) return wanted;
+  const std::size_t wanted = logit_rows_.size();
+  if (wanted == 0) return {};
   const SweepTools tools{backend_, tape_, pass};
   models::norm(tools, composition_.final_norm, input, input, wanted);
   const backend::LeftOperand left =
@@ -190,44 +232,47 @@ Result<std::size_t> Engine::head(std::span<const Work> work, weights::TapePass& 
   OLLM_TRY_VOID(models::linear(tools, composition_.head, left, logits, vocab));
   if (composition_.logits_divisor != 1)
     backend_.divide(logits, composition_.logits_divisor, wanted * vocab);
-  return wanted;
-}
-
-// Nothing that follows from damaged logits is an answer, so they do not leave the engine.
-Result<void> Engine::check(std::span<const Work> work) const {
-  const std::size_t vocab = composition_.head.out;
-  const float* row = logits_.as<float>();
-  for (const Work& item : work)
-    for (std::size_t token = item.first_logit; token < item.tokens.size(); ++token, row += vocab)
-      OLLM_TRY_VOID(sampling::check_logits({row, vocab}, item.line->tokens() + token));
   return {};
 }
 
-void Engine::hand_out(std::span<const Work> work, LogitsSink sink) {
+std::span<float> Engine::logits(std::size_t index) {
+  OLLM_CHECK(index < logit_rows_.size());
   const std::size_t vocab = composition_.head.out;
-  float* row = logits_.as<float>();
-  for (std::size_t i = 0; i < work.size(); ++i)
-    for (std::size_t token = work[i].first_logit; token < work[i].tokens.size(); ++token) {
-      sink(i, token, {row, vocab});
-      row += vocab;
-    }
+  return {logits_.as<float>() + index * vocab, vocab};
 }
 
 Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
                            const CancellationToken& cancel) {
   OLLM_TRY_VOID(cancel.check());
+  const Result<void> computed = compute(work, [&](std::size_t) { return !cancel.cancelled(); });
+  for (std::size_t i = 0; i < work.size(); ++i)
+    if (failures_[i]) return *failures_[i];
+  OLLM_TRY_VOID(computed);
+  // Nothing that follows from damaged logits is an answer, so they do not leave the engine.
+  for (std::size_t i = 0; i < logit_rows_.size(); ++i) {
+    const LogitRow& row = logit_rows_[i];
+    OLLM_TRY_VOID(sampling::check_logits(logits(i), work[row.work].line->tokens() + row.token));
+  }
+  for (std::size_t i = 0; i < logit_rows_.size(); ++i)
+    sink(logit_rows_[i].work, logit_rows_[i].token, logits(i));
+  for (const Work& item : work) item.line->commit(item.tokens);
+  return {};
+}
+
+Result<void> Engine::compute(std::span<const Work> work, StillWanted still_wanted) {
   kv_reads_ = nullptr;
-  Result<void> done = run(work, sink, cancel);
+  logit_rows_.clear();
+  Result<void> done = run(work, still_wanted);
   // Also where it failed: nothing is read into frames that go to other blocks now.
   if (kv_reads_ != nullptr) kv_reads_->end();
+  if (!done.ok()) logit_rows_.clear();
   return done;
 }
 
-Result<void> Engine::run(std::span<const Work> work, LogitsSink sink,
-                         const CancellationToken& cancel) {
-  OLLM_TRY_VOID(lay_out_rows(work));
+Result<void> Engine::run(std::span<const Work> work, StillWanted still_wanted) {
+  begin_lines(work);
+  lay_out_rows(work);
   if (rows_ == 0) return {};
-  OLLM_TRY_VOID(begin_lines(work));
   weights::Sections sections = {weights::Section::layers};
   for (const Work& item : work) {
     if (item.first_logit < item.tokens.size())
@@ -236,19 +281,14 @@ Result<void> Engine::run(std::span<const Work> work, LogitsSink sink,
   OLLM_TRY(weights::TapePass pass, weights::TapePass::begin(tape_, sections));
   OLLM_TRY_VOID(embed(pass));
   for (std::size_t i = 0; i < composition_.layers.size(); ++i) {
-    OLLM_TRY_VOID(cancel.check());
+    OLLM_TRY_VOID(drop_what_failed(work, still_wanted));
     OLLM_TRY_VOID(layer(i, pass));
   }
-  OLLM_TRY_VOID(cancel.check());
-  OLLM_TRY(const std::size_t wanted, head(work, pass));
-  // Before logits go out and tokens are committed: what was computed from a file that changed
+  OLLM_TRY_VOID(drop_what_failed(work, still_wanted));
+  OLLM_TRY_VOID(head(work, pass));
+  // Before anybody sees logits or commits tokens: what was computed from a file that changed
   // meanwhile is of no model.
   OLLM_TRY_VOID(pass.end());
-  if (wanted > 0) {
-    OLLM_TRY_VOID(check(work));
-    hand_out(work, sink);
-  }
-  for (const Work& item : work) item.line->commit(item.tokens);
   ++sweeps_;
   return {};
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -50,6 +51,9 @@ struct Work {
 /// Gets the logits [vocab] of one token of one work item; the memory is the engine's.
 using LogitsSink = FunctionRef<void(std::size_t work, std::size_t token, std::span<float> logits)>;
 
+/// Whether a work item's line is to go on; asked between layers.
+using StillWanted = FunctionRef<bool(std::size_t work)>;
+
 /// Runs sweeps of one loaded model. One thread at a time; allocates nothing after `make`.
 class Engine {
  public:
@@ -68,6 +72,23 @@ class Engine {
   /// cancelled, asked between layers.
   Result<void> sweep(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
 
+  /// The same, but nothing is committed and logits are not looked at: they wait in `logits` for
+  /// whoever says which tokens hold. A line that fails by itself, or is not wanted any more, is
+  /// dropped from the sweep (`failure`) and changes nothing for the others.
+  /// Errors: as sweep, for what all lines share; cancelled, where none is left.
+  Result<void> compute(std::span<const Work> work, StillWanted still_wanted);
+  /// Why a work item of the last `compute` was dropped: cancelled; io, corrupt from its KV; the
+  /// errors of Line::prepare; an id outside the vocabulary.
+  const std::optional<Error>& failure(std::size_t work) const { return failures_[work]; }
+  /// The tokens whose logits the last `compute` made, in the order of the work, and the logits of
+  /// the one at `index` of them; valid until the next.
+  struct LogitRow {
+    std::size_t work = 0;
+    std::size_t token = 0;  // of the work item
+  };
+  std::span<const LogitRow> logit_rows() const { return logit_rows_; }
+  std::span<float> logits(std::size_t index);
+
   /// Extends a line by `tokens`, be it a prompt or the token that was just chosen: sweeps in chunks
   /// of max_rows; the logits of the last token go to `sink`. `progress` is told the tokens done.
   /// Errors: as sweep; what was committed stays.
@@ -82,15 +103,16 @@ class Engine {
   Engine(const models::Composition& composition, weights::Tape& tape, backend::Backend& backend,
          const Options& options);
 
-  Result<void> run(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
-  Result<void> lay_out_rows(std::span<const Work> work);
-  Result<void> begin_lines(std::span<const Work> work);
+  Result<void> run(std::span<const Work> work, StillWanted still_wanted);
+  Result<void> check_ids(const Work& work) const;
+  void begin_lines(std::span<const Work> work);
+  void lay_out_rows(std::span<const Work> work);
+  void drop(std::size_t work, Error why);
+  Result<void> drop_what_failed(std::span<const Work> work, StillWanted still_wanted);
   Result<void> embed(weights::TapePass& pass);
   Result<void> layer(std::size_t index, weights::TapePass& pass);
   Result<void> mix(std::size_t index, const models::SweepTools& tools);
-  Result<std::size_t> head(std::span<const Work> work, weights::TapePass& pass);
-  Result<void> check(std::span<const Work> work) const;
-  void hand_out(std::span<const Work> work, LogitsSink sink);
+  Result<void> head(std::span<const Work> work, weights::TapePass& pass);
 
   // constant after make
   const models::Composition& composition_;
@@ -104,7 +126,9 @@ class Engine {
   memory::Buffer logits_;      // [max_logit_rows, vocab]
 
   // of the sweep that runs
-  std::vector<models::RowSpan> spans_;
+  std::vector<models::RowSpan> spans_;  // one for each work item
+  std::vector<std::optional<Error>> failures_;
+  std::vector<LogitRow> logit_rows_;
   std::vector<kv::SweepLine> lines_;
   kv::SweepReads* kv_reads_ = nullptr;  // of the lines' store; null where all is in memory
   std::vector<std::uint32_t> ids_;

@@ -158,6 +158,7 @@ Result<TileRun> Line::next_run() {
   Result<SweepReads::Arrived> arrived = store_->sweep_reads()->take(*this, layer_, block);
   if (!arrived.ok()) {
     damaged_block_ = store_->sweep_reads()->blamed();
+    damage_ = arrived.error();
     return std::move(arrived).error();
   }
   if (arrived->parts == nullptr) return next_run_in_memory();
@@ -232,7 +233,7 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
     for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(kept).ok());
   }
   tokens_ = kept;
-  damaged_block_.reset();
+  damage_.reset();
   take_stored(ids);
   make_room(tokens);
   return tokens_;
@@ -280,15 +281,15 @@ bool Line::take_block(std::span<const TokenId> rest) {
 }
 
 std::size_t Line::mend(std::span<const TokenId> ids) {
-  OLLM_CHECK(damaged_block_);
+  OLLM_CHECK(damage_);
   const std::size_t room = room_;
-  std::size_t left = std::min(tokens_, *damaged_block_ * block_tokens());
+  std::size_t left = std::min(tokens_, damaged_block_ * block_tokens());
   store_->wait_for_writes();
   if (!holds_all_for(left)) left = 0;
   tail_ids_.clear();
   for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(left).ok());
   tokens_ = left;
-  damaged_block_.reset();
+  damage_.reset();
   take_stored(ids);
   make_room(room);
   return tokens_;

@@ -91,7 +91,9 @@ class Line {
                               std::span<const TokenId> ids = {});
 
   /// Whether a walk met a block that is damaged or cannot be read.
-  bool is_damaged() const { return damaged_block_.has_value(); }
+  bool is_damaged() const { return damage_.has_value(); }
+  /// What that walk met: io, corrupt.
+  const std::optional<Error>& damage() const { return damage_; }
   /// Forgets that block and all behind it, and reserves as much as before; how many tokens are left
   /// behind which all is to be computed anew. `ids` as for `restart`: what else is stored is taken.
   std::size_t mend(std::span<const TokenId> ids = {});
@@ -121,7 +123,8 @@ class Line {
   std::size_t tokens_ = 0;
   std::size_t room_ = 0;           // tokens that blocks are reserved for
   std::vector<TokenId> tail_ids_;  // of the open tail; with a pool
-  std::optional<std::size_t> damaged_block_;
+  std::size_t damaged_block_ = 0;
+  std::optional<Error> damage_;
 
   // of the walk
   std::size_t layer_ = 0;

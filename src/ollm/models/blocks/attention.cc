@@ -47,12 +47,13 @@ void store(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer
 }
 
 // All rows over the tiles of their lines: first those in memory of all lines at once, then line by
-// line those that are read for it, so that the ring holds what one line walks over.
-Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
-                    std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
+// line those that are read for it, so that the ring holds what one line walks over. A line with a
+// block that cannot be read is damaged then, and what its rows give is of no meaning.
+void attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
+            std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
   const SeenTokens seen = activations.seen_of(spec.window);
   for (const RowSpan& span : spans) {
-    if (span.rows == 0) continue;
+    if (span.rows == 0 || span.dropped) continue;
     const std::uint32_t* first = seen.first + span.first_row;
     const std::uint32_t* end = seen.end + span.first_row;
     span.line->walk(layer, *std::min_element(first, first + span.rows),
@@ -79,21 +80,21 @@ Result<void> attend(const SweepTools& tools, const AttentionSpec& spec, std::siz
   std::size_t count = 0;
   bool all = true;
   for (const RowSpan& span : spans) {
-    if (span.rows == 0) continue;
+    if (span.rows == 0 || span.dropped) continue;
     const kv::TileRun run = span.line->next_run_in_memory();
     if (!run.tiles.empty()) lines[count++] = line_of(span, run);
     all = all && run.last;
   }
   fold(count);
-  if (all) return {};
+  if (all) return;
   for (const RowSpan& span : spans) {
-    while (span.rows > 0 && !span.line->walked()) {
-      OLLM_TRY(const kv::TileRun run, span.line->next_run());
-      lines[0] = line_of(span, run);
+    while (span.rows > 0 && !span.dropped && !span.line->walked()) {
+      const Result<kv::TileRun> run = span.line->next_run();
+      if (!run.ok()) break;
+      lines[0] = line_of(span, *run);
       fold(1);
     }
   }
-  return {};
 }
 
 }  // namespace
@@ -111,7 +112,7 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
     OLLM_TRY_VOID(keys_and_values(tools, composition, spec, input, activations));
     store(tools, spec, layer, spans, activations);
   }
-  OLLM_TRY_VOID(attend(tools, spec, layer, spans, rows, activations));
+  attend(tools, spec, layer, spans, rows, activations);
 
   const backend::LeftOperand attended = tools.backend.prepare_left(
       activations.attended.as<float>(), spec.o.in, rows, spec.o.in, activations.left.data());

@@ -16,6 +16,7 @@ struct RowSpan {
   kv::Line* line = nullptr;
   std::size_t first_row = 0;
   std::size_t rows = 0;
+  bool dropped = false;  // nothing of what its rows give is wanted
 };
 
 struct Activations;
