@@ -73,7 +73,7 @@ Sampler::Sampler(const Options& options, std::size_t vocab_size)
     : options_(options), vocab_size_(vocab_size) {
   OLLM_CHECK(check(options, vocab_size).ok());
   if (has_penalty(options)) occurred_.resize(vocab_size);
-  if (needs_workspace(options)) {
+  if (sampling::needs_workspace(options)) {
     own_workspace_ = std::make_unique<Workspace>(vocab_size);
     workspace_ = own_workspace_.get();
   }
@@ -86,13 +86,21 @@ Sampler::Sampler(const Options& options, std::size_t vocab_size, Workspace& work
   if (has_penalty(options)) occurred_.resize(vocab_size);
 }
 
+Sampler::Sampler(const Options& options, std::size_t vocab_size, Lent)
+    : options_(options), vocab_size_(vocab_size) {
+  OLLM_CHECK(check(options, vocab_size).ok());
+  if (has_penalty(options)) occurred_.resize(vocab_size);
+}
+
+bool Sampler::needs_workspace() const { return sampling::needs_workspace(options_); }
+
 std::uint64_t Sampler::size_bytes(const Options& options, std::size_t vocab_size) {
   const std::uint64_t bias = options.logit_bias.size() * sizeof(options.logit_bias[0]);
   return bias + (has_penalty(options) ? std::uint64_t{vocab_size} * sizeof(std::uint32_t) : 0);
 }
 
 std::uint64_t Sampler::workspace_bytes(const Options& options, std::size_t vocab_size) {
-  return needs_workspace(options) ? Workspace::size_bytes(vocab_size) : 0;
+  return sampling::needs_workspace(options) ? Workspace::size_bytes(vocab_size) : 0;
 }
 
 void Sampler::observe(TokenId prompt_token) {
@@ -116,7 +124,7 @@ Result<TokenId> Sampler::sample(std::span<const float> logits, std::size_t posit
 
 Result<TokenId> Sampler::choose(std::span<const float> logits, std::size_t position) {
   OLLM_CHECK(logits.size() == vocab_size_);
-  if (!needs_workspace(options_)) return choose_greedy(logits, position);
+  if (!needs_workspace()) return choose_greedy(logits, position);
   OLLM_TRY(const double largest, score(logits, position));
   if (options_.greedy()) {
     return static_cast<TokenId>(first_largest(std::span<const double>(workspace_->scores_)));

@@ -72,6 +72,12 @@ class Sampler {
   /// and not be used by two threads at once.
   Sampler(const Options& options, std::size_t vocab_size, Workspace& workspace);
 
+  /// The same in workspaces that it is lent: `use` comes before each choice where it needs one.
+  struct Lent {};
+  Sampler(const Options& options, std::size_t vocab_size, Lent lent);
+  bool needs_workspace() const;
+  void use(Workspace& workspace) { workspace_ = &workspace; }
+
   /// Bytes that a sampler allocates, the workspace not counted: the bias list, and 4 for each id of
   /// the vocabulary if a penalty is set.
   static std::uint64_t size_bytes(const Options& options, std::size_t vocab_size);
