@@ -1,0 +1,359 @@
+#include "ollm/engine/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ollm/base/check.h"
+#include "ollm/sampling/logits_check.h"
+
+namespace ollm::engine {
+namespace {
+
+// A block that cannot be read back so many times is a failure of the disk.
+constexpr int kAttempts = 3;
+// Fewer tokens in common with another line are computed sooner than they are waited for.
+constexpr std::size_t kWorthSharing = 64;
+
+Error cancelled() { return {ErrorKind::cancelled, "stopped by the caller"}; }
+
+}  // namespace
+
+Scheduler::Scheduler(Engine& engine, kv::Store& store, ThreadPool& pool, Options options)
+    : engine_(engine),
+      store_(store),
+      pool_(pool),
+      options_(std::move(options)),
+      lines_(
+          std::min({options_.lines, engine.options().max_rows, engine.options().max_logit_rows})),
+      workspaces_(engine.composition().head.out) {
+  running_.reserve(lines_);
+  shares_.reserve(lines_);
+  work_.reserve(lines_);
+  swept_.reserve(lines_);
+  first_logit_rows_.reserve(lines_ + 1);
+}
+
+Scheduler::~Scheduler() = default;
+
+// Who drives --------------------------------------------------------------------------------------
+
+Scheduler::Owner::Owner(Scheduler& scheduler) : scheduler_(scheduler) {
+  std::unique_lock lock(scheduler.mutex_);
+  ++scheduler.owners_waiting_;
+  scheduler.changed_.wait(lock, [&] { return !scheduler.driven_; });
+  --scheduler.owners_waiting_;
+  scheduler.driven_ = true;
+}
+
+Scheduler::Owner::~Owner() {
+  {
+    const std::lock_guard lock(scheduler_.mutex_);
+    scheduler_.driven_ = false;
+  }
+  scheduler_.changed_.notify_all();
+}
+
+void Scheduler::submit(std::shared_ptr<Job> job, const Terms& terms) {
+  auto entry = std::make_unique<Entry>();
+  entry->job = std::move(job);
+  entry->terms = terms;
+  {
+    const std::lock_guard lock(mutex_);
+    entry->arrival = next_arrival_++;
+    arrivals_.push_back(std::move(entry));
+  }
+  changed_.notify_all();
+}
+
+void Scheduler::run_until(FunctionRef<bool()> enough) {
+  std::unique_lock lock(mutex_);
+  while (!enough()) {
+    if (driven_ || owners_waiting_ > 0) {
+      changed_.wait(lock);
+      continue;
+    }
+    driven_ = true;
+    lock.unlock();
+    const bool more = step();
+    lock.lock();
+    driven_ = false;
+    changed_.notify_all();
+    if (!more && arrivals_.empty()) return;
+  }
+}
+
+void Scheduler::try_to_end_cancelled() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (driven_) return;
+    driven_ = true;
+  }
+  take_arrivals();
+  end_cancelled();
+  {
+    const std::lock_guard lock(mutex_);
+    driven_ = false;
+  }
+  changed_.notify_all();
+}
+
+void Scheduler::take_arrivals() {
+  std::vector<std::unique_ptr<Entry>> arrived;
+  {
+    const std::lock_guard lock(mutex_);
+    if (arrivals_.empty()) return;
+    arrived.swap(arrivals_);
+  }
+  for (std::unique_ptr<Entry>& entry : arrived) waiting_.add(std::move(entry));
+}
+
+bool Scheduler::step() {
+  take_arrivals();
+  end_cancelled();
+  admit();
+  // What nobody takes is made all the same where nothing else can be: whoever waits for the line of
+  // such a job would wait for ever.
+  if (lay_out(false) || lay_out(true)) sweep();
+  return !running_.empty() || !waiting_.empty();
+}
+
+// Who runs ----------------------------------------------------------------------------------------
+
+void Scheduler::end_cancelled() {
+  for (const std::unique_ptr<Running>& run : running_)
+    if (run->entry->job->cancelled()) end(*run, cancelled());
+  drop_ended();
+  const auto gone = [](const Entry& entry) { return entry.job->cancelled(); };
+  for (const std::unique_ptr<Entry>& entry : waiting_.take_all(gone))
+    end_waiting(*entry, cancelled());
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty()) {
+    std::unique_ptr<Running> made;
+    std::unique_ptr<Entry> entry = waiting_.take([&](Entry& candidate) {
+      if (running_.size() == lines_ && !put_one_aside(candidate.terms.priority))
+        return WaitingJobs::Fit::none_does;
+      made = std::make_unique<Running>();
+      return try_to_begin(candidate, *made);
+    });
+    for (std::unique_ptr<Entry>& aside : put_aside_) waiting_.add(std::move(aside));
+    put_aside_.clear();
+    if (entry == nullptr) return;
+    if (made->failed) {
+      end_waiting(*entry, *made->failed);
+      continue;
+    }
+    waiting_.learn(entry->job->tokens());
+    made->entry = std::move(entry);
+    const auto before = [](const std::unique_ptr<Running>& a, const std::unique_ptr<Running>& b) {
+      const Entry& first = *a->entry;
+      const Entry& second = *b->entry;
+      if (first.terms.priority != second.terms.priority)
+        return first.terms.priority > second.terms.priority;
+      return first.arrival < second.arrival;
+    };
+    running_.insert(std::upper_bound(running_.begin(), running_.end(), made, before),
+                    std::move(made));
+  }
+}
+
+// The line that runs and has most of a job's first tokens, those that it will have by and by.
+const Scheduler::Running* Scheduler::best_donor(const Entry& entry, std::size_t& common) const {
+  const Running* best = nullptr;
+  const std::span<const TokenId> tokens = entry.job->tokens();
+  common = 0;
+  for (const std::unique_ptr<Running>& run : running_) {
+    if (!run->entry->terms.reuses) continue;
+    const std::size_t with =
+        common_prefix(tokens.first(tokens.size() - 1), run->entry->job->tokens());
+    if (with <= common) continue;
+    common = with;
+    best = run.get();
+  }
+  return best;
+}
+
+// The job gets its line, if there is room for it. One that begins as a line does that is being
+// computed waits for that, and shares its blocks then.
+WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
+  std::size_t kept = entry.terms.kept;
+  made.line = entry.terms.line;
+  if (made.line == nullptr) {
+    made.own.emplace(store_);
+    made.line = &*made.own;
+    std::size_t common = 0;
+    const Running* donor = entry.terms.reuses ? best_donor(entry, common) : nullptr;
+    if (donor != nullptr && common >= kWorthSharing) {
+      const std::size_t there = donor->line->tokens();
+      if (there < common && common - there >= kWorthSharing) return WaitingJobs::Fit::no;
+      Result<kv::Line> forked = donor->line->fork(std::min(common, there));
+      if (forked.ok()) {
+        *made.own = std::move(forked).value();
+        kept = made.line->tokens();
+      }
+    }
+  }
+  const std::span<const TokenId> tokens = entry.job->tokens();
+  const std::span<const TokenId> stored = tokens.first(entry.terms.reuses ? tokens.size() - 1 : 0);
+  if (options_.before_lookup && stored.size() > kept) options_.before_lookup(stored.size() - kept);
+  for (;;) {
+    Result<std::size_t> begun = made.line->restart(kept, entry.terms.room, stored);
+    if (begun.ok()) {
+      entry.job->began(*begun);
+      return WaitingJobs::Fit::yes;
+    }
+    if (put_one_aside(entry.terms.priority)) continue;
+    if (!running_.empty()) return WaitingJobs::Fit::none_does;
+    made.failed = std::move(begun).error();
+    return WaitingJobs::Fit::yes;
+  }
+}
+
+// Makes room for a job of this priority: of a line whose answer nobody takes, or of the latest of a
+// lower priority. It waits again, with its place, and finds its tokens in the pool.
+bool Scheduler::put_one_aside(int priority) {
+  if (!options_.finds_again || !options_.finds_again()) return false;
+  const auto may_go = [&](const Running& run) {
+    if (!run.own || !run.entry->terms.reuses) return false;
+    if (run.entry->overtaken >= WaitingJobs::kMostOvertakes) return false;
+    return run.entry->terms.priority < priority || run.entry->job->rests();
+  };
+  for (std::size_t i = running_.size(); i-- > 0;) {
+    if (!may_go(*running_[i])) continue;
+    const std::unique_ptr<Running> run = std::move(running_[i]);
+    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+    run->line->keep();
+    store_.wait_for_writes();
+    ++run->entry->overtaken;
+    put_aside_.push_back(std::move(run->entry));
+    return true;
+  }
+  return false;
+}
+
+void Scheduler::end(Running& run, Result<void> how) {
+  run.over = true;
+  // What was computed is right, whatever ended the job.
+  run.line->keep();
+  run.entry->job->ended(std::move(how), run.line->tokens());
+}
+
+void Scheduler::end_waiting(Entry& entry, Result<void> how) { entry.job->ended(std::move(how), 0); }
+
+void Scheduler::drop_ended() {
+  std::erase_if(running_, [](const std::unique_ptr<Running>& run) { return run->over; });
+}
+
+// A sweep -----------------------------------------------------------------------------------------
+
+// Which rows the next sweep has; false where there are none.
+bool Scheduler::lay_out(bool also_resting) {
+  shares_.clear();
+  swept_.clear();
+  work_.clear();
+  for (const std::unique_ptr<Running>& run : running_) {
+    const Job& job = *run->entry->job;
+    if (!also_resting && job.rests()) continue;
+    const std::size_t stand = run->line->tokens();
+    const std::size_t first_logit = std::max(job.first_logit(), stand);
+    shares_.push_back({job.tokens().size() - stand, first_logit - stand});
+    swept_.push_back(run.get());
+  }
+  share_rows(shares_,
+             {engine_.options().max_rows, engine_.options().max_logit_rows, options_.draft_rows});
+  std::size_t lines = 0;
+  for (std::size_t i = 0; i < shares_.size(); ++i) {
+    Running& run = *swept_[i];
+    run.rows = shares_[i].rows;
+    run.accepted = 0;
+    run.failed.reset();
+    if (run.rows == 0) continue;
+    run.row_tokens = run.entry->job->tokens().subspan(run.line->tokens(), run.rows);
+    work_.push_back({run.line, run.row_tokens, std::min(shares_[i].first_logit, run.rows)});
+    swept_[lines++] = &run;
+  }
+  swept_.resize(lines);
+  return lines > 0;
+}
+
+void Scheduler::sweep() {
+  const Result<void> computed = engine_.compute(
+      work_, [&](std::size_t work) { return !swept_[work]->entry->job->cancelled(); });
+  const std::span<const Engine::LogitRow> rows = engine_.logit_rows();
+  first_logit_rows_.assign(work_.size() + 1, rows.size());
+  for (std::size_t i = rows.size(); i-- > 0;) first_logit_rows_[rows[i].work] = i;
+  for (std::size_t i = work_.size(); i-- > 0;)
+    first_logit_rows_[i] = std::min(first_logit_rows_[i], first_logit_rows_[i + 1]);
+  if (computed.ok()) pool_.parallel_for(work_.size(), [&](std::size_t work) { take_logits(work); });
+  for (std::size_t i = 0; i < work_.size(); ++i) settle(i, computed);
+  drop_ended();
+  ++counts_.sweeps;
+  if (options_.after_sweep) options_.after_sweep();
+}
+
+// The logits of one work item go to its job, up to where its guesses end to hold.
+void Scheduler::take_logits(std::size_t work) {
+  if (engine_.failure(work)) return;
+  Running& run = *swept_[work];
+  for (std::size_t i = first_logit_rows_[work]; i < first_logit_rows_[work + 1]; ++i) {
+    const std::size_t token = engine_.logit_rows()[i].token;
+    const std::size_t position = run.line->tokens() + token;
+    // Nothing that follows from damaged logits is an answer.
+    Result<void> numbers = sampling::check_logits(engine_.logits(i), position);
+    if (!numbers.ok()) {
+      run.failed = std::move(numbers).error();
+      return;
+    }
+    Result<std::optional<TokenId>> next =
+        run.entry->job->take_logits(position, engine_.logits(i), workspaces_);
+    if (!next.ok()) {
+      run.failed = std::move(next).error();
+      return;
+    }
+    if (token + 1 < run.rows || token + 1 == run.row_tokens.size()) continue;
+    if (!*next || **next != run.row_tokens[token + 1]) return;
+    ++run.accepted;
+  }
+}
+
+// What a sweep means for one of its lines.
+void Scheduler::settle(std::size_t work, const Result<void>& computed) {
+  Running& run = *swept_[work];
+  const std::optional<Error>& failure = engine_.failure(work);
+  if (failure || !computed.ok()) {
+    if (run.line->is_damaged()) {
+      if (!mend(run)) {
+        end(run, fail(ErrorKind::io, failure ? failure->message : computed.error().message)
+                     .within(fmt::format("keys and values from token {} on could not be read back "
+                                         "{} times",
+                                         run.line->tokens(), kAttempts)));
+      }
+      return;
+    }
+    end(run, failure ? *failure : computed.error());
+    return;
+  }
+  if (run.failed) {
+    end(run, *run.failed);
+    return;
+  }
+  counts_.rows += work_[work].tokens.size();
+  run.line->commit(run.row_tokens.first(run.rows + run.accepted));
+  if (!run.entry->job->swept(run.line->tokens())) end(run, {});
+}
+
+// Goes back to before a damaged block, from where all is computed again; not for ever for the same
+// one.
+bool Scheduler::mend(Running& run) {
+  const std::span<const TokenId> tokens = run.entry->job->tokens();
+  const std::size_t left =
+      run.line->mend(tokens.first(run.entry->terms.reuses ? tokens.size() - 1 : 0));
+  if (++run.damaged[left] == kAttempts) return false;
+  run.entry->job->began(left);
+  return true;
+}
+
+}  // namespace ollm::engine
