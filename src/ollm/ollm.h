@@ -338,9 +338,11 @@ class Session {
   /// cancelled before the first new token, the line is as it was; what of the prompt was computed
   /// is found by the next call that asks for it.
   ///
+  /// Beside those of other threads it runs in the same sweeps, and gives what it gives alone.
+  ///
   /// Errors: invalid_argument for an empty prompt or one of several forms, ids outside the
   /// vocabulary, more tokens than were planned for, sampling out of its limits, or while another
-  /// call runs on this runtime; not_found where a text meets a model without a tokenizer;
+  /// call runs on this session; not_found where a text meets a model without a tokenizer;
   /// out_of_budget where other sessions hold all KV; io; corrupt, also for logits that are no
   /// numbers.
   OLLM_API Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
@@ -354,6 +356,72 @@ class Session {
                                               OnProgress on_progress,
                                               const CancellationToken* cancel);  // bench.h
   explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// A prompt and how many answers to it are wanted. What it goes on from is the prompt alone; what
+/// of it is stored, or is computed for another request, is not computed again.
+struct Request {
+  Prompt prompt;
+  GenerateOptions options;  // answer i, from 0, is sampled with the seed + i
+  std::size_t answers = 1;  // 1 to kMostAnswers; they share the prompt's keys and values
+  int priority = 0;         // requests of a higher one go first, and take the place of lower ones
+};
+inline constexpr std::size_t kMostAnswers = 128;
+
+/// What is new of one answer of a request.
+struct Piece {
+  std::size_t answer = 0;                     // which
+  std::string text;                           // that came behind what was told before
+  std::vector<TokenId> ids;                   // of the new tokens that brought it, or held it back
+  std::size_t prefilled = 0;                  // tokens of the prompt that were computed so far
+  std::size_t prefill_total = 0;              // of as many; the others were there
+  std::optional<FinishReason> finish_reason;  // why no more comes, with the last piece
+};
+
+/// All answers of a request.
+struct Answers {
+  std::vector<Generation> answers;  // in order
+  Report report;                    // what they took together
+};
+
+/// A request that was submitted. Whoever waits for one runs the sweeps for all: without anybody
+/// waiting nothing moves. One thread at a time; tickets of one runtime may be on many threads.
+class Ticket {
+ public:
+  struct State;  // what it is made of, for the library alone
+
+  /// Moves, never copies.
+  ///@{
+  OLLM_API Ticket(Ticket&&) noexcept;
+  OLLM_API Ticket& operator=(Ticket&&) noexcept;
+  ///@}
+  /// Nobody waits for it any more: it is cancelled.
+  OLLM_API ~Ticket();
+
+  /// Waits for the next piece of any of its answers; nothing, when all are over and told. An answer
+  /// of which 64 KiB were not asked for rests, as long as others can run.
+  /// Errors: what an answer ended with, as Session::generate; it is told once. invalid_argument
+  /// where it was moved from.
+  OLLM_API Result<std::optional<Piece>> next();
+
+  /// Whether `next` would not wait: there is a piece, or none comes any more.
+  OLLM_API bool ready() const;
+
+  /// Ends it soon: answers that are not over get the finish reason `cancelled`. Any thread.
+  OLLM_API void cancel();
+
+  /// Waits until all answers are over, and gives them whole; once. Errors: of the first that has
+  /// one, as Session::generate; invalid_argument where it was moved from, or waited for before.
+  OLLM_API Result<Answers> wait();
+
+  /// Waits until one of the tickets is `ready`; which. They are of one runtime. Errors:
+  /// invalid_argument for none, for one that was moved from, for several runtimes.
+  OLLM_API static Result<std::size_t> wait_any(std::span<Ticket* const> tickets);
+
+ private:
+  friend class Runtime;
+  explicit Ticket(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 
@@ -391,7 +459,8 @@ struct ScoreResult {
   Report report;                // what they took together
 };
 
-/// A loaded model: shared, constant. Sessions of one runtime take turns: one thread at a time.
+/// A loaded model: shared, constant. Any thread may call; what several want at once runs in the
+/// same sweeps, as many lines as were planned for (Workload::sequences), and the rest waits.
 class Runtime {
  public:
   struct State;  // what it is made of, for the library alone
@@ -423,11 +492,18 @@ class Runtime {
 
   /// Waits until what is to be kept of keys and values is on disk, as the end of the last session
   /// does too. Errors: why some of what was computed is not kept, since this was loaded: nothing
-  /// else follows from it; invalid_argument while another call runs.
+  /// else follows from it.
   OLLM_API Result<void> keep() const;
 
   /// Takes no KV yet: where the planned sequences are all in use, `generate` says so.
   OLLM_API Result<Session> new_session() const;
+
+  /// Puts a request among those that run. Which others there are changes no bit of its answers, nor
+  /// does when they come. Of those that wait, one is overtaken by at most 1024 later ones, of
+  /// whatever priority; every one that runs has a row of each sweep.
+  /// Errors: invalid_argument for what no answer can come of (as Session::generate), or too many
+  /// answers; not_found, out_of_budget as there.
+  OLLM_API Result<Ticket> submit(const Request& request) const;
 
   /// Errors: as Session::generate; invalid_argument also for more rows at once, or other logits,
   /// than were planned for.

@@ -48,11 +48,11 @@ Report make_report(const Runtime::State& state, const Timing& timing) {
   const DiskCost& begin = timing.at_begin;
   const DiskCost& decode = timing.at_decode;
   const DiskCost& end = timing.at_end;
-  if (timing.decoded != 0) {
-    report.seconds_per_sweep = timing.decode_s / static_cast<double>(timing.decoded);
+  if (timing.decode_sweeps != 0) {
+    report.seconds_per_sweep = timing.decode_s / static_cast<double>(timing.decode_sweeps);
     report.bytes_per_sweep = (end.weights.bytes_read - decode.weights.bytes_read +
                               end.kv.bytes_read - decode.kv.bytes_read) /
-                             timing.decoded;
+                             timing.decode_sweeps;
   }
   // What the sweeps slept for was the disk; whether the rest was memory's or the arithmetic's, only
   // the plan's model of the machine tells.

@@ -118,11 +118,26 @@ Result<void> build_engine(Runtime::State& state, const runtime::LoadFaults& faul
   if (faults.building) return *faults.building;
   OLLM_TRY(state.engine, engine::Engine::make(state.composition(), *state.tape, *state.backend,
                                               state.execution().engine, state.budget));
+  engine::Scheduler::Options options;
+  options.lines = state.execution().workload.sequences;
+  options.finds_again = [&state] {
+    return state.kept_kv && state.execution().kv.reuses && state.kv->knows_fingerprint();
+  };
+  options.before_lookup = [&state](std::size_t tokens) {
+    static const CancellationToken kNever;
+    if (state.kept_kv) state.kept_kv->settle(tokens, nullptr, kNever);
+  };
+  options.after_sweep = [&state] {
+    if (state.kept_kv) state.kept_kv->poll();
+  };
+  state.scheduler = std::make_unique<engine::Scheduler>(*state.engine, *state.kv, *state.pool,
+                                                        std::move(options));
   return {};
 }
 
 // Gives everything back, last built first, so that the fallback has the whole budget.
 void tear_down(Runtime::State& state) {
+  state.scheduler.reset();
   state.engine.reset();
   state.end_kv();
   state.tape.reset();
@@ -179,18 +194,15 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 
 }  // namespace
 
-Result<runtime::Turn> runtime::Turn::take(Runtime::State& state) {
-  if (state.kept_kv && state.kept_kv->in_child()) {
-    return fail(
-        ErrorKind::unsupported,
-        "the process was forked after the model was loaded: its keys and values on disk are "
-        "those of the parent; load it in the child");
-  }
-  if (state.busy.exchange(true, std::memory_order_acquire)) {
-    return fail(ErrorKind::invalid_argument,
-                "another call runs on this runtime: its sessions and scores take turns");
-  }
-  return Turn(state);
+Result<void> runtime::check_not_forked(const Runtime::State& state) {
+  if (!state.kept_kv || !state.kept_kv->in_child()) return {};
+  return fail(ErrorKind::unsupported,
+              "the process was forked after the model was loaded: its keys and values on disk are "
+              "those of the parent; load it in the child");
+}
+
+runtime::Turn::Turn(Runtime::State& state) {
+  if (!state.kept_kv || !state.kept_kv->in_child()) owner_.emplace(*state.scheduler);
 }
 
 Runtime::Runtime(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -257,7 +269,8 @@ ExecutionPlan Runtime::execution_plan() const {
 const std::optional<Text>& Runtime::text() const { return state_->text; }
 
 Result<void> Runtime::keep() const {
-  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_));
+  OLLM_TRY_VOID(runtime::check_not_forked(*state_));
+  const runtime::Turn turn(*state_);
   return state_->keep();
 }
 

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
-#include <map>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 #include "ollm/base/clock.h"
@@ -20,6 +22,44 @@ double log_probability(std::span<const float> logits, TokenId id) {
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
   return static_cast<double>(logits[static_cast<std::size_t>(id)]) - largest - std::log(sum);
 }
+
+class Scorer;
+
+// One row among the lines that run.
+class RowJob final : public engine::Job {
+ public:
+  RowJob(Scorer& scorer, std::size_t row, const ScoreRow& ids, bool last_only,
+         const CancellationToken& cancel)
+      : scorer_(scorer), row_(row), ids_(ids.ids), last_only_(last_only), cancel_(cancel) {}
+
+  std::span<const TokenId> tokens() const override { return ids_; }
+  std::size_t first_logit() const override { return last_only_ ? ids_.size() - 1 : 0; }
+  bool cancelled() const override {
+    return cancel_.cancelled() || abandoned_.load(std::memory_order_relaxed);
+  }
+  void began(std::size_t cached) override;
+  Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
+                                             sampling::Workspaces&) override;
+  bool swept(std::size_t computed) override;
+  void ended(Result<void> how, std::size_t) override;
+
+  void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
+  bool over() const { return over_.load(std::memory_order_acquire); }
+  /// Why it has no scores, once it is over.
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  Scorer& scorer_;
+  const std::size_t row_;
+  const std::span<const TokenId> ids_;
+  const bool last_only_;
+  const CancellationToken& cancel_;
+  bool began_before_ = false;
+  std::size_t computed_ = 0;
+  std::optional<Error> error_;
+  std::atomic<bool> abandoned_{false};
+  std::atomic<bool> over_{false};
+};
 
 class Scorer {
  public:
@@ -45,20 +85,53 @@ class Scorer {
     }
     out_.rows.resize(rows_.size());
     runtime::Timing timing;
-    timing.at_begin = timing.at_decode = runtime::disk_cost(runtime_);
-    for (std::size_t first = 0; first < rows_.size(); first += batch())
-      OLLM_TRY_VOID(score_batch(first, std::min(batch(), rows_.size() - first)));
+    {
+      const runtime::Turn turn(runtime_);
+      timing.at_begin = timing.at_decode = runtime::disk_cost(runtime_);
+    }
+    OLLM_TRY_VOID(score_rows());
     if (file_) OLLM_TRY_VOID(file_->finish());
     finish_rows();
 
-    timing.prefilled = total_ - cached_;
-    timing.at_end = runtime::disk_cost(runtime_);
+    const std::size_t cached = cached_.load();
+    timing.prefilled = total_ - cached;
     timing.prefill_s = monotonic_seconds() - begin;
+    const runtime::Turn turn(runtime_);
+    timing.at_end = runtime::disk_cost(runtime_);
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;
-    out_.report.cached_tokens = cached_;
-    if (runtime_.kept_kv) runtime_.kept_kv->computed(total_ - cached_);
+    out_.report.cached_tokens = cached;
+    if (runtime_.kept_kv) runtime_.kept_kv->computed(total_ - cached);
     return std::move(out_);
+  }
+
+  // What its rows tell while they run ---------------------------------------------------------
+
+  // That so many of its tokens need not be computed.
+  void found(std::size_t tokens) {
+    cached_ += tokens;
+    computed(static_cast<std::ptrdiff_t>(tokens));
+  }
+  // That so many more of a row's tokens stand in KV, or fewer.
+  void computed(std::ptrdiff_t tokens) { done_ += static_cast<std::size_t>(tokens); }
+
+  Result<void> take(std::size_t row, std::size_t token, std::span<const float> logits) {
+    const std::vector<TokenId>& ids = rows_[row].ids;
+    // Computed again after a mend.
+    if (!options_.last_only && token < out_.rows[row].log_probs.size()) return {};
+    if (!options_.last_only && token + 1 < ids.size()) {
+      const double log_prob = log_probability(logits, ids[token + 1]);
+      if (!std::isfinite(log_prob)) {
+        return fail(ErrorKind::corrupt,
+                    fmt::format("row '{}': token id {} at position {} has the logit -inf, so that "
+                                "its log probability is no number: the model overflows",
+                                rows_[row].id, ids[token + 1], token + 1));
+      }
+      out_.rows[row].log_probs.push_back(log_prob);
+    }
+    if (!file_) return {};
+    const std::lock_guard lock(file_mutex_);
+    return file_->write(row, options_.last_only ? 0 : token, logits);
   }
 
  private:
@@ -122,103 +195,46 @@ class Scorer {
     return {};
   }
 
-  // Sweeps over the rows [first, first + count) until each is done; rows of a sweep are shared out
-  // evenly, what a short one leaves goes to the others.
-  Result<void> score_batch(std::size_t first, std::size_t count) {
-    std::vector<kv::Line> lines;
-    for (std::size_t i = 0; i < count; ++i) {
-      lines.emplace_back(*runtime_.kv);
-      // Where all logits are wanted, nothing that is stored spares a token.
-      const std::span<const TokenId> ids(rows_[first + i].ids);
-      const bool stored = options_.last_only && runtime_.kept_kv;
-      if (stored) runtime_.kept_kv->settle(ids.size(), on_progress_, cancel_);
-      OLLM_TRY(const std::size_t cached,
-               lines[i].restart(0, ids.size(), ids.first(stored ? ids.size() - 1 : 0)));
-      done_ += cached;
-      cached_ += cached;
+  // As many rows at once as a batch has, each further one as soon as one is done.
+  Result<void> score_rows() {
+    std::vector<std::shared_ptr<RowJob>> running;
+    std::optional<Error> error;
+    std::size_t next = 0;
+    std::uint64_t told = 0;
+    while (next < rows_.size() || !running.empty()) {
+      while (!error && next < rows_.size() && running.size() < batch())
+        running.push_back(begin_row(next++));
+      const auto is_over = [](const std::shared_ptr<RowJob>& row) { return row->over(); };
+      runtime_.scheduler->run_until([&] {
+        return done_.load() != told || std::any_of(running.begin(), running.end(), is_over);
+      });
+      if (on_progress_ && done_.load() != told) on_progress_({Stage::score, done_.load(), total_});
+      told = done_.load();
+      for (const std::shared_ptr<RowJob>& row : running)
+        if (row->over() && row->error() && !error) error = row->error();
+      if (error) {
+        for (const std::shared_ptr<RowJob>& row : running) row->abandon();
+        next = rows_.size();
+      }
+      std::erase_if(running, is_over);
     }
-    std::vector<engine::Work> work;
-    std::vector<std::size_t> row_of_work;
-    for (;;) {
-      work.clear();
-      row_of_work.clear();
-      std::size_t room = runtime_.engine->options().max_rows;
-      std::size_t open = 0;
-      for (std::size_t i = 0; i < count; ++i)
-        if (lines[i].tokens() < rows_[first + i].ids.size()) ++open;
-      if (open == 0) {
-        for (kv::Line& line : lines) line.keep();
-        return {};
-      }
-      for (std::size_t i = 0; i < count && room > 0; ++i) {
-        const std::span<const TokenId> ids(rows_[first + i].ids);
-        const std::size_t done = lines[i].tokens();
-        if (done == ids.size()) continue;
-        const std::size_t share = std::max<std::size_t>(1, room / open--);
-        const std::size_t tokens = std::min(share, ids.size() - done);
-        const bool ends = done + tokens == ids.size();
-        const std::size_t first_logit = !options_.last_only ? 0 : ends ? tokens - 1 : tokens;
-        work.push_back({&lines[i], ids.subspan(done, tokens), first_logit});
-        row_of_work.push_back(first + i);
-        room -= tokens;
-      }
-      Result<void> written;
-      Result<void> swept = runtime_.engine->sweep(
-          work,
-          [&](std::size_t item, std::size_t token, std::span<float> logits) {
-            if (!written.ok()) return;
-            written = take(row_of_work[item], work[item].line->tokens() + token, logits);
-          },
-          cancel_);
-      if (!swept.ok()) {
-        OLLM_TRY_VOID(mend(lines, first, std::move(swept).error()));
-        continue;
-      }
-      OLLM_TRY_VOID(std::move(written));
-      if (runtime_.kept_kv) runtime_.kept_kv->poll();
-      for (const engine::Work& item : work) done_ += item.tokens.size();
-      if (on_progress_) on_progress_({Stage::score, done_, total_});
-    }
-  }
-
-  // After a sweep that met a damaged block: its line goes back to before it, and on from there, not
-  // for ever. Any other error is the score's.
-  Result<void> mend(std::vector<kv::Line>& lines, std::size_t first_row, Error error) {
-    constexpr int kAttempts = 3;
-    bool mended = false;
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (!lines[i].is_damaged()) continue;
-      const std::size_t before = lines[i].tokens();
-      const std::size_t left = lines[i].mend();
-      done_ -= before - left;
-      mended = true;
-      if (++damaged_[{first_row + i, left}] == kAttempts) {
-        return fail(ErrorKind::io, std::move(error).message)
-            .within(fmt::format("row '{}': keys and values from token {} on could not be read "
-                                "back {} times",
-                                rows_[first_row + i].id, left, kAttempts));
-      }
-    }
-    if (!mended) return error;
+    if (error) return *error;
     return {};
   }
 
-  Result<void> take(std::size_t row, std::size_t token, std::span<const float> logits) {
-    const std::vector<TokenId>& ids = rows_[row].ids;
-    // Computed again after a mend.
-    if (!options_.last_only && token < out_.rows[row].log_probs.size()) return {};
-    if (!options_.last_only && token + 1 < ids.size()) {
-      const double log_prob = log_probability(logits, ids[token + 1]);
-      if (!std::isfinite(log_prob)) {
-        return fail(ErrorKind::corrupt,
-                    fmt::format("row '{}': token id {} at position {} has the logit -inf, so that "
-                                "its log probability is no number: the model overflows",
-                                rows_[row].id, ids[token + 1], token + 1));
-      }
-      out_.rows[row].log_probs.push_back(log_prob);
+  std::shared_ptr<RowJob> begin_row(std::size_t row) {
+    const ScoreRow& ids = rows_[row];
+    // Where all logits are wanted, nothing that is stored spares a token.
+    engine::Terms terms;
+    terms.room = ids.ids.size();
+    terms.reuses = options_.last_only;
+    if (terms.reuses && runtime_.kept_kv) {
+      const runtime::Turn turn(runtime_);
+      runtime_.kept_kv->settle(ids.ids.size(), on_progress_, cancel_);
     }
-    if (!file_) return {};
-    return file_->write(row, options_.last_only ? 0 : token, logits);
+    auto job = std::make_shared<RowJob>(*this, row, ids, options_.last_only, cancel_);
+    runtime_.scheduler->submit(job, terms);
+    return job;
   }
 
   void finish_rows() {
@@ -244,10 +260,34 @@ class Scorer {
   std::optional<runtime::LogitsFile> file_;
   ScoreResult out_;
   std::size_t total_ = 0;
-  std::size_t done_ = 0;
-  std::size_t cached_ = 0;
-  std::map<std::pair<std::size_t, std::size_t>, int> damaged_;  // by row and first token
+  std::mutex file_mutex_;
+  std::atomic<std::uint64_t> done_{0};
+  std::atomic<std::size_t> cached_{0};
 };
+
+void RowJob::began(std::size_t cached) {
+  if (!began_before_) scorer_.found(cached);
+  if (began_before_) swept(cached);
+  began_before_ = true;
+  computed_ = cached;
+}
+
+Result<std::optional<TokenId>> RowJob::take_logits(std::size_t position, std::span<float> logits,
+                                                   sampling::Workspaces&) {
+  OLLM_TRY_VOID(scorer_.take(row_, position, logits));
+  return std::optional<TokenId>();
+}
+
+bool RowJob::swept(std::size_t computed) {
+  scorer_.computed(static_cast<std::ptrdiff_t>(computed) - static_cast<std::ptrdiff_t>(computed_));
+  computed_ = computed;
+  return computed < ids_.size();
+}
+
+void RowJob::ended(Result<void> how, std::size_t) {
+  if (!how.ok()) error_ = std::move(how).error();
+  over_.store(true, std::memory_order_release);
+}
 
 }  // namespace
 
@@ -256,7 +296,7 @@ std::size_t ScoreOptions::row_bytes() const { return logits_path.empty() ? 300 :
 Result<ScoreResult> Runtime::score(std::span<const ScoreRow> rows, const ScoreOptions& options,
                                    OnProgress on_progress, const CancellationToken* cancel) const {
   static const CancellationToken kNever;
-  OLLM_TRY(const runtime::Turn turn, runtime::Turn::take(*state_));
+  OLLM_TRY_VOID(runtime::check_not_forked(*state_));
   return Scorer(*state_, rows, options, on_progress, cancel ? *cancel : kNever).run();
 }
 

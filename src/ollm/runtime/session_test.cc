@@ -370,22 +370,41 @@ TEST(Session, ATextInTheMiddleOfALineHasNothingAroundIt) {
   EXPECT_EQ(answer(session, Prompt::raw("contract"), none).tokens, alone->size() + inside->size());
 }
 
-TEST(Session, TakesTurns) {
+TEST(Session, RunsBesideAnother) {
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
+  Session alone = new_session(runtime);
+  const Answer first = answer(alone, kFirst, kEight);
+  Session session = new_session(runtime);
+  Session other = new_session(runtime);
+  std::optional<Generation> second;
+  const auto meanwhile = [&](std::string_view) {
+    if (second) return;
+    auto made = other.generate(kFirst, kEight);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    second = std::move(made).value();
+  };
+  const auto made = session.generate(kFirst, kEight, meanwhile);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  ASSERT_TRUE(second);
+  EXPECT_EQ(made->ids, first.ids);
+  EXPECT_EQ(second->ids, first.ids);
+}
+
+TEST(Session, TakesOneCallAtATime) {
   const Runtime runtime =
       load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
   Session session = new_session(runtime);
-  Session other = new_session(runtime);
   std::optional<Error> refused;
   const auto meanwhile = [&](std::string_view) {
-    if (refused) return;
-    auto made = other.generate(kSecond, kEight);
+    auto made = session.generate(kSecond, kEight);
     if (!made.ok()) refused = made.error();
   };
   ASSERT_TRUE(session.generate(kFirst, kEight, meanwhile).ok());
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->kind, ErrorKind::invalid_argument);
   EXPECT_THAT(refused->message, HasSubstr("take turns"));
-  EXPECT_TRUE(other.generate(kSecond, kEight).ok());
+  EXPECT_TRUE(session.generate(kSecond, kEight).ok());
 }
 
 TEST(Session, MovedFromIsAnError) {

@@ -2,7 +2,6 @@
 // share.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/generation_config.h"
 #include "ollm/engine/engine.h"
+#include "ollm/engine/scheduler.h"
 #include "ollm/io/read_queue.h"
 #include "ollm/kv/line.h"
 #include "ollm/memory/budget.h"
@@ -47,7 +47,10 @@ struct Runtime::State {
   explicit State(std::shared_ptr<const Plan::State> planned)
       : plan(std::move(planned)), budget(plan->run.execution->budget_bytes) {}
 
-  ~State() { end_kv(); }
+  ~State() {
+    scheduler.reset();
+    end_kv();
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -98,26 +101,37 @@ struct Runtime::State {
   std::unique_ptr<kv::Store> kv;
   std::unique_ptr<engine::Engine> engine;
 
-  std::atomic<bool> busy{false};  // whether that thread is in a call: see Turn
+  std::unique_ptr<engine::Scheduler> scheduler;  // goes first
 };
 
 namespace runtime {
 
-/// The right to use what one thread uses at a time, for one call: a second call, from another
-/// thread or from a callback of the first, is refused instead of mixing its rows with the first's.
+/// That this process may use the runtime. Errors: unsupported in a child of the one that loaded it,
+/// where keys and values are on disk.
+Result<void> check_not_forked(const Runtime::State& state);
+
+/// The right to use what one thread uses at a time, between two sweeps.
 class Turn {
  public:
-  /// Errors: invalid_argument while another call runs.
-  static Result<Turn> take(Runtime::State& state);
-  Turn(Turn&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
-  Turn& operator=(Turn&&) = delete;
-  ~Turn() {
-    if (state_ != nullptr) state_->busy.store(false, std::memory_order_release);
-  }
+  explicit Turn(Runtime::State& state);
 
  private:
-  explicit Turn(Runtime::State& state) : state_(&state) {}
-  Runtime::State* state_;
+  std::optional<engine::Scheduler::Owner> owner_;  // none where nothing runs: in a forked child
+};
+
+class Answer;
+
+/// An answer among those that run; ended, whatever becomes of who waits for it.
+class Submitted {
+ public:
+  Submitted(Runtime::State& state, std::shared_ptr<Answer> answer, const engine::Terms& terms);
+  ~Submitted();
+  Submitted(const Submitted&) = delete;
+  Submitted& operator=(const Submitted&) = delete;
+
+ private:
+  Runtime::State& state_;
+  const std::shared_ptr<Answer> answer_;
 };
 
 /// What reading and writing had cost at a moment.
@@ -128,13 +142,14 @@ struct DiskCost {
 DiskCost disk_cost(const Runtime::State& state);
 
 /// The report of a run that took `prefill_s` for `prefilled` tokens and `decode_s` for `decoded`
-/// sweeps of one token.
+/// tokens in `decode_sweeps` sweeps.
 struct Timing {
   double prefill_s = 0;
   double decode_s = 0;
   double first_token_s = 0;
   std::size_t prefilled = 0;
   std::size_t decoded = 0;
+  std::size_t decode_sweeps = 0;
   DiskCost at_begin, at_decode, at_end;  // when the run began, after its prefill, at its end
 };
 Report make_report(const Runtime::State& state, const Timing& timing);
