@@ -177,7 +177,7 @@ const Scheduler::Running* Scheduler::best_donor(const Entry& entry, std::size_t&
 }
 
 // The job gets its line, if there is room for it. One that begins as a line does that is being
-// computed waits for that, and shares its blocks then.
+// computed waits for that, unless it is of a higher priority, and shares its blocks then.
 WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
   std::size_t kept = entry.terms.kept;
   made.line = entry.terms.line;
@@ -188,7 +188,8 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
     const Running* donor = entry.terms.reuses ? best_donor(entry, common) : nullptr;
     if (donor != nullptr && common >= kWorthSharing) {
       const std::size_t there = donor->line->tokens();
-      if (there < common && common - there >= kWorthSharing) return WaitingJobs::Fit::no;
+      if (there < common && donor->entry->terms.priority >= entry.terms.priority)
+        return WaitingJobs::Fit::no;
       Result<kv::Line> forked = donor->line->fork(std::min(common, there));
       if (forked.ok()) {
         *made.own = std::move(forked).value();

@@ -45,10 +45,10 @@ class Scheduler {
     std::size_t lines = 1;       // at once; no more than a sweep has rows and logits
     std::size_t draft_rows = 0;  // of a sweep, for guesses of all lines
     /// Whether a line that is put aside is found again, so that it may be: by name, in the pool.
-    std::function<bool()> finds_again;
+    std::function<bool()> finds_again = {};
     /// Before what is stored of so many tokens is looked up, and after each sweep.
-    std::function<void(std::size_t tokens)> before_lookup;
-    std::function<void()> after_sweep;
+    std::function<void(std::size_t tokens)> before_lookup = {};
+    std::function<void()> after_sweep = {};
   };
 
   /// All must outlive it.
