@@ -270,6 +270,8 @@ struct Report {
   std::uint64_t kv_bytes_read = 0;       // of stored keys and values, by this run
   std::uint64_t kv_bytes_written = 0;    // the same, written: to be kept, or as memory was full
   std::uint64_t kv_corrupt_blocks = 0;   // that were not what was stored, and computed again
+  std::uint64_t draft_tokens = 0;        // that were guessed, and run beside those that were sure
+  std::uint64_t draft_accepted = 0;      // of them those that held: sweeps that were spared
 
   /// docs/formats/report.schema.json.
   OLLM_API Value as_dict() const;

@@ -312,6 +312,8 @@ class BenchCommand {
     // What a round before stored would be measured in place of the work, unless that is asked for.
     if (!settings.given("runtime.use_cache") && !settings.given("runtime.kv_ephemeral"))
       settings.runtime.use_cache = false;
+    // What random weights repeat says nothing of what people's texts do.
+    if (!settings.given("runtime.speculate")) settings.runtime.speculate = "off";
     std::vector<const BenchCase*> cases;
     for (const std::string& name : cases_) {
       const BenchCase* found = find_case(name);

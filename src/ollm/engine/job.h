@@ -33,6 +33,20 @@ class Job {
   /// Whether what it made waits for somebody to take it, so that there is no use in making more.
   virtual bool rests() const { return false; }
 
+  /// Whether it may guess; then, where all but the last of its tokens stand in KV, what may follow
+  /// that, at most so many tokens: they are run with it, and each for which `take_logits` gives
+  /// what was guessed is a token that the next sweep need not run.
+  virtual bool may_draft() const { return false; }
+  virtual std::span<const TokenId> drafts(std::size_t most) {
+    (void)most;
+    return {};
+  }
+  /// Of so many that it gave, the first `accepted` held. Comes before `swept`.
+  virtual void judge(std::size_t drafts, std::size_t accepted) {
+    (void)drafts;
+    (void)accepted;
+  }
+
   /// It has a line now, in which the first `cached` tokens stand already. Called again where it was
   /// put aside meanwhile.
   virtual void began(std::size_t cached) = 0;

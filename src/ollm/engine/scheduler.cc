@@ -148,6 +148,7 @@ void Scheduler::admit() {
     }
     waiting_.learn(entry->job->tokens());
     made->entry = std::move(entry);
+    made->drafted.reserve(1 + options_.speculation.most_drafts);
     const auto before = [](const std::unique_ptr<Running>& a, const std::unique_ptr<Running>& b) {
       const Entry& first = *a->entry;
       const Entry& second = *b->entry;
@@ -260,11 +261,10 @@ bool Scheduler::lay_out(bool also_resting) {
     if (!also_resting && job.rests()) continue;
     const std::size_t stand = run->line->tokens();
     const std::size_t first_logit = std::max(job.first_logit(), stand);
-    shares_.push_back({job.tokens().size() - stand, first_logit - stand});
+    shares_.push_back({job.tokens().size() - stand, first_logit - stand, job.may_draft()});
     swept_.push_back(run.get());
   }
-  share_rows(shares_,
-             {engine_.options().max_rows, engine_.options().max_logit_rows, options_.draft_rows});
+  share_rows(shares_, {engine_.options().max_rows, engine_.options().max_logit_rows, draft_rows()});
   std::size_t lines = 0;
   for (std::size_t i = 0; i < shares_.size(); ++i) {
     Running& run = *swept_[i];
@@ -273,11 +273,32 @@ bool Scheduler::lay_out(bool also_resting) {
     run.failed.reset();
     if (run.rows == 0) continue;
     run.row_tokens = run.entry->job->tokens().subspan(run.line->tokens(), run.rows);
+    if (shares_[i].draft_rows > 0) add_drafts(run, shares_[i].draft_rows);
     work_.push_back({run.line, run.row_tokens, std::min(shares_[i].first_logit, run.rows)});
     swept_[lines++] = &run;
   }
   swept_.resize(lines);
   return lines > 0;
+}
+
+// Rows that cost nearly nothing, as reading takes longer than computing them; none, where a prompt
+// can use them.
+std::size_t Scheduler::draft_rows() const {
+  std::size_t rows = 0;
+  for (const RowShare& share : shares_) rows += share.pending;
+  const std::size_t free = options_.speculation.free_rows;
+  return rows < free ? free - rows : 0;
+}
+
+void Scheduler::add_drafts(Running& run, std::size_t most) {
+  const std::size_t room = run.entry->terms.room;
+  const std::size_t stand = run.line->tokens();
+  if (stand + 1 >= room) return;
+  most = std::min({most, options_.speculation.most_drafts, room - stand - 1});
+  const std::span<const TokenId> drafts = run.entry->job->drafts(most);
+  run.drafted.assign(run.row_tokens.begin(), run.row_tokens.end());
+  for (const TokenId id : drafts.first(std::min(most, drafts.size()))) run.drafted.push_back(id);
+  run.row_tokens = run.drafted;
 }
 
 void Scheduler::sweep() {
@@ -342,6 +363,8 @@ void Scheduler::settle(std::size_t work, const Result<void>& computed) {
     return;
   }
   counts_.rows += work_[work].tokens.size();
+  if (const std::size_t drafts = run.row_tokens.size() - run.rows; drafts > 0)
+    run.entry->job->judge(drafts, run.accepted);
   run.line->commit(run.row_tokens.first(run.rows + run.accepted));
   if (!run.entry->job->swept(run.line->tokens())) end(run, {});
 }

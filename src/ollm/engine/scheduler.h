@@ -16,6 +16,7 @@
 
 #include "ollm/base/callback.h"
 #include "ollm/base/thread_pool.h"
+#include "ollm/engine/draft_depth.h"
 #include "ollm/engine/engine.h"
 #include "ollm/engine/row_shares.h"
 #include "ollm/engine/waiting_jobs.h"
@@ -42,8 +43,8 @@ struct SweepCounts {
 class Scheduler {
  public:
   struct Options {
-    std::size_t lines = 1;       // at once; no more than a sweep has rows and logits
-    std::size_t draft_rows = 0;  // of a sweep, for guesses of all lines
+    std::size_t lines = 1;  // at once; no more than a sweep has rows and logits
+    SpeculationOptions speculation = {};
     /// Whether a line that is put aside is found again, so that it may be: by name, in the pool.
     std::function<bool()> finds_again = {};
     /// Before what is stored of so many tokens is looked up, and after each sweep.
@@ -89,6 +90,7 @@ class Scheduler {
     kv::Line* line = nullptr;
     std::map<std::size_t, int> damaged;  // attempts, by the first token that is computed again
     // of the sweep that runs
+    std::vector<TokenId> drafted;  // the last certain token with the guesses behind it
     std::span<const TokenId> row_tokens;
     std::size_t rows = 0;      // that are certain
     std::size_t accepted = 0;  // guesses behind them that hold
@@ -105,6 +107,8 @@ class Scheduler {
   const Running* best_donor(const Entry& entry, std::size_t& common) const;
   bool put_one_aside(int priority);
   bool lay_out(bool also_resting);
+  std::size_t draft_rows() const;
+  void add_drafts(Running& run, std::size_t most);
   void sweep();
   void take_logits(std::size_t work);
   void settle(std::size_t work, const Result<void>& computed);

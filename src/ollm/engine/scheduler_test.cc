@@ -17,7 +17,7 @@ namespace ollm::engine {
 namespace {
 
 // Goes on greedily, and remembers the logits.
-class Greedy final : public Job {
+class Greedy : public Job {
  public:
   Greedy(std::vector<TokenId> ids, std::size_t new_tokens)
       : ids_(std::move(ids)), prompt_(ids_.size()), wanted_(ids_.size() + new_tokens) {}
@@ -58,6 +58,38 @@ class Greedy final : public Job {
   std::atomic<bool> rests_{false};
   std::atomic<bool> over_{false};
   std::optional<ErrorKind> error_;
+};
+
+// Guesses what it will choose, and every so often something else.
+class Guessing final : public Greedy {
+ public:
+  Guessing(std::vector<TokenId> ids, std::size_t new_tokens, std::vector<TokenId> answer,
+           std::size_t wrong_every)
+      : Greedy(std::move(ids), new_tokens), answer_(std::move(answer)), wrong_every_(wrong_every) {}
+
+  bool may_draft() const override { return true; }
+  std::span<const TokenId> drafts(std::size_t most) override {
+    guesses_.clear();
+    for (std::size_t i = 0; i < most; ++i) {
+      const std::size_t position = ids_.size() + i;
+      if (position >= answer_.size()) break;
+      const bool wrong = ++made_ % wrong_every_ == 0;
+      guesses_.push_back(static_cast<TokenId>((answer_[position] + (wrong ? 1 : 0)) % 60));
+    }
+    return guesses_;
+  }
+  void judge(std::size_t drafts, std::size_t accepted) override {
+    EXPECT_EQ(drafts, guesses_.size());
+    accepted_ += accepted;
+  }
+
+  std::size_t accepted_ = 0;
+
+ private:
+  const std::vector<TokenId> answer_;
+  const std::size_t wrong_every_;
+  std::vector<TokenId> guesses_;
+  std::size_t made_ = 0;
 };
 
 constexpr std::size_t kLines = 5;
@@ -138,6 +170,32 @@ TEST_F(Schedules, ComputeEqualBeginningsOnce) {
     EXPECT_TRUE(same(*jobs[static_cast<std::size_t>(last)], *alone(ids, 6))) << last;
     if (last > 0) {
       EXPECT_EQ(jobs[static_cast<std::size_t>(last)]->cached_, std::vector<std::size_t>{199});
+    }
+  }
+}
+
+// Guesses that hold, some that do not, up to the end of the room and beside other lines.
+TEST_F(Schedules, GuessAndChangeNothing) {
+  const std::vector<TokenId> prompt = random_ids(30, 8);
+  const auto expected = alone(prompt, 40);
+  for (const std::size_t wrong_every : {1U, 2U, 5U, 100U}) {
+    TinyEngine tiny(model_, options(16, 1024));
+    Scheduler scheduler(tiny.engine(), tiny.store(), pool_,
+                        {.lines = kLines, .speculation = {.free_rows = 5, .most_drafts = 4}});
+    const auto job = std::make_shared<Guessing>(prompt, 40, expected->ids_, wrong_every);
+    scheduler.submit(job, terms(*job));
+    const auto beside = submit(scheduler, random_ids(20, 9), 3);
+    scheduler.run_until([&] { return job->over_ && beside->over_; });
+    EXPECT_EQ(job->ids_, expected->ids_);
+    EXPECT_TRUE(same_bits(job->logits_, expected->logits_));
+    EXPECT_TRUE(same(*beside, *alone(random_ids(20, 9), 3)));
+    EXPECT_EQ(job->accepted_ + job->sweeps_ - 2, 40U) << "each sweep gives one token and the "
+                                                         "guesses that held";
+    if (wrong_every == 100) {
+      EXPECT_GT(job->accepted_, 25U);
+    }
+    if (wrong_every == 1) {
+      EXPECT_EQ(job->accepted_, 0U);
     }
   }
 }

@@ -13,6 +13,7 @@
 #include "ollm/base/text_size.h"
 #include "ollm/base/thread.h"
 #include "ollm/base/thread_pool.h"
+#include "ollm/engine/prompt_lookup.h"
 #include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
 #include "ollm/plan/choose_table.h"
@@ -60,6 +61,8 @@ constexpr std::uint64_t kLeastIndexBytes = kMiB / 16;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;
 
 // Chunks that are looked at: enough of them that the best is never far.
+// Guesses of a step, where nobody says how many: their logits take memory.
+constexpr std::size_t kDrafts = 32;
 constexpr std::size_t kChunks[] = {1,   2,   4,   8,   16,   32,   64,   96,   128, 192,
                                    256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096};
 
@@ -232,7 +235,9 @@ class Chooser {
     engine::Options options;
     options.max_rows = std::max(chunk, plan_.workload.sequences);
     options.max_logit_rows =
-        plan_.workload.all_logits ? options.max_rows : plan_.workload.sequences;
+        plan_.workload.all_logits
+            ? options.max_rows
+            : std::min(options.max_rows, plan_.workload.sequences + draft_rows_);
     options.feed_forward_rows = options.max_rows;
     if (wishes_.feed_forward_rows) {
       options.feed_forward_rows = std::min(options.max_rows, *wishes_.feed_forward_rows);
@@ -251,7 +256,9 @@ class Chooser {
         std::max<std::uint64_t>(work.total_tokens, context * work.sequences);
     const std::uint64_t sessions = context * (2 * work.sequences + 1) * sizeof(TokenId);
     const std::uint64_t rows = options.max_rows * (sizeof(models::RowSpan) + sizeof(TokenId));
-    return sessions + rows +
+    const std::uint64_t lookups =
+        draft_rows_ == 0 ? 0 : work.sequences * engine::PromptLookup::size_bytes(context);
+    return sessions + rows + lookups +
            given * (sizeof(TokenId) + (work.all_logits ? sizeof(double) : sizeof(TokenId)));
   }
 
@@ -564,7 +571,12 @@ class Chooser {
     const std::vector<RingSize> rings = this->rings();
     OLLM_TRY(const Smallest least, smallest(chunks.front(), rings.back()));
     plan_.minimum_bytes = round_up(least.peak_bytes, kMiB);
+    draft_rows_ = wished_drafts();
     Candidate chosen = choose_candidate(chunks, rings);
+    if (!chosen.fits && draft_rows_ > 0) {
+      draft_rows_ = 0;
+      chosen = choose_candidate(chunks, rings);
+    }
     // The closed forms are upper bounds; the smallest way there is fits exactly.
     if (!chosen.fits) chosen = least.way;
     plan_.engine = chosen.engine;
@@ -584,9 +596,41 @@ class Chooser {
     sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     plan_.kv_traffic = kv_traffic(composition_, sizes, rates_, estimated_workload());
+    choose_speculation();
     for (Decision& decision : kv_decisions(plan_, storage_.cache))
       plan_.decisions.push_back(std::move(decision));
     return {};
+  }
+
+  // Guesses of a sweep that memory is set aside for, before it is known how many rows are free.
+  std::size_t wished_drafts() const {
+    const Workload& work = plan_.workload;
+    const bool one_token = work.max_new_tokens == 1 ||
+                           (work.max_new_tokens == 0 && work.context_tokens <= work.prompt_tokens);
+    if (work.all_logits || one_token) return 0;
+    return wishes_.most_drafts.value_or(kDrafts);
+  }
+
+  void choose_speculation() {
+    const std::size_t lines = plan_.workload.sequences;
+    engine::SpeculationOptions& chosen = plan_.speculation;
+    const std::size_t room =
+        plan_.engine.max_logit_rows - std::min(plan_.engine.max_logit_rows, lines);
+    chosen.free_rows = std::min(plan_.estimate.rows_that_fill, room + lines);
+    chosen.most_drafts = std::min(
+        {draft_rows_, room, chosen.free_rows - std::min<std::size_t>(1, chosen.free_rows)});
+    if (wishes_.most_drafts == 0) {
+      decide("speculation", "off", "asked for");
+    } else if (chosen.on()) {
+      decide("speculation", fmt::format("up to {} tokens a step", chosen.most_drafts),
+             fmt::format("reading leaves {} rows of a sweep to the arithmetic; what the line "
+                         "repeats is guessed, and no answer depends on it",
+                         plan_.estimate.rows_that_fill));
+    } else if (draft_rows_ > 0) {
+      decide("speculation", "off",
+             room == 0 ? "a sweep has no rows beside those of the lines"
+                       : "no row of a sweep is free: its arithmetic takes as long as its reading");
+    }
   }
 
   void explain_memory(const weights::TapeMap& map, std::size_t rows_at_most) {
@@ -640,7 +684,8 @@ class Chooser {
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
   KvLines lines_;
-  double kv_disk_rate_ = 0;  // bytes a second, of the disk for keys and values
+  double kv_disk_rate_ = 0;     // bytes a second, of the disk for keys and values
+  std::size_t draft_rows_ = 0;  // of a sweep, for guesses
   LoadPlan plan_;
 };
 

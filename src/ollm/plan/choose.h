@@ -30,6 +30,7 @@ struct Wishes {
   std::optional<backend::ComputeMode> compute;
   std::optional<backend::Isa> isa;
   std::optional<std::size_t> feed_forward_rows;
+  std::optional<std::size_t> most_drafts = std::nullopt;  // guesses of a step; 0: none
   KvWishes kv = {};
 };
 

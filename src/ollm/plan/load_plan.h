@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ollm/backend/options.h"
+#include "ollm/engine/draft_depth.h"
 #include "ollm/engine/engine.h"
 #include "ollm/kv/store.h"
 #include "ollm/memory/ledger.h"
@@ -41,6 +42,7 @@ struct LoadPlan {
   KvTraffic kv_traffic;
   std::optional<std::uint64_t> disk_free_bytes;  // of the file system of kv.pool
   engine::Options engine;
+  engine::SpeculationOptions speculation;
   Estimate estimate;
   std::vector<Decision> decisions;  // in the order they were made
 };

@@ -102,8 +102,9 @@ Why prefix_reuse(const PassSubject&, const PassConditions& conditions) {
 }
 
 Why speculative_decoding(const PassSubject&, const PassConditions& conditions) {
-  if (!conditions.speculative) return std::nullopt;
-  return "a draft was asked for";
+  if (conditions.draft_rows == 0) return std::nullopt;
+  return fmt::format("what the line repeats is guessed, up to {} tokens a sweep",
+                     conditions.draft_rows);
 }
 
 Why expert_cache(const PassSubject&, const PassConditions& conditions) {
@@ -138,7 +139,7 @@ constexpr std::array kPasses{
     PassKind{Id::chunked_prefill, kBuilt, {}, "prompts in chunks", chunked_prefill},
     PassKind{Id::prefix_reuse, kBuilt, {}, "stored prefixes used again", prefix_reuse},
     PassKind{Id::speculative_decoding,
-             kNotBuilt,
+             kBuilt,
              {},
              "draft tokens verified together",
              speculative_decoding},

@@ -31,7 +31,7 @@ struct PassConditions {
   bool accelerator = false;        // the device is one
   bool kv_on_disk = true;          // keys and values may be written to disk
   bool prefix_reuse = true;        // and those that are stored are used again
-  bool speculative = false;        // a draft was asked for
+  std::size_t draft_rows = 0;      // guesses that a sweep has rows for
   bool expert_cache = false;       // the model is a mixture with experts on disk
 };
 

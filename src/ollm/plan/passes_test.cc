@@ -51,7 +51,8 @@ TEST(Passes, StandInTheOrderOfTheSeedThenOurs) {
 TEST(Passes, ThatDoNotExistAreNeverPlanned) {
   const ResolvedModel model = llama_model();
   PassConditions everything;
-  everything.accelerator = everything.prefix_reuse = everything.speculative = true;
+  everything.accelerator = everything.prefix_reuse = true;
+  everything.draft_rows = 16;
   everything.expert_cache = everything.weights_streamed = true;
   everything.mlp_chunk_rows = 16;
   everything.prompt_tokens = 100;

@@ -42,6 +42,7 @@ Result<Wishes> wishes_of(const settings::RuntimeConfig& config) {
     OLLM_TRY(wishes.isa, backend::parse_isa(*config.isa));
   }
   wishes.feed_forward_rows = as<std::size_t>(config.dense_projection_chunk_rows);
+  wishes.most_drafts = config.most_drafts();
   return wishes;
 }
 
@@ -166,6 +167,7 @@ PassConditions conditions_of(const LoadPlan& execution, const settings::RuntimeC
     conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
   conditions.kv_on_disk = execution.kv.pool.has_value();
   conditions.prefix_reuse = execution.kv.reuses;
+  conditions.draft_rows = execution.speculation.on() ? execution.speculation.most_drafts : 0;
   return conditions;
 }
 

@@ -55,6 +55,7 @@ Answer::Answer(Runtime::State& state, const GenerateOptions& options,
       cancel_(cancel),
       begin_s_(begin_s),
       sampler_(sampling, state.composition().head.out, sampling::Sampler::Lent()),
+      depth_(state.execution().speculation.on() ? state.execution().speculation.row_cost() : 1),
       stops_(options.stop) {
   for (const TokenId id : line_) sampler_.observe(id);
   if (state.text) stream_.emplace(*state.text, true);
@@ -63,6 +64,8 @@ Answer::Answer(Runtime::State& state, const GenerateOptions& options,
   out_.ids.reserve(reserved);
   out_.text.reserve(reserved * 8);
   out_.report.prompt_tokens = prompt_tokens_;
+  if (state.execution().speculation.on() && max_new_ > 1)
+    lookup_.emplace(prompt_tokens_ + max_new_);
 }
 
 bool Answer::cancelled() const {
@@ -104,6 +107,24 @@ void Answer::began(std::size_t cached) {
   first_ = cached;
   out_.report.cached_tokens = cached;
   timing_.at_begin = timing_.at_decode = disk_cost(state_);
+}
+
+std::span<const TokenId> Answer::drafts(std::size_t most) {
+  lookup_->follow(line_);
+  // The last token that is wanted is the one behind all guesses.
+  most = std::min(most, max_new_ - out_.ids.size() - 1);
+  const auto found = lookup_->find(line_);
+  if (!found) return {};
+  match_ = found->tokens;
+  const std::size_t depth = depth_.depth(match_, std::min(most, line_.size() - found->next));
+  return std::span<const TokenId>(line_).subspan(found->next, depth);
+}
+
+void Answer::judge(std::size_t drafts, std::size_t accepted) {
+  depth_.judge(match_, drafts, accepted);
+  const std::lock_guard lock(mutex_);
+  out_.report.draft_tokens += drafts;
+  out_.report.draft_accepted += accepted;
 }
 
 bool Answer::is_end(TokenId id) const {
@@ -189,6 +210,8 @@ void Answer::ended(Result<void> how, std::size_t computed) {
     report.prompt_tokens = out_.report.prompt_tokens;
     report.cached_tokens = out_.report.cached_tokens;
     report.new_tokens = out_.ids.size();
+    report.draft_tokens = out_.report.draft_tokens;
+    report.draft_accepted = out_.report.draft_accepted;
     out_.report = std::move(report);
   }
   over_.store(true, std::memory_order_release);

@@ -12,7 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "ollm/engine/draft_depth.h"
 #include "ollm/engine/job.h"
+#include "ollm/engine/prompt_lookup.h"
 #include "ollm/ollm.h"
 #include "ollm/runtime/state.h"
 #include "ollm/runtime/stop_strings.h"
@@ -70,6 +72,9 @@ class Answer final : public engine::Job {
   std::size_t first_logit() const override { return line_.size() - 1; }
   bool cancelled() const override;
   bool rests() const override;
+  bool may_draft() const override { return lookup_.has_value() && decoding_; }
+  std::span<const TokenId> drafts(std::size_t most) override;
+  void judge(std::size_t drafts, std::size_t accepted) override;
   void began(std::size_t cached) override;
   Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
                                              sampling::Workspaces& workspaces) override;
@@ -96,6 +101,9 @@ class Answer final : public engine::Job {
   const double begin_s_;
 
   sampling::Sampler sampler_;
+  std::optional<engine::PromptLookup> lookup_;  // none where nothing is guessed
+  engine::DraftDepth depth_;
+  std::size_t match_ = 0;  // of the guesses that run
   std::optional<Text::Detokenizer> stream_;
   StopStrings stops_;
   bool chosen_all_ = false;

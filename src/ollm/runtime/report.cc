@@ -27,7 +27,9 @@ Value Report::as_dict() const {
                      {"io_cpu_s", io_cpu_s},
                      {"kv_bytes_read", kv_bytes_read},
                      {"kv_bytes_written", kv_bytes_written},
-                     {"kv_corrupt_blocks", kv_corrupt_blocks}});
+                     {"kv_corrupt_blocks", kv_corrupt_blocks},
+                     {"draft_tokens", draft_tokens},
+                     {"draft_accepted", draft_accepted}});
 }
 
 namespace runtime {

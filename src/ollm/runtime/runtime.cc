@@ -120,6 +120,7 @@ Result<void> build_engine(Runtime::State& state, const runtime::LoadFaults& faul
                                               state.execution().engine, state.budget));
   engine::Scheduler::Options options;
   options.lines = state.execution().workload.sequences;
+  options.speculation = state.execution().speculation;
   options.finds_again = [&state] {
     return state.kept_kv && state.execution().kv.reuses && state.kv->knows_fingerprint();
   };
@@ -164,6 +165,8 @@ plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::Load
   if (loaded.supports_disk_cache) provided.push_back(SpecializationPassId::disk_cache);
   if (loaded.supports_disk_cache && state.execution().kv.reuses)
     provided.push_back(SpecializationPassId::prefix_reuse);
+  if (state.execution().speculation.on())
+    provided.push_back(SpecializationPassId::speculative_decoding);
   for (const SpecializationPassId id : faults.withheld) std::erase(provided, id);
   return loaded;
 }

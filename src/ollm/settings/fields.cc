@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "ollm/base/text_form.h"
 #include "ollm/kv/strategies.h"
@@ -14,6 +15,7 @@ constexpr double kMaxInteger = 9.2e18;       // below 2^63
 constexpr double kMaxTokens = 2147483648.0;  // positions of a model: models/model_config.cc
 constexpr double kMaxLayers = 10'000;        // the same
 constexpr double kMaxThreads = 4096;
+constexpr std::size_t kMostDrafts = 64;  // guesses of a step; `speculate` below says it too
 
 constexpr std::string_view kSections[] = {"runtime", "generation", "server", "benchmark"};
 
@@ -64,6 +66,18 @@ std::optional<std::string> device(std::string_view text) {
       !std::all_of(index.begin(), index.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;
   return id;
+}
+
+// "auto", "off", or how many.
+std::optional<std::string> speculation(std::string_view text) {
+  std::string value = lower(trimmed(text));
+  if (value == "auto" || value == "off") return value;
+  std::size_t drafts = 0;
+  const auto end = value.data() + value.size();
+  const auto read = std::from_chars(value.data(), end, drafts);
+  if (read.ec != std::errc() || read.ptr != end || drafts == 0 || drafts > kMostDrafts)
+    return std::nullopt;
+  return std::to_string(drafts);
 }
 
 // From a member to a SettingsValue and back.
@@ -348,6 +362,14 @@ constexpr std::array kFields{
          .summary = "what the cache folder may keep after a run; auto: a tenth of its file system, "
                     "at most 64 GiB",
          .example = "50GiB"}),
+    runtime<&R::speculate>({.name = "speculate",
+                            .type = FieldType::text,
+                            .flag = "--speculate",
+                            .summary = "guess the next tokens from what the line repeats, at most "
+                                       "so many a step; no answer depends on it",
+                            .example = "16",
+                            .expected = "auto, off or 1 to 64",
+                            .normalize = speculation}),
 
     generation<&G::max_new_tokens>({.name = "max_new_tokens",
                                     .type = FieldType::tokens,

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <utility>
 
@@ -186,6 +187,13 @@ SettingsValue joined(const SettingsValue& first, const SettingsValue& second) {
 
 std::string_view RuntimeConfig::device_type() const {
   return std::string_view(device).substr(0, device.find(':'));
+}
+
+std::optional<std::size_t> RuntimeConfig::most_drafts() const {
+  if (speculate == "auto") return std::nullopt;
+  std::size_t drafts = 0;
+  std::from_chars(speculate.data(), speculate.data() + speculate.size(), drafts);
+  return drafts;
 }
 
 std::optional<std::int64_t> RuntimeConfig::resolved_window_tokens() const {

@@ -56,10 +56,13 @@ struct RuntimeConfig {
   std::optional<std::string> isa;             // "scalar", "avx2", "avx512", "avx512-bf16"
   bool kv_ephemeral = false;                  // runtime-scoped, whatever the lifecycle
   std::optional<std::int64_t> kv_cache_max_bytes;
+  std::string speculate = "auto";  // "auto", "off", or the most guesses of a step
   ///@}
 
   /// The device without its index: "cuda" of "cuda:0".
   OLLM_API std::string_view device_type() const;
+  /// The most guesses of a step: 0 for "off", nothing for "auto".
+  OLLM_API std::optional<std::size_t> most_drafts() const;
   /// The window of the sliding strategy: as given, or 256; nothing where it does not apply.
   OLLM_API std::optional<std::int64_t> resolved_window_tokens() const;
 

@@ -493,6 +493,20 @@ TEST(Settings, SetByAProgramAreHeldToTheSameRules) {
   EXPECT_THAT(checked.error().message, HasSubstr("exclude each other"));
 }
 
+TEST(Settings, GuessesAreAutoOffOrANumber) {
+  RuntimeConfig config;
+  EXPECT_EQ(config.most_drafts(), std::nullopt);
+  config.speculate = "off";
+  EXPECT_EQ(config.most_drafts(), 0U);
+  config.speculate = "16";
+  EXPECT_EQ(config.most_drafts(), 16U);
+  for (const char* wrong : {"0", "65", "-1", "on", "16x", "", "1e3"}) {
+    Sources sources;
+    sources.cli("runtime.speculate", std::string(wrong));
+    EXPECT_THAT(sources.refused(), HasSubstr("auto, off or 1 to 64")) << wrong;
+  }
+}
+
 TEST(Settings, TheWindowIsResolvedWhereItApplies) {
   RuntimeConfig config;
   EXPECT_EQ(config.resolved_window_tokens(), std::nullopt);
@@ -518,7 +532,7 @@ TEST(SettingsPayload, OfARuntimeHasTheSeedsKeysInOrderThenOurs) {
             R"("offload_cpu_policy":"auto","offload_gpu_layers":0,"force_download":false,)"
             R"("stats":false,"verbose":false,"quiet":false,"memory":null,"threads":null,)"
             R"("prefill_chunk":null,"context":null,"compute":null,"isa":null,)"
-            R"("kv_ephemeral":false,"kv_cache_max_bytes":null})");
+            R"("kv_ephemeral":false,"kv_cache_max_bytes":null,"speculate":"auto"})");
 }
 
 TEST(SettingsPayload, OfAGenerationHasTheSeedsKeysInOrderThenOurs) {
