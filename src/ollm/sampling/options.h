@@ -1,5 +1,7 @@
-// How the next token of a sequence is chosen, as numbers that a request brings, and their limits.
-// Leaves to others: the choice itself (sampler.h), flags and JSON names (runtime/, cli/, server/).
+// How the next token of a sequence is chosen, as numbers that a request brings, and their limits;
+// and how likely tokens were found, as numbers that it gets.
+// Leaves to others: the choice itself (sampler.h), the likelihoods (log_probs.h), flags and JSON
+// names (cli/, openai/).
 #pragma once
 
 #include <cstddef>
@@ -53,6 +55,22 @@ struct Options {
 
   /// Whether nothing is drawn.
   bool greedy() const { return temperature == 0; }
+};
+
+/// How likely the model found a token at some position.
+struct TokenLogProb {
+  TokenId id = 0;       // of the vocabulary
+  double log_prob = 0;  // natural logarithm, at most 0; -infinity for what cannot come
+
+  friend bool operator==(const TokenLogProb&, const TokenLogProb&) = default;
+};
+
+/// How likely it found the token that came, and those that it found likeliest.
+struct TokenLogProbs {
+  double log_prob = 0;            // of the one that came
+  std::vector<TokenLogProb> top;  // the likeliest first, of equals the lowest id
+
+  friend bool operator==(const TokenLogProbs&, const TokenLogProbs&) = default;
 };
 
 /// Whether every field is within its limits for logits over `vocab_size` ids.
