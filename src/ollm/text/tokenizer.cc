@@ -170,6 +170,28 @@ Result<std::string> Tokenizer::decode(std::span<const TokenId> ids, bool skip_sp
   return text;
 }
 
+Result<std::string> Tokenizer::token_bytes(TokenId id) const {
+  OLLM_TRY_VOID(state_->check_id(id));
+  const auto token = state_->decodable(id);
+  if (!token) return std::string();
+  const std::span<const DecoderStep> steps = state_->parts().decoder;
+  std::string bytes;
+  if (!steps.empty() && steps[0].kind == DecoderKind::byte_level) {
+    byte_level::append_decoded(bytes, *token);
+    return bytes;
+  }
+  const bool falls_back = std::any_of(steps.begin(), steps.end(), [](const DecoderStep& step) {
+    return step.kind == DecoderKind::byte_fallback;
+  });
+  if (const int byte = falls_back ? fallback_byte(*token) : -1; byte >= 0)
+    return std::string(1, static_cast<char>(byte));
+  // What decoders do at the beginning of a text they do to the first of the two.
+  const TokenId twice[] = {id, id};
+  OLLM_TRY(std::string first, decode(std::span(twice, 1), false));
+  OLLM_TRY(std::string both, decode(twice, false));
+  return both.starts_with(first) ? both.substr(first.size()) : first;
+}
+
 std::size_t Tokenizer::vocabulary_size() const { return state_->vocabulary_size(); }
 
 std::optional<TokenId> Tokenizer::id_of(std::string_view token) const {

@@ -85,6 +85,11 @@ class Tokenizer {
   /// for an id below 0 or not below vocabulary_size().
   Result<std::string> decode(std::span<const TokenId> ids, bool skip_special) const;
 
+  /// The bytes that a token brings into a text behind another one: maybe less than a character, and
+  /// for control tokens their content. Those of all ids are the text's, but for what its beginning
+  /// and end may drop. Errors: as decode.
+  Result<std::string> token_bytes(TokenId id) const;
+
   /// The largest id + 1, added tokens included.
   std::size_t vocabulary_size() const;
 

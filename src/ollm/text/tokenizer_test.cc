@@ -184,6 +184,38 @@ TEST(Tokenizer, DecodeCanLeaveControlTokensOut) {
   EXPECT_EQ(*tokenizer.decode(Ids{260, 'a', 262, 261}, false), "<s>a<think><|end|>");
 }
 
+TEST(Tokenizer, TheBytesOfTokensTogetherAreTheText) {
+  const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
+  std::mt19937 random(21);
+  for (int round = 0; round < 200; ++round) {
+    const std::string text = random_text(random);
+    std::string bytes;
+    for (const TokenId id : encode(tokenizer, text)) bytes += *tokenizer.token_bytes(id);
+    ASSERT_EQ(bytes, text);
+  }
+  EXPECT_EQ(*tokenizer.token_bytes(260), "<s>");
+  EXPECT_FALSE(tokenizer.token_bytes(-1).ok());
+  EXPECT_FALSE(tokenizer.token_bytes(1 << 20).ok());
+}
+
+// The space in front of a text is dropped by its beginning, not by the token.
+TEST(Tokenizer, TheBytesOfATokenAreThoseInTheMiddleOfAText) {
+  const json decoder = {{"type", "Sequence"},
+                        {"decoders",
+                         {{{"type", "Replace"}, {"pattern", {{"String", "▁"}}}, {"content", " "}},
+                          {{"type", "ByteFallback"}},
+                          {{"type", "Fuse"}},
+                          {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}};
+  const json vocab = {{"▁he", 0}, {"llo", 1}, {"<0xC3>", 2}, {"<0x9F>", 3}};
+  const Tokenizer tokenizer = tokenizer_of(
+      {{"decoder", decoder}, {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}}}});
+  EXPECT_EQ(*tokenizer.token_bytes(0), " he");
+  EXPECT_EQ(*tokenizer.token_bytes(1), "llo");
+  EXPECT_EQ(*tokenizer.token_bytes(2), "\xC3");
+  EXPECT_EQ(*tokenizer.token_bytes(3), "\x9F");
+  EXPECT_EQ(*tokenizer.decode(Ids{0, 1, 2, 3}, false), "helloß");
+}
+
 TEST(Tokenizer, AnIdOutsideIsRefusedWithTheLimit) {
   const Tokenizer tokenizer = tokenizer_of(byte_level_sample());
   for (const TokenId id : {-1, 263, 1 << 30}) {
