@@ -27,6 +27,8 @@ class JsonBuilder {
     return value;
   }
   std::size_t position() const { return cursor_.position(); }
+  /// The key of the outermost object that was read last.
+  const std::string& member() const { return member_; }
 
  private:
   Result<Json> value(std::size_t depth) {
@@ -90,10 +92,12 @@ class JsonBuilder {
     std::unordered_set<std::string_view> keys;  // into the text, where they were decoded
     for (bool first = true;; first = false) {
       OLLM_TRY(const bool another, cursor_.more('}', first));
+      if (depth == 0) member_.clear();
       if (!another) return out;
       cursor_.peek();
       const std::size_t begin = cursor_.position();
       OLLM_TRY(const std::string_view key, cursor_.key());
+      if (depth == 0) member_ = key;
       if (!keys.insert(key).second)
         return fail(ErrorKind::corrupt,
                     fmt::format("byte {}: duplicate key {}", begin, quote_name(key)));
@@ -115,12 +119,14 @@ class JsonBuilder {
 
   JsonCursor cursor_;
   const JsonLimits& limits_;
+  std::string member_;
 };
 
 }  // namespace
 
-Result<Json> parse_json(std::string_view text, std::string_view file_name,
-                        const JsonLimits& limits) {
+Result<Json> parse_json(std::string_view text, std::string_view file_name, const JsonLimits& limits,
+                        std::string* member) {
+  if (member != nullptr) member->clear();
   if (text.size() > limits.size_bytes)
     return fail(ErrorKind::unsupported,
                 fmt::format("{}: has {}, the limit is {}", file_name, format_bytes(text.size()),
@@ -134,7 +140,10 @@ Result<Json> parse_json(std::string_view text, std::string_view file_name,
     document = fail(ErrorKind::corrupt, fmt::format("byte {}: expected the end of the document, "
                                                     "found the byte 0x00",
                                                     builder.position()));
-  if (!document.ok()) return std::move(document).error().within(file_name);
+  if (!document.ok()) {
+    if (member != nullptr) *member = builder.member();
+    return std::move(document).error().within(file_name);
+  }
   return document;
 }
 

@@ -29,9 +29,10 @@ struct JsonLimits {
 /// (time_step_limit of Mamba); a byte order mark is passed over. Whole numbers stay exact in 64
 /// bits; larger ones become f64.
 /// Errors: corrupt, "FILE: byte 123: ..." with found and expected; unsupported above a limit, with
-/// the limit named.
+/// the limit named. `member`, if given, gets the member of the outermost object in which an error
+/// lies, or nothing.
 Result<Json> parse_json(std::string_view text, std::string_view file_name,
-                        const JsonLimits& limits = {});
+                        const JsonLimits& limits = {}, std::string* member = nullptr);
 
 /// A value in short, for messages: `the text 'yarn'`, `-1`, `a list of 3`, `an object`, `null`.
 std::string describe(const Json& value);

@@ -31,6 +31,20 @@ TEST(ParseJson, KeepsOrderAndNumbers) {
   EXPECT_TRUE((*json)["f"].is_number_float());
 }
 
+TEST(ParseJson, AnErrorTellsTheMemberInWhichItLies) {
+  const auto member_of = [](const char* text) {
+    std::string member = "none";
+    EXPECT_FALSE(parse_json(text, "body", {}, &member).ok()) << text;
+    return member;
+  };
+  EXPECT_EQ(member_of(R"({"a":1,"b":{"c":1e999}})"), "b");
+  EXPECT_EQ(member_of(R"({"a":1,"a":2})"), "a");
+  EXPECT_EQ(member_of(R"({"a":[1,{"x":1,"x":2}]})"), "a");
+  EXPECT_EQ(member_of(R"({"a":1} x)"), "");
+  EXPECT_EQ(member_of("[1e999]"), "");
+  EXPECT_EQ(member_of("\xff"), "");
+}
+
 TEST(ParseJson, BrokenDocumentsAreCorrupt) {
   struct Case {
     std::string text;
