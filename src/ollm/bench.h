@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ollm/ollm.h"
 
@@ -58,5 +59,20 @@ OLLM_API Result<DiskLimit> measure_disk(std::span<const std::filesystem::path> f
 OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
                                      OnProgress on_progress = nullptr,
                                      const CancellationToken* cancel = nullptr);
+
+/// A prompt with the answer that somebody gave to it.
+struct RecordedAnswer {
+  std::vector<TokenId> prompt;
+  std::vector<TokenId> answer;
+};
+
+/// Gives a recorded answer again: the prompt's keys and values are random but for its last token's,
+/// then each token is computed and chosen as ever, and the recorded one takes its place. What it
+/// takes is what the same answer takes where the model gives it, guesses included.
+/// Errors: as `fill_at_random` and Session::generate; invalid_argument for a session that holds
+/// tokens, for an empty prompt or answer.
+OLLM_API Result<Generation> replay(Session& session, const RecordedAnswer& recorded,
+                                   OnProgress on_progress = nullptr,
+                                   const CancellationToken* cancel = nullptr);
 
 }  // namespace ollm

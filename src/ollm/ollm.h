@@ -39,6 +39,7 @@ class ModelFolder;
 namespace runtime {
 struct LoadFaults;
 }
+struct RecordedAnswer;
 
 using settings::check_settings;
 using settings::Settings;
@@ -357,6 +358,9 @@ class Session {
   friend OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
                                               OnProgress on_progress,
                                               const CancellationToken* cancel);  // bench.h
+  friend OLLM_API Result<Generation> replay(Session& session, const RecordedAnswer& recorded,
+                                            OnProgress on_progress,
+                                            const CancellationToken* cancel);  // bench.h
   explicit Session(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -84,6 +84,34 @@ TEST_F(Bench, ARunPrintsItsFiguresBesideTheLimits) {
   EXPECT_NE(unknown.err.find("prefill-512"), std::string::npos) << unknown.err;
 }
 
+TEST_F(Bench, RecordedAnswersAreReplayed) {
+  const std::string model = make("model", 1);
+  nlohmann::json again = {{"name", "again"}, {"prompt", nlohmann::json::array()}};
+  for (int i = 0; i < 60; ++i) again["prompt"].push_back(100 + i * 7 % 60);
+  again["answer"] = again["prompt"];
+  const std::string recorded = folder_.write("recorded.jsonl", again.dump() + "\n").string();
+  const CommandResult run =
+      run_ollm("bench lookup '" + model + "' --recorded '" + recorded + "' --speculate 8 --json");
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const nlohmann::json answers = nlohmann::json::parse(run.out)["answers"];
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0]["tokens"], 59);
+  // A prompt that is said again is guessed, whatever the weights are.
+  EXPECT_LT(answers[0]["sweeps"], 40);
+  EXPECT_EQ(answers[1]["name"], "all");
+
+  for (const char* wrong : {"", "{}", "[1]", R"({"name":"x","prompt":[],"answer":[1]})",
+                            R"({"name":"x","prompt":[1],"answer":["a"]})"}) {
+    const std::string path = folder_.write("wrong.jsonl", wrong).string();
+    EXPECT_EQ(run_ollm("bench lookup '" + model + "' --recorded '" + path + "'").exit_code, 5)
+        << wrong;
+  }
+  EXPECT_EQ(run_ollm("bench lookup '" + model + "' --recorded nothing").exit_code, 3);
+  const std::string path =
+      folder_.write("large.jsonl", R"({"name":"x","prompt":[4000],"answer":[1]})").string();
+  EXPECT_EQ(run_ollm("bench lookup '" + model + "' --recorded '" + path + "'").exit_code, 2);
+}
+
 TEST_F(Bench, ShapesThatAreUnknownAreNamed) {
   const CommandResult run =
       run_ollm("bench make llama3-9B --out '" + (folder_.path() / "x").string() + "'");

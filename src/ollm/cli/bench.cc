@@ -14,6 +14,7 @@
 
 #include "ollm/base/text_size.h"
 #include "ollm/base/value_document.h"
+#include "ollm/cli/bench_lookup.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/command_line.h"
 #include "ollm/cli/interrupt.h"
@@ -294,9 +295,13 @@ class BenchCommand {
         ->check(count_from_to(0, 10'000'000))
         ->capture_default_str();
     run_->add_flag("--json", json_, "Print one JSON object");
+    lookup_ = std::make_unique<BenchLookup>(app);
   }
 
-  Outcome run() { return make_->parsed() ? make() : measure(); }
+  Outcome run() {
+    if (lookup_->parsed()) return lookup_->run();
+    return make_->parsed() ? make() : measure();
+  }
 
  private:
   Outcome make() {
@@ -339,6 +344,7 @@ class BenchCommand {
 
   CLI::App* make_ = nullptr;
   CLI::App* run_ = nullptr;
+  std::unique_ptr<BenchLookup> lookup_;
   std::unique_ptr<SettingsFlags> flags_;
   RandomModelOptions model_;
   std::string out_;

@@ -160,7 +160,8 @@ Result<std::optional<TokenId>> Answer::take_logits(std::size_t, std::span<float>
     lease.emplace(workspaces);
     sampler_.use(**lease);
   }
-  OLLM_TRY(const TokenId id, sampler_.sample(logits, line_.size()));
+  OLLM_TRY(TokenId id, sampler_.sample(logits, line_.size()));
+  if (out_.ids.size() < recorded_.size()) id = recorded_[out_.ids.size()];
   time(monotonic_seconds());
   const std::lock_guard lock(mutex_);
   if (max_new_ == 0) return finish(FinishReason::length);

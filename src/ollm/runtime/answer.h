@@ -57,6 +57,8 @@ class Answer final : public engine::Job {
   /// Ends it as soon as may be. Any thread.
   void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
 
+  /// The tokens that take the place of those it chooses. Before it is submitted.
+  void replay(std::span<const TokenId> recorded) { recorded_ = recorded; }
   /// That nobody takes its news, but all of it at the end.
   void take_whole() { whole_.store(true, std::memory_order_relaxed); }
 
@@ -106,6 +108,7 @@ class Answer final : public engine::Job {
   std::size_t match_ = 0;  // of the guesses that run
   std::optional<Text::Detokenizer> stream_;
   StopStrings stops_;
+  std::span<const TokenId> recorded_;  // in place of what is chosen
   bool chosen_all_ = false;
   bool admitted_ = false;
   bool decoding_ = false;

@@ -108,14 +108,15 @@ class Generator {
  public:
   Generator(Session::State& session, const GenerateOptions& options,
             FunctionRef<void(std::string_view)> on_text, OnProgress on_progress,
-            const CancellationToken& cancel)
+            const CancellationToken& cancel, std::span<const TokenId> recorded = {})
       : session_(session),
         runtime_(*session.runtime),
         line_(session.line),
         options_(options),
         on_text_(on_text),
         on_progress_(on_progress),
-        cancel_(cancel) {}
+        cancel_(cancel),
+        recorded_(recorded) {}
 
   // Everything is checked before anything is changed, and an error on the way puts the line back:
   // the same call, corrected, gives what it gives on a session that never saw the wrong one.
@@ -143,6 +144,7 @@ class Generator {
     line_.insert(line_.end(), ids.begin(), ids.end());
     const auto answer = std::make_shared<runtime::Answer>(runtime_, options_, sampling, line_,
                                                           max_new, cancel_, begin);
+    answer->replay(recorded_);
     engine::Terms terms;
     terms.room = std::min(context, size + max_new);
     terms.line = &*session_.kv;
@@ -200,6 +202,7 @@ class Generator {
   FunctionRef<void(std::string_view)> on_text_;
   OnProgress on_progress_;
   const CancellationToken& cancel_;
+  const std::span<const TokenId> recorded_;
 };
 
 }  // namespace
@@ -225,14 +228,12 @@ Result<Generation> Session::generate(const Prompt& prompt, const GenerateOptions
   return Generator(*state_, options, on_text, on_progress, cancel ? *cancel : kNever).run(prompt);
 }
 
-Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_progress,
-                            const CancellationToken* cancel) {
-  static const CancellationToken kNever;
-  if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
-  Session::State& state = *session.state_;
+namespace {
+
+// Extends a line by these tokens with keys and values that are random.
+Result<void> fill_with(Session::State& state, std::span<const TokenId> tokens,
+                       OnProgress on_progress, const CancellationToken& cancel) {
   Runtime::State& runtime = *state.runtime;
-  OLLM_TRY_VOID(runtime::check_not_forked(runtime));
-  OLLM_TRY(const Use use, Use::begin(state));
   const runtime::Turn turn(runtime);
   const std::size_t first = state.kv->tokens();
   const std::size_t context = runtime.execution().context_tokens;
@@ -245,23 +246,70 @@ Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_
     return fail(ErrorKind::invalid_argument,
                 "the session's last token was not computed yet: it can be filled at its beginning");
   }
-  if (tokens > context - first) {
-    return fail(ErrorKind::invalid_argument,
-                fmt::format("{} tokens after {}, but {} were planned for", tokens, first, context));
+  if (tokens.size() > context - first) {
+    return fail(
+        ErrorKind::invalid_argument,
+        fmt::format("{} tokens after {}, but {} were planned for", tokens.size(), first, context));
   }
-  const std::size_t vocab = runtime.composition().vocab_size;
-  for (std::size_t i = first; i < first + tokens; ++i)
-    state.line.push_back(static_cast<TokenId>((i * 7919 + 17) % vocab));
+  state.line.insert(state.line.end(), tokens.begin(), tokens.end());
   const Result<void> filled = kv::extend_at_random(
       *state.kv, std::span<const TokenId>(state.line).subspan(first),
       runtime.engine->options().max_rows,
       [&](std::size_t done) {
-        if (on_progress) on_progress({Stage::write, done, tokens});
+        if (on_progress) on_progress({Stage::write, done, tokens.size()});
       },
-      cancel != nullptr ? *cancel : kNever);
+      cancel);
   state.line.resize(state.kv->tokens());
   state.computed = state.line;
   return filled;
+}
+
+const CancellationToken& or_never(const CancellationToken* cancel) {
+  static const CancellationToken kNever;
+  return cancel != nullptr ? *cancel : kNever;
+}
+
+}  // namespace
+
+Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_progress,
+                            const CancellationToken* cancel) {
+  if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
+  Session::State& state = *session.state_;
+  OLLM_TRY_VOID(runtime::check_not_forked(*state.runtime));
+  OLLM_TRY(const Use use, Use::begin(state));
+  const std::size_t context = state.runtime->execution().context_tokens;
+  if (tokens > context) {
+    return fail(ErrorKind::invalid_argument,
+                fmt::format("{} tokens, but {} were planned for", tokens, context));
+  }
+  const std::size_t vocab = state.runtime->composition().vocab_size;
+  std::vector<TokenId> ids(tokens);
+  for (std::size_t i = 0; i < tokens; ++i)
+    ids[i] = static_cast<TokenId>(((state.line.size() + i) * 7919 + 17) % vocab);
+  return fill_with(state, ids, on_progress, or_never(cancel));
+}
+
+Result<Generation> replay(Session& session, const RecordedAnswer& recorded, OnProgress on_progress,
+                          const CancellationToken* cancel) {
+  if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
+  Session::State& state = *session.state_;
+  OLLM_TRY_VOID(runtime::check_not_forked(*state.runtime));
+  OLLM_TRY(const Use use, Use::begin(state));
+  if (recorded.answer.empty() || !state.line.empty()) {
+    return fail(ErrorKind::invalid_argument,
+                state.line.empty() ? "the recorded answer is empty"
+                                   : "an answer is replayed on a session without tokens");
+  }
+  OLLM_TRY_VOID(runtime::check_ids(*state.runtime, recorded.prompt, 0));
+  OLLM_TRY_VOID(runtime::check_ids(*state.runtime, recorded.answer, recorded.prompt.size()));
+  const std::size_t last = recorded.prompt.size() - 1;
+  OLLM_TRY_VOID(
+      fill_with(state, std::span(recorded.prompt).first(last), on_progress, or_never(cancel)));
+  GenerateOptions options;
+  options.max_new_tokens = recorded.answer.size();
+  options.ignore_eos = true;
+  return Generator(state, options, nullptr, on_progress, or_never(cancel), recorded.answer)
+      .run(Prompt::tokens({recorded.prompt[last]}));
 }
 
 }  // namespace ollm
