@@ -48,7 +48,7 @@ class Job {
   }
 
   /// It has a line now, in which the first `cached` tokens stand already. Called again where it was
-  /// put aside meanwhile.
+  /// put aside meanwhile, and where a block of it was damaged.
   virtual void began(std::size_t cached) = 0;
 
   /// The logits at a position, for as long as the call; in ascending order of positions. The token
@@ -57,9 +57,9 @@ class Job {
   virtual Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
                                                      sampling::Workspaces& workspaces) = 0;
 
-  /// So many tokens stand in KV now, after a sweep that had rows of it. Whether there is more to
-  /// run.
-  virtual bool swept(std::size_t computed) = 0;
+  /// So many tokens stand in KV now, after a sweep of which it had this share of the rows. Whether
+  /// there is more to run.
+  virtual bool swept(std::size_t computed, double share) = 0;
 
   /// It is over: as it was to be, or by an error, of which `cancelled` is one. Its line stands at
   /// `computed` tokens, 0 where it never had one; no further call follows.

@@ -304,6 +304,9 @@ void Scheduler::add_drafts(Running& run, std::size_t most) {
 void Scheduler::sweep() {
   const Result<void> computed = engine_.compute(
       work_, [&](std::size_t work) { return !swept_[work]->entry->job->cancelled(); });
+  if (options_.after_compute) options_.after_compute();
+  swept_rows_ = 0;
+  for (const Work& item : work_) swept_rows_ += item.tokens.size();
   const std::span<const Engine::LogitRow> rows = engine_.logit_rows();
   first_logit_rows_.assign(work_.size() + 1, rows.size());
   for (std::size_t i = rows.size(); i-- > 0;) first_logit_rows_[rows[i].work] = i;
@@ -366,7 +369,9 @@ void Scheduler::settle(std::size_t work, const Result<void>& computed) {
   if (const std::size_t drafts = run.row_tokens.size() - run.rows; drafts > 0)
     run.entry->job->judge(drafts, run.accepted);
   run.line->commit(run.row_tokens.first(run.rows + run.accepted));
-  if (!run.entry->job->swept(run.line->tokens())) end(run, {});
+  const double share =
+      static_cast<double>(work_[work].tokens.size()) / static_cast<double>(swept_rows_);
+  if (!run.entry->job->swept(run.line->tokens(), share)) end(run, {});
 }
 
 // Goes back to before a damaged block, from where all is computed again; not for ever for the same

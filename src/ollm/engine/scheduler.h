@@ -50,6 +50,8 @@ class Scheduler {
     /// Before what is stored of so many tokens is looked up, and after each sweep.
     std::function<void(std::size_t tokens)> before_lookup = {};
     std::function<void()> after_sweep = {};
+    /// When a sweep was computed, before its jobs hear of it.
+    std::function<void()> after_compute = {};
   };
 
   /// All must outlive it.
@@ -138,7 +140,8 @@ class Scheduler {
   std::vector<std::unique_ptr<Running>> running_;  // by priority, then arrival
   std::vector<RowShare> shares_;
   std::vector<Work> work_;
-  std::vector<Running*> swept_;                // of each work item
+  std::vector<Running*> swept_;  // of each work item
+  std::size_t swept_rows_ = 0;
   std::vector<std::size_t> first_logit_rows_;  // of each work item, and the end of the last
   SweepCounts counts_;
 };

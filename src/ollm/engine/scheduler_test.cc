@@ -37,7 +37,7 @@ class Greedy : public Job {
     if (ids_.size() == cancel_at_) cancelled_ = true;
     return std::optional(ids_.back());
   }
-  bool swept(std::size_t computed) override {
+  bool swept(std::size_t computed, double) override {
     ++sweeps_;
     return computed < wanted_;
   }

@@ -23,7 +23,7 @@ class Tokens final : public Job {
                                              sampling::Workspaces&) override {
     return std::optional<TokenId>();
   }
-  bool swept(std::size_t) override { return false; }
+  bool swept(std::size_t, double) override { return false; }
   void ended(Result<void>, std::size_t) override {}
 
  private:

@@ -101,12 +101,16 @@ Result<Generation> Answer::result() {
 // What the scheduler calls ------------------------------------------------------------------------
 
 void Answer::began(std::size_t cached) {
-  if (admitted_) return;
+  // What was looked up and read for it; or a damaged block, which only the last sweep can have met.
+  cost().add(take_cost(state_), 1);
+  if (admitted_) {
+    cost().kv.corrupt_blocks += std::exchange(state_.sweep_cost.kv.corrupt_blocks, 0);
+    return;
+  }
   admitted_ = true;
   const std::lock_guard lock(mutex_);
   first_ = cached;
   out_.report.cached_tokens = cached;
-  timing_.at_begin = timing_.at_decode = disk_cost(state_);
 }
 
 std::span<const TokenId> Answer::drafts(std::size_t most) {
@@ -179,16 +183,18 @@ Result<std::optional<TokenId>> Answer::take_logits(std::size_t, std::span<float>
   return std::optional(id);
 }
 
-bool Answer::swept(std::size_t computed) {
+bool Answer::swept(std::size_t computed, double share) {
+  cost().add(state_.sweep_cost, share);
   {
     const std::lock_guard lock(mutex_);
     prefilled_ = std::min(computed, prompt_tokens_) - std::min(first_, computed);
   }
-  if (decoding_) ++timing_.decode_sweeps;
-  if (!decoding_ && computed >= prompt_tokens_) {
-    decoding_ = true;
-    timing_.at_decode = disk_cost(state_);
+  if (decoding_) {
+    ++timing_.decode_sweeps;
+    timing_.decode_sweep_bytes +=
+        state_.sweep_cost.weights.bytes_read + state_.sweep_cost.kv.bytes_read;
   }
+  decoding_ = decoding_ || computed >= prompt_tokens_;
   tell();
   return !chosen_all_;
 }
@@ -206,7 +212,7 @@ void Answer::ended(Result<void> how, std::size_t computed) {
   }
   if (admitted_) {
     if (state_.kept_kv && computed > first_) state_.kept_kv->computed(computed - first_);
-    timing_.at_end = disk_cost(state_);
+    cost().add(take_cost(state_), 1);
     Report report = make_report(state_, timing_);
     report.prompt_tokens = out_.report.prompt_tokens;
     report.cached_tokens = out_.report.cached_tokens;

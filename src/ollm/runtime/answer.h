@@ -80,7 +80,7 @@ class Answer final : public engine::Job {
   void began(std::size_t cached) override;
   Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
                                              sampling::Workspaces& workspaces) override;
-  bool swept(std::size_t computed) override;
+  bool swept(std::size_t computed, double share) override;
   void ended(Result<void> how, std::size_t computed) override;
 
  private:
@@ -92,6 +92,7 @@ class Answer final : public engine::Job {
   void show(std::string_view piece);
   void time(double now);
   void tell();
+  DiskCost& cost() { return decoding_ ? timing_.decode_cost : timing_.prefill_cost; }
 
   Runtime::State& state_;
   const GenerateOptions options_;

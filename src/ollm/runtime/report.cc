@@ -41,24 +41,52 @@ double rate(std::size_t count, double seconds) {
 
 }  // namespace
 
+void DiskCost::add(const DiskCost& other, double share) {
+  const auto part = [&](std::uint64_t whole) {
+    return static_cast<std::uint64_t>(share * static_cast<double>(whole));
+  };
+  weights.bytes_read += part(other.weights.bytes_read);
+  weights.wait_s += share * other.weights.wait_s;
+  weights.cpu_s += share * other.weights.cpu_s;
+  kv.bytes_read += part(other.kv.bytes_read);
+  kv.bytes_written += part(other.kv.bytes_written);
+  kv.corrupt_blocks += part(other.kv.corrupt_blocks);
+  kv.wait_s += share * other.kv.wait_s;
+}
+
+void DiskCost::subtract(const DiskCost& earlier) {
+  weights.bytes_read -= earlier.weights.bytes_read;
+  weights.wait_s -= earlier.weights.wait_s;
+  weights.cpu_s -= earlier.weights.cpu_s;
+  kv.bytes_read -= earlier.kv.bytes_read;
+  kv.bytes_written -= earlier.kv.bytes_written;
+  kv.corrupt_blocks -= earlier.kv.corrupt_blocks;
+  kv.wait_s -= earlier.kv.wait_s;
+}
+
 DiskCost disk_cost(const Runtime::State& state) {
   return {state.tape->stream_cost(), state.kv->counters()};
 }
 
+DiskCost take_cost(Runtime::State& state) {
+  const DiskCost now = disk_cost(state);
+  DiskCost cost = now;
+  cost.subtract(state.cost_told);
+  state.cost_told = now;
+  return cost;
+}
+
 Report make_report(const Runtime::State& state, const Timing& timing) {
   Report report;
-  const DiskCost& begin = timing.at_begin;
-  const DiskCost& decode = timing.at_decode;
-  const DiskCost& end = timing.at_end;
   if (timing.decode_sweeps != 0) {
     report.seconds_per_sweep = timing.decode_s / static_cast<double>(timing.decode_sweeps);
-    report.bytes_per_sweep = (end.weights.bytes_read - decode.weights.bytes_read +
-                              end.kv.bytes_read - decode.kv.bytes_read) /
-                             timing.decode_sweeps;
+    report.bytes_per_sweep = timing.decode_sweep_bytes / timing.decode_sweeps;
   }
+  DiskCost cost = timing.prefill_cost;
+  cost.add(timing.decode_cost, 1);
   // What the sweeps slept for was the disk; whether the rest was memory's or the arithmetic's, only
   // the plan's model of the machine tells.
-  const double slept = end.weights.wait_s - begin.weights.wait_s + end.kv.wait_s - begin.kv.wait_s;
+  const double slept = cost.weights.wait_s + cost.kv.wait_s;
   const std::string& planned = state.execution().estimate.bound_by;
   if (slept > (timing.prefill_s + timing.decode_s) / 2) {
     report.bound_by = "disk";
@@ -71,13 +99,13 @@ Report make_report(const Runtime::State& state, const Timing& timing) {
   report.total_s = process_seconds();
   report.peak_bytes = peak_resident_bytes();
   report.planned_peak_bytes = state.execution().memory.peak_bytes();
-  report.bytes_read = state.tape->loaded_bytes() + end.weights.bytes_read;
+  report.bytes_read = state.tape->loaded_bytes() + state.tape->stream_cost().bytes_read;
   report.io_wait_s = slept;
-  report.io_cpu_s = end.weights.cpu_s - begin.weights.cpu_s;
-  report.streamed_bytes = end.weights.bytes_read - begin.weights.bytes_read;
-  report.kv_bytes_read = end.kv.bytes_read - begin.kv.bytes_read;
-  report.kv_bytes_written = end.kv.bytes_written - begin.kv.bytes_written;
-  report.kv_corrupt_blocks = end.kv.corrupt_blocks - begin.kv.corrupt_blocks;
+  report.io_cpu_s = cost.weights.cpu_s;
+  report.streamed_bytes = cost.weights.bytes_read;
+  report.kv_bytes_read = cost.kv.bytes_read;
+  report.kv_bytes_written = cost.kv.bytes_written;
+  report.kv_corrupt_blocks = cost.kv.corrupt_blocks;
   report.load_s = state.load_s;
   return report;
 }

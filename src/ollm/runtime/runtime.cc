@@ -131,6 +131,7 @@ Result<void> build_engine(Runtime::State& state, const runtime::LoadFaults& faul
   options.after_sweep = [&state] {
     if (state.kept_kv) state.kept_kv->poll();
   };
+  options.after_compute = [&state] { state.sweep_cost = runtime::take_cost(state); };
   state.scheduler = std::make_unique<engine::Scheduler>(*state.engine, *state.kv, *state.pool,
                                                         std::move(options));
   return {};

@@ -40,7 +40,7 @@ class RowJob final : public engine::Job {
   void began(std::size_t cached) override;
   Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
                                              sampling::Workspaces&) override;
-  bool swept(std::size_t computed) override;
+  bool swept(std::size_t computed, double) override;
   void ended(Result<void> how, std::size_t) override;
 
   void abandon() { abandoned_.store(true, std::memory_order_relaxed); }
@@ -85,9 +85,10 @@ class Scorer {
     }
     out_.rows.resize(rows_.size());
     runtime::Timing timing;
+    runtime::DiskCost before;
     {
       const runtime::Turn turn(runtime_);
-      timing.at_begin = timing.at_decode = runtime::disk_cost(runtime_);
+      before = runtime::disk_cost(runtime_);
     }
     OLLM_TRY_VOID(score_rows());
     if (file_) OLLM_TRY_VOID(file_->finish());
@@ -97,7 +98,8 @@ class Scorer {
     timing.prefilled = total_ - cached;
     timing.prefill_s = monotonic_seconds() - begin;
     const runtime::Turn turn(runtime_);
-    timing.at_end = runtime::disk_cost(runtime_);
+    timing.prefill_cost = runtime::disk_cost(runtime_);
+    timing.prefill_cost.subtract(before);
     out_.report = runtime::make_report(runtime_, timing);
     out_.report.prompt_tokens = total_;
     out_.report.cached_tokens = cached;
@@ -267,7 +269,7 @@ class Scorer {
 
 void RowJob::began(std::size_t cached) {
   if (!began_before_) scorer_.found(cached);
-  if (began_before_) swept(cached);
+  if (began_before_) swept(cached, 0);
   began_before_ = true;
   computed_ = cached;
 }
@@ -278,7 +280,7 @@ Result<std::optional<TokenId>> RowJob::take_logits(std::size_t position, std::sp
   return std::optional<TokenId>();
 }
 
-bool RowJob::swept(std::size_t computed) {
+bool RowJob::swept(std::size_t computed, double) {
   scorer_.computed(static_cast<std::ptrdiff_t>(computed) - static_cast<std::ptrdiff_t>(computed_));
   computed_ = computed;
   return computed < ids_.size();

@@ -37,6 +37,19 @@ struct Plan::State {
   std::optional<ExecutionPlan> execution_plan;  // nothing where no backend runs the model
 };
 
+namespace runtime {
+
+/// What reading and writing had cost at a moment, or between two.
+struct DiskCost {
+  weights::StreamCost weights;
+  kv::StoreCounters kv;
+
+  void add(const DiskCost& other, double share);
+  void subtract(const DiskCost& earlier);
+};
+
+}  // namespace runtime
+
 struct Text::State {
   text::Tokenizer tokenizer;
   text::ChatTemplateSources templates;    // by name
@@ -101,6 +114,8 @@ struct Runtime::State {
   std::unique_ptr<kv::Store> kv;
   std::unique_ptr<engine::Engine> engine;
 
+  runtime::DiskCost cost_told;                   // to those whose it was
+  runtime::DiskCost sweep_cost;                  // of the last sweep
   std::unique_ptr<engine::Scheduler> scheduler;  // goes first
 };
 
@@ -134,13 +149,6 @@ class Submitted {
   const std::shared_ptr<Answer> answer_;
 };
 
-/// What reading and writing had cost at a moment.
-struct DiskCost {
-  weights::StreamCost weights;
-  kv::StoreCounters kv;
-};
-DiskCost disk_cost(const Runtime::State& state);
-
 /// The report of a run that took `prefill_s` for `prefilled` tokens and `decode_s` for `decoded`
 /// tokens in `decode_sweeps` sweeps.
 struct Timing {
@@ -150,8 +158,12 @@ struct Timing {
   std::size_t prefilled = 0;
   std::size_t decoded = 0;
   std::size_t decode_sweeps = 0;
-  DiskCost at_begin, at_decode, at_end;  // when the run began, after its prefill, at its end
+  std::uint64_t decode_sweep_bytes = 0;  // that these sweeps read, for all lines in them
+  DiskCost prefill_cost, decode_cost;    // its own
 };
+DiskCost disk_cost(const Runtime::State& state);
+/// What it cost since this was last asked.
+DiskCost take_cost(Runtime::State& state);
 Report make_report(const Runtime::State& state, const Timing& timing);
 
 }  // namespace runtime
