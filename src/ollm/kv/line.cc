@@ -14,6 +14,7 @@ using backend::kTileTokens;
 Line::Line(Store& store) : store_(&store) {
   groups_.reserve(store.groups());
   for (std::size_t group = 0; group < store.groups(); ++group) groups_.emplace_back(store, group);
+  names_.resize(groups_.size());
   if (store.has_pool()) tail_ids_.reserve(store.options().block_tokens);
 }
 
@@ -93,6 +94,15 @@ std::byte* Line::tile_for_write(std::size_t layer, std::size_t token) {
          token % block_tokens() / kTileTokens * place.tile_bytes;
 }
 
+BlockContent Line::content(std::size_t group, std::size_t index,
+                           std::span<const TokenId> tokens) const {
+  const std::vector<BlockName>& names = names_[group];
+  return {.parent = index == 0 ? store_->root() : names[index - 1],
+          .name = {},
+          .position = index,
+          .tokens = tokens};
+}
+
 void Line::commit(std::span<const TokenId> tokens) {
   for (const BlockTable& group : groups_)
     OLLM_CHECK(tokens_ + tokens.size() <= group.blocks() * block_tokens());
@@ -109,8 +119,12 @@ void Line::commit(std::span<const TokenId> tokens) {
     tokens_ += count;
     if (tail_ids_.size() < block_tokens()) break;
     const std::size_t index = tokens_ / block_tokens() - 1;
-    for (const BlockTable& group : groups_)
-      store_->seal(group[index], group.before(index), index, tail_ids_);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      BlockContent full = content(i, index, tail_ids_);
+      full.name = store_->name_behind(i, full.parent, tail_ids_);
+      store_->seal(groups_[i][index], groups_[i].before(index), full);
+      names_[i].push_back(full.name);
+    }
     tail_ids_.clear();
   }
   forget();
@@ -187,6 +201,7 @@ Result<Line> Line::fork(std::size_t tokens) const {
   Line made(*store_);
   made.tokens_ = tokens_;
   made.tail_ids_ = tail_ids_;
+  made.names_ = names_;
   if (tokens < tokens_) made.groups_ = groups_;
   made.note_tail(tokens);
   for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -198,11 +213,12 @@ Result<Line> Line::fork(std::size_t tokens) const {
   return made;
 }
 
-// The ids of the tail as it will be after a rewind to `tokens`.
+// The ids of the tail, and the names of full blocks, as they will be after a rewind to `tokens`.
 void Line::note_tail(std::size_t tokens) {
   if (!store_->has_pool()) return;
   const std::size_t size = tokens % block_tokens();
   const std::size_t block = tokens / block_tokens();
+  for (std::vector<BlockName>& names : names_) names.resize(block);
   if (block == tokens_ / block_tokens() || size == 0) {
     tail_ids_.resize(size);
     return;
@@ -229,7 +245,7 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
   for (BlockTable& group : groups_) whole = group.rewind(kept).ok() && whole;
   if (!whole) {
     kept -= kept % block_tokens();
-    tail_ids_.clear();
+    note_tail(kept);
     for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(kept).ok());
   }
   tokens_ = kept;
@@ -258,7 +274,7 @@ bool Line::take_block(std::span<const TokenId> rest) {
   std::size_t common = rest.size();
   bool whole = true;
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    auto block = store_->find(group, groups_[group].before(index), index, rest);
+    auto block = store_->find(group, content(group, index, {}).parent, index, rest);
     if (!block) return false;
     common = std::min(common, block->tokens);
     whole = whole && block->whole;
@@ -270,7 +286,10 @@ bool Line::take_block(std::span<const TokenId> rest) {
       if (!store_->open_again(block.block).ok()) return false;
   }
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    if (whole) (void)store_->give_spare_frame(found[group].block);
+    if (whole) {
+      (void)store_->give_spare_frame(found[group].block);
+      names_[group].push_back(store_->name_behind(group, content(group, index, {}).parent, rest));
+    }
     groups_[group].put(index, std::move(found[group].block));
   }
   tokens_ = index * block_tokens() + common;
@@ -286,7 +305,7 @@ std::size_t Line::mend(std::span<const TokenId> ids) {
   std::size_t left = std::min(tokens_, damaged_block_ * block_tokens());
   store_->wait_for_writes();
   if (!holds_all_for(left)) left = 0;
-  tail_ids_.clear();
+  note_tail(left);
   for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(left).ok());
   tokens_ = left;
   damage_.reset();
@@ -300,8 +319,11 @@ void Line::keep() {
   store_->write_sealed();
   const std::size_t index = tokens_ / block_tokens();
   if (!tail_ids_.empty()) {
-    for (const BlockTable& group : groups_)
-      store_->keep_tail(group[index], group.before(index), tail_ids_);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      BlockContent tail = content(i, index, tail_ids_);
+      tail.name = store_->name_behind(i, tail.parent, tail_ids_);
+      store_->keep_tail(groups_[i][index], groups_[i].before(index), tail);
+    }
   }
   store_->commit();
 }

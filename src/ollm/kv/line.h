@@ -114,12 +114,14 @@ class Line {
   void forget();
   std::size_t block_tokens() const { return store_->options().block_tokens; }
   void note_tail(std::size_t tokens);
+  BlockContent content(std::size_t group, std::size_t index, std::span<const TokenId> tokens) const;
   void take_stored(std::span<const TokenId> ids);
   bool take_block(std::span<const TokenId> rest);
   void push_tiles_in_memory();
 
   Store* store_;
-  std::vector<BlockTable> groups_;  // of the store
+  std::vector<BlockTable> groups_;             // of the store
+  std::vector<std::vector<BlockName>> names_;  // of the full blocks of each group; with a pool
   std::size_t tokens_ = 0;
   std::size_t room_ = 0;           // tokens that blocks are reserved for
   std::vector<TokenId> tail_ids_;  // of the open tail; with a pool

@@ -51,6 +51,24 @@ class BlockRef {
   std::uint32_t index_ = 0;
 };
 
+/// What a block is called: known by now, or as soon as the fingerprint is. A name is made from the
+/// one before it and from tokens, so that a line has the names of all its blocks, be they stored,
+/// forgotten, or never there.
+struct BlockName {
+  Digest id;
+  std::uint32_t to_come = 0;  // 0: it is `id`; else which of those that wait for the fingerprint
+
+  friend bool operator==(const BlockName&, const BlockName&) = default;
+};
+
+/// What a block holds, and where in its line.
+struct BlockContent {
+  BlockName parent;  // the name of the block before it, or the root
+  BlockName name;
+  std::size_t position = 0;
+  std::span<const TokenId> tokens;
+};
+
 /// Where a layer's tiles stand: in blocks of which group, and where inside.
 struct LayerPlace {
   std::size_t group = 0;
@@ -144,10 +162,15 @@ class Store {
   Result<void> set_fingerprint(const Digest& fingerprint);
   bool knows_fingerprint() const { return fingerprint_.has_value(); }
 
-  /// That no token is written into the block any more: it holds `tokens`, behind `parent` (none: at
-  /// the beginning of its line), at this place of its line. Begins to write it.
-  void seal(const BlockRef& block, const BlockRef& parent, std::size_t position,
-            std::span<const TokenId> tokens);
+  /// The parent of a line's first block.
+  BlockName root() const { return {root_}; }
+  /// The name of the block that holds these tokens behind one of that name.
+  BlockName name_behind(std::size_t group, const BlockName& parent,
+                        std::span<const TokenId> tokens);
+
+  /// That no token is written into the block any more. `before`: the block before it in its line,
+  /// behind which it stands best on disk; or none. Begins to write it.
+  void seal(const BlockRef& block, const BlockRef& before, const BlockContent& content);
   bool sealed(const BlockRef& block) const;
   /// The tokens of a sealed block.
   std::span<const TokenId> tokens(const BlockRef& block) const;
@@ -156,7 +179,7 @@ class Store {
   Result<void> open_again(const BlockRef& block);
   /// Stores the first tokens of an open block, which are fewer than it has room for, and waits
   /// until they are written: the block may then be written into again.
-  void keep_tail(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  void keep_tail(const BlockRef& block, const BlockRef& before, const BlockContent& content);
   /// Begins to write what was sealed and is to be kept, and was not written behind the sweep.
   void write_sealed();
   /// Begins to make all that was written durable and findable.
@@ -166,13 +189,13 @@ class Store {
   void wait_for_commits();
 
   /// A stored block behind `parent` that begins with tokens of these, and how many; its block is
-  /// sealed and not in memory. There must be a free one.
+  /// sealed and not in memory. Nothing where no block is free.
   struct Found {
     BlockRef block;
     std::size_t tokens = 0;
     bool whole = false;  // of block_tokens
   };
-  std::optional<Found> find(std::size_t group, const BlockRef& parent, std::size_t position,
+  std::optional<Found> find(std::size_t group, const BlockName& parent, std::size_t position,
                             std::span<const TokenId> tokens);
   /// Takes in what other processes stored.
   void refresh();
@@ -202,12 +225,11 @@ class Store {
     std::uint32_t position = 0;   // in its line
     std::int32_t before = -1;     // the block before it, as long as that is one of its line
     OnDisk on_disk = OnDisk::no;
-    bool named = false;
     bool committed = false;
     bool lost = false;         // it or a block before it could not be stored
     bool held = false;         // in the pool, which does not evict it meanwhile
     std::uint64_t record = 0;  // its pending record, 0: none
-    Digest id;                 // where it is named
+    BlockName name;            // of a sealed block that may be found again
     BlockPlace place;          // where it is on disk
   };
   struct Group {
@@ -230,10 +252,8 @@ class Store {
   // A block on its way into the pool: by itself, so that its block may go or be opened again.
   struct Pending {
     std::uint64_t number = 0;
-    std::uint64_t parent_number = 0;  // where the parent is pending itself, 0: parent is its name
-    Digest parent;
-    Digest id;
-    bool named = false;
+    BlockName parent;
+    BlockName name;
     bool written = false;
     bool in_commit = false;
     std::uint32_t group = 0;
@@ -263,16 +283,14 @@ class Store {
   bool writes_behind() const;
   bool will_lose_frame(const Group& group) const;
 
-  std::uint64_t add_pending(const BlockRef& block, const BlockRef& parent,
-                            std::span<const TokenId> tokens);
+  const Digest* id_of(const BlockName& name) const;
+  std::uint64_t add_pending(std::uint32_t group, const BlockContent& content);
   Pending* find_pending(std::uint64_t number);
-  void name(Pending& pending);
-  void give_names();
-  std::optional<Pool::Match> match_behind(std::uint32_t group, const BlockRef& parent,
+  std::optional<Pool::Match> match_behind(std::uint32_t group, const BlockName& parent,
                                           std::span<const TokenId> tokens);
   void take_record(const BlockRef& block, const BlockRecord& record);
   static std::uint32_t stored_bytes(const Group& group, std::size_t tokens);
-  bool take_stored(const BlockRef& block, const BlockRef& parent, std::span<const TokenId> tokens);
+  bool take_stored(const BlockRef& block, const BlockContent& content);
   void give_up(Block& block);
   void lose(std::span<const std::uint64_t> records);
   BlockWriter::Write write_of(const BlockRef& block, const Block* before, std::size_t tokens);
@@ -298,6 +316,14 @@ class Store {
   // of what is kept
   std::optional<Digest> fingerprint_;
   Digest root_;
+  // A name that waits for the fingerprint, and what it will be made from.
+  struct NameToCome {
+    std::uint32_t group = 0;
+    BlockName parent;
+    std::vector<TokenId> tokens;
+    Digest id;
+  };
+  std::vector<NameToCome> to_come_;
   std::vector<Pending> pending_;  // in the order of sealing
   std::uint64_t next_record_ = 1;
   std::vector<UnderWay> under_way_;

@@ -29,32 +29,26 @@ Result<void> Store::set_fingerprint(const Digest& fingerprint) {
   OLLM_CHECK(has_pool() && !fingerprint_);
   OLLM_TRY_VOID(disk_.pool->set_fingerprint(fingerprint));
   fingerprint_ = fingerprint;
-  give_names();
+  for (NameToCome& name : to_come_) {
+    name.id = block_id(fingerprint, name.group, *id_of(name.parent), name.tokens);
+    name.tokens = {};
+  }
   return {};
 }
 
-void Store::name(Pending& pending) {
-  if (pending.named || !fingerprint_) return;
-  if (pending.parent_number != 0) {
-    const Pending* parent = find_pending(pending.parent_number);
-    if (parent == nullptr || !parent->named) return;
-    pending.parent = parent->id;
-  }
-  pending.id = block_id(*fingerprint_, pending.group, pending.parent, pending.tokens);
-  pending.named = true;
+// Null where it is still to come.
+const Digest* Store::id_of(const BlockName& name) const {
+  if (name.to_come == 0) return &name.id;
+  return fingerprint_ ? &to_come_[name.to_come - 1].id : nullptr;
 }
 
-void Store::give_names() {
-  for (Pending& pending : pending_) name(pending);
-  for (Group& group : groups_) {
-    for (Block& block : group.blocks) {
-      if (block.record == 0 || block.named) continue;
-      const Pending* pending = find_pending(block.record);
-      if (pending == nullptr || !pending->named) continue;
-      block.id = pending->id;
-      block.named = true;
-    }
-  }
+BlockName Store::name_behind(std::size_t group, const BlockName& parent,
+                             std::span<const TokenId> tokens) {
+  if (!has_pool() || !options_.reuses) return {};
+  const auto index = static_cast<std::uint32_t>(group);
+  if (fingerprint_) return {block_id(*fingerprint_, index, *id_of(parent), tokens)};
+  to_come_.push_back({index, parent, {tokens.begin(), tokens.end()}, {}});
+  return {.id = {}, .to_come = static_cast<std::uint32_t>(to_come_.size())};
 }
 
 Store::Pending* Store::find_pending(std::uint64_t number) {
@@ -65,25 +59,13 @@ Store::Pending* Store::find_pending(std::uint64_t number) {
   return at != pending_.end() && at->number == number ? &*at : nullptr;
 }
 
-// 0 where what stands before it has no name to come.
-std::uint64_t Store::add_pending(const BlockRef& block, const BlockRef& parent,
-                                 std::span<const TokenId> tokens) {
+std::uint64_t Store::add_pending(std::uint32_t group, const BlockContent& content) {
   Pending pending;
-  pending.parent = root_;
-  if (parent) {
-    const Block& before = at(parent);
-    if (before.named) {
-      pending.parent = before.id;
-    } else if (before.record != 0) {
-      pending.parent_number = before.record;
-    } else {
-      return 0;
-    }
-  }
+  pending.parent = content.parent;
+  pending.name = content.name;
   pending.number = next_record_++;
-  pending.group = block.group_;
-  pending.tokens.assign(tokens.begin(), tokens.end());
-  name(pending);
+  pending.group = group;
+  pending.tokens.assign(content.tokens.begin(), content.tokens.end());
   pending_.push_back(std::move(pending));
   return pending_.back().number;
 }
@@ -97,29 +79,29 @@ std::span<const TokenId> Store::tokens(const BlockRef& block) const {
   return std::span(group.tokens).subspan(block.index_ * options_.block_tokens, at(block).tokens);
 }
 
-// What the pool has behind a block; nothing where that has no name.
-std::optional<Pool::Match> Store::match_behind(std::uint32_t group, const BlockRef& parent,
+// What the pool has behind a block of this name.
+std::optional<Pool::Match> Store::match_behind(std::uint32_t group, const BlockName& parent,
                                                std::span<const TokenId> tokens) {
-  if (!fingerprint_ || (parent && !at(parent).named)) return std::nullopt;
-  return disk_.pool->match(group, parent ? at(parent).id : root_, tokens);
+  if (!fingerprint_) return std::nullopt;
+  return disk_.pool->match(group, *id_of(parent), tokens);
 }
 
 // That the block is the one that the pool gave.
 void Store::take_record(const BlockRef& ref, const BlockRecord& record) {
   Block& block = at(ref);
-  block.id = record.id;
-  block.named = block.committed = block.held = true;
+  block.name = {record.id};
+  block.committed = block.held = true;
   block.place = record.place;
   block.on_disk = OnDisk::yes;
   std::copy(record.checksums.begin(), record.checksums.end(), checksums_of(ref.group_, ref.index_));
 }
 
 // Whether the pool has the same block already, whoever stored it.
-bool Store::take_stored(const BlockRef& ref, const BlockRef& parent,
-                        std::span<const TokenId> tokens) {
-  const auto match = match_behind(ref.group_, parent, tokens);
+bool Store::take_stored(const BlockRef& ref, const BlockContent& content) {
+  const auto match = match_behind(ref.group_, content.parent, content.tokens);
   if (!match) return false;
-  if (match->common != tokens.size() || match->record.tokens.size() != tokens.size()) {
+  const std::size_t size = content.tokens.size();
+  if (match->common != size || match->record.tokens.size() != size) {
     disk_.pool->release(match->record.id);
     return false;
   }
@@ -138,31 +120,28 @@ bool Store::will_lose_frame(const Group& group) const {
          group.frames;
 }
 
-void Store::seal(const BlockRef& ref, const BlockRef& parent, std::size_t position,
-                 std::span<const TokenId> tokens) {
+void Store::seal(const BlockRef& ref, const BlockRef& before, const BlockContent& content) {
+  const std::span<const TokenId> tokens = content.tokens;
   OLLM_CHECK(has_pool() && tokens.size() == options_.block_tokens);
   take_done();
   Block& block = at(ref);
   Group& group = groups_[ref.group_];
-  block.position = static_cast<std::uint32_t>(position);
-  block.before = parent ? static_cast<std::int32_t>(parent.index_) : -1;
+  block.position = static_cast<std::uint32_t>(content.position);
+  block.before = before ? static_cast<std::int32_t>(before.index_) : -1;
   block.tokens = static_cast<std::uint32_t>(tokens.size());
   block.loaded = block.requested = static_cast<std::uint32_t>(group.layers);
   std::copy(tokens.begin(), tokens.end(),
             group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
-  block.lost = (parent && at(parent).lost) || write_error_.has_value();
+  block.name = content.name;
+  block.lost = (before && at(before).lost) || write_error_.has_value();
   // In the order of their tokens, so that they stand one behind the other on disk.
   const bool spilled = will_lose_frame(group);
   if (!options_.reuses || block.lost) {
     if (spilled) begin_write(ref.group_, ref.index_);
     return;
   }
-  if (take_stored(ref, parent, tokens)) return;
-  block.record = add_pending(ref, parent, tokens);
-  if (const Pending* pending = find_pending(block.record); pending != nullptr && pending->named) {
-    block.id = pending->id;
-    block.named = true;
-  }
+  if (take_stored(ref, content)) return;
+  block.record = add_pending(ref.group_, content);
   if (writes_behind() || group.forgets || spilled) begin_write(ref.group_, ref.index_);
 }
 
@@ -178,17 +157,16 @@ void Store::write_sealed() {
   }
 }
 
-void Store::keep_tail(const BlockRef& ref, const BlockRef& parent,
-                      std::span<const TokenId> tokens) {
+void Store::keep_tail(const BlockRef& ref, const BlockRef& before, const BlockContent& content) {
+  const std::span<const TokenId> tokens = content.tokens;
   OLLM_CHECK(has_pool() && tokens.size() < options_.block_tokens);
-  if (tokens.empty() || !options_.reuses || write_error_ || (parent && at(parent).lost)) return;
-  if (const auto match = match_behind(ref.group_, parent, tokens)) {
+  if (tokens.empty() || !options_.reuses || write_error_ || (before && at(before).lost)) return;
+  if (const auto match = match_behind(ref.group_, content.parent, tokens)) {
     disk_.pool->release(match->record.id);
     if (match->common == tokens.size()) return;
   }
-  const std::uint64_t record = add_pending(ref, parent, tokens);
-  if (record == 0) return;
-  BlockWriter::Write write = write_of(ref, parent ? &at(parent) : nullptr, tokens.size());
+  const std::uint64_t record = add_pending(ref.group_, content);
+  BlockWriter::Write write = write_of(ref, before ? &at(before) : nullptr, tokens.size());
   write.alone = true;
   begin(write, BlockRef(), record);
   wait_for_writes();
@@ -317,7 +295,7 @@ void Store::finish_commit(const UnderWay& of, const BlockWriter::Done& done) {
   for (const Pending& pending : pending_) {
     if (is_done(pending.number) &&
         std::find(held.begin(), held.end(), pending.number) == held.end())
-      disk_.pool->release(pending.id);
+      disk_.pool->release(*id_of(pending.name));
   }
   std::erase_if(pending_, [&](const Pending& pending) { return is_done(pending.number); });
 }
@@ -328,24 +306,21 @@ void Store::give_up(Block& block) {
   if (block.record != 0 && block.on_disk == OnDisk::no) lose({&block.record, 1});
   if (block.on_disk == OnDisk::yes && !block.committed && block.record == 0)
     disk_.pool->give_back(block.place);
-  if (block.held) disk_.pool->release(block.id);
+  if (block.held) disk_.pool->release(*id_of(block.name));
 }
 
 // These records will not be committed, nor any behind them.
 void Store::lose(std::span<const std::uint64_t> records) {
   std::vector<std::uint64_t> lost(records.begin(), records.end());
-  std::vector<Digest> names;
+  std::vector<BlockName> names;
   for (const Pending& pending : pending_) {
     // What is in a commit under way comes back with that: it may well be durable by then.
     if (pending.in_commit) continue;
     const bool first = std::find(lost.begin(), lost.end(), pending.number) != lost.end();
-    const bool behind =
-        (pending.parent_number != 0 &&
-         std::find(lost.begin(), lost.end(), pending.parent_number) != lost.end()) ||
-        std::find(names.begin(), names.end(), pending.parent) != names.end();
+    const bool behind = std::find(names.begin(), names.end(), pending.parent) != names.end();
     if (!first && !behind) continue;
     if (!first) lost.push_back(pending.number);
-    if (pending.named) names.push_back(pending.id);
+    names.push_back(pending.name);
   }
   std::vector<std::uint64_t> of_blocks;
   for (Group& group : groups_) {
@@ -379,16 +354,16 @@ void Store::commit_if_due() {
 }
 
 void Store::commit() {
-  if (!has_pool() || !options_.reuses) return;
+  if (!has_pool() || !options_.reuses || !fingerprint_) return;
   UnderWay entry;
   entry.commit = true;
   std::vector<BlockRecord> records;
   for (Pending& pending : pending_) {
-    if (!pending.written || !pending.named || pending.in_commit) continue;
+    if (!pending.written || pending.in_commit) continue;
     pending.in_commit = true;
     entry.records.push_back(pending.number);
-    records.push_back({pending.id, pending.parent, pending.group, pending.tokens, pending.place,
-                       pending.checksums});
+    records.push_back({*id_of(pending.name), *id_of(pending.parent), pending.group, pending.tokens,
+                       pending.place, pending.checksums});
   }
   if (records.empty()) return;
   uncommitted_bytes_ = 0;
@@ -422,7 +397,7 @@ void Store::refresh() {
   (void)disk_.pool->refresh();
 }
 
-std::optional<Store::Found> Store::find(std::size_t group_index, const BlockRef& parent,
+std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName& parent,
                                         std::size_t position, std::span<const TokenId> tokens) {
   if (!has_pool() || !options_.reuses || tokens.empty()) return std::nullopt;
   Group& group = groups_[group_index];
@@ -459,7 +434,8 @@ Result<void> Store::open_again(const BlockRef& ref) {
   give_up(block);
   block.tokens = 0;
   block.on_disk = OnDisk::no;
-  block.named = block.committed = block.lost = block.held = false;
+  block.committed = block.lost = block.held = false;
+  block.name = {};
   block.record = 0;
   block.place = {};
   return {};
@@ -474,8 +450,8 @@ bool Store::holds(const BlockRef& ref, std::size_t layer, const std::byte* bytes
 void Store::damaged(const BlockRef& ref) {
   // What is not committed yet is not to be.
   if (const std::uint64_t record = at(ref).record; record != 0) lose({&record, 1});
-  if (at(ref).named) {
-    disk_.pool->set_aside(at(ref).id, at(ref).place);
+  if (options_.reuses && !at(ref).lost && fingerprint_) {
+    disk_.pool->set_aside(*id_of(at(ref).name), at(ref).place);
   } else {
     ++corrupt_blocks_;
   }
