@@ -158,6 +158,10 @@ class Text {
   /// message, which then goes in as it is.
   OLLM_API Result<EncodedPrompt> encode_prompt(const Prompt& prompt,
                                                const TemplateOptions& options) const;
+  /// Of a prompt and its ids, how many at the end the template writes to ask for the answer; 0
+  /// where that cannot be told.
+  std::size_t generation_prompt_tokens(const Prompt& prompt, const TemplateOptions& options,
+                                       const EncodedPrompt& encoded) const;
 
  private:
   explicit Text(std::shared_ptr<const State> state);

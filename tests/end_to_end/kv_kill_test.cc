@@ -10,8 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "ollm/io/temporary_folder.h"
+#include "ollm/runtime/windowed_model.h"
 #include "tests/end_to_end/run_command.h"
 
 namespace ollm::testing {
@@ -40,27 +42,31 @@ std::string document(std::size_t words) {
 
 class KvKills : public ::testing::Test {
  protected:
-  std::string command(std::size_t words, const std::string& more) const {
+  void SetUp() override { runtime::write_windowed_model(windowed(), 150); }
+  // Of which only the windows before entries are stored.
+  std::string windowed() const { return (folder_.path() / "windowed").string(); }
+
+  std::string command(const std::string& model, std::size_t words, const std::string& more) const {
     return fmt::format(
-        "\"$OLLM\" prompt --quiet --model {} --cache-dir '{}' --max-new-tokens 6 {} '{}'",
-        kShippedModel, (folder_.path() / "cache").string(), more, document(words));
+        "\"$OLLM\" prompt --quiet --model '{}' --cache-dir '{}' --max-new-tokens 6 {} '{}'", model,
+        (folder_.path() / "cache").string(), more, document(words));
   }
 
-  Json answer(std::size_t words, const std::string& more) const {
-    const CommandResult result = run_shell(command(words, "--json " + more));
+  Json answer(const std::string& model, std::size_t words, const std::string& more) const {
+    const CommandResult result = run_shell(command(model, words, "--json " + more));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.exit_code == 0 ? Json::parse(result.out) : Json();
   }
 
   // The ids without any cache.
-  const Json& expected(std::size_t words) {
-    Json& ids = expected_[words];
-    if (ids.is_null()) ids = answer(words, "--no-cache")["ids"];
+  const Json& expected(const std::string& model, std::size_t words) {
+    Json& ids = expected_[{model, words}];
+    if (ids.is_null()) ids = answer(model, words, "--no-cache")["ids"];
     return ids;
   }
 
   const io::TemporaryFolder folder_;
-  std::map<std::size_t, Json> expected_;
+  std::map<std::pair<std::string, std::size_t>, Json> expected_;
 };
 
 TEST_F(KvKills, AnswersAfterAKillAreThoseWithoutACache) {
@@ -78,25 +84,28 @@ TEST_F(KvKills, AnswersAfterAKillAreThoseWithoutACache) {
          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() <
              seconds) {
     const std::size_t words = 40 * (1 + below(12));
+    const std::string model = below(2) == 0 ? kShippedModel : windowed();
     std::string script;
     for (std::size_t i = 0; i <= below(2); ++i) {
       script += fmt::format("timeout -s KILL 0.{:03} {} >/dev/null 2>&1 & ", 1 + below(120),
-                            command(words - 20 * i, ""));
+                            command(model, words - 20 * i, ""));
       ++kills;
     }
     (void)run_shell(script + "wait");
     if (below(3) != 0) continue;
-    const Json after = answer(words, "");
+    const Json after = answer(model, words, "");
     ASSERT_TRUE(after.is_object());
-    ASSERT_EQ(after["ids"], expected(words));
+    ASSERT_EQ(after["ids"], expected(model, words));
     cached += after["cached_tokens"].get<std::size_t>();
     ++answers;
   }
   // The folder needs no repair, and what was stored is used.
-  const Json twice = answer(480, "");
-  const Json again = answer(480, "");
-  EXPECT_EQ(again["ids"], twice["ids"]);
-  EXPECT_EQ(again["cached_tokens"], again["prompt_tokens"].get<std::size_t>() - 1);
+  for (const std::string& model : {std::string(kShippedModel), windowed()}) {
+    const Json twice = answer(model, 480, "");
+    const Json again = answer(model, 480, "");
+    EXPECT_EQ(again["ids"], twice["ids"]);
+    EXPECT_EQ(again["cached_tokens"], again["prompt_tokens"].get<std::size_t>() - 1);
+  }
   EXPECT_GT(cached, 0u);
   fmt::print("{} kills, {} answers compared, {} tokens were found in all\n", kills, answers,
              cached);

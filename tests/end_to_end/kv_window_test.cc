@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "ollm/io/temporary_folder.h"
+#include "ollm/runtime/windowed_model.h"
 #include "tests/end_to_end/run_command.h"
 
 namespace ollm::testing {
@@ -28,13 +28,7 @@ Json ids(const std::string& model, const std::string& more) {
 TEST(KvWindow, IsTheModelsOwnWhateverTheChunk) {
   const io::TemporaryFolder folder;
   const std::filesystem::path mistral = folder.path() / "mistral";
-  std::filesystem::copy(kShippedModel, mistral);
-  std::ifstream in(mistral / "config.json");
-  Json config = Json::parse(in);
-  config["model_type"] = "mistral";
-  config["architectures"] = {"MistralForCausalLM"};
-  config["sliding_window"] = 40;
-  std::ofstream(mistral / "config.json") << config;
+  runtime::write_windowed_model(mistral, 40);
   const Json own = ids(mistral.string(), "");
   ASSERT_TRUE(own.is_array());
   EXPECT_NE(own, ids(kShippedModel, ""));

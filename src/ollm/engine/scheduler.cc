@@ -204,6 +204,7 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
   for (;;) {
     Result<std::size_t> begun = made.line->restart(kept, entry.terms.room, stored);
     if (begun.ok()) {
+      if (entry.terms.entry > *begun) made.line->add_entry(entry.terms.entry);
       entry.job->began(*begun);
       return WaitingJobs::Fit::yes;
     }

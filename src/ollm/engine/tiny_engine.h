@@ -178,6 +178,7 @@ struct TinyOptions {
   std::size_t kv_frames = 1000;
   std::size_t kv_lines = 1;
   bool kv_forgets = false;  // what lies outside the windows of layers
+  std::size_t kv_entry_tokens = 64;
   weights::Options weights;
 };
 
@@ -197,6 +198,7 @@ class TinyEngine {
     kv.block_tokens = options.kv_block_tokens;
     kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
     kv.lines = options.kv_lines;
+    kv.entry_tokens = options.kv_entry_tokens;
     if (options.kv_forgets) kv.sweep_rows = options.max_rows;
     kv::Store::Disk disk;
     if (options.kv_pool) {

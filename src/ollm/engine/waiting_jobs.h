@@ -22,6 +22,9 @@ struct Terms {
   std::size_t room = 0;      // tokens that the line may come to have
   kv::Line* line = nullptr;  // it goes on with; null: with one of its own
   std::size_t kept = 0;      // tokens of `line` that stay
+  /// Where later lines may begin that have the tokens before in common, where the store keeps
+  /// entries; 0: nowhere of its own.
+  std::size_t entry = 0;
   /// Whether tokens that are stored, or stand in another line, are not computed again.
   bool reuses = true;
 };

@@ -9,13 +9,17 @@
 namespace ollm::kv {
 
 BlockRef BlockTable::before(std::size_t index) const {
-  if (index == 0) return {};
-  OLLM_CHECK(index - 1 >= forgotten_);
-  return blocks_[index - 1];
+  return index == 0 ? BlockRef() : blocks_[index - 1];
 }
 
 void BlockTable::forget_before(std::size_t index) {
   for (; forgotten_ < std::min(index, blocks_.size()); ++forgotten_) blocks_[forgotten_] = {};
+}
+
+void BlockTable::start_at(std::size_t index) {
+  blocks_.resize(std::max(blocks_.size(), index));
+  forget_before(index);
+  forgotten_ = index;
 }
 
 bool BlockTable::can_grow(std::size_t needed) const {

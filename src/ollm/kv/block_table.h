@@ -21,8 +21,10 @@ class BlockTable {
   std::size_t forgotten() const { return forgotten_; }
   /// Forgets all blocks before one.
   void forget_before(std::size_t index);
+  /// That there is nothing before one, which is put next.
+  void start_at(std::size_t index);
   const BlockRef& operator[](std::size_t index) const { return blocks_[index]; }
-  /// The block before one; none before the first.
+  /// The block before one; none where there is none.
   BlockRef before(std::size_t index) const;
   /// The bytes of a block in memory.
   std::byte* data(std::size_t index) const { return store_->data(blocks_[index]); }

@@ -41,14 +41,10 @@ void Line::make_room(std::size_t tokens) {
   tiles_.reserve(needed * (block_tokens() / kTileTokens));
 }
 
-// The first block that a line of so many tokens needs in a group, for its rows or for the name of
-// the next block.
+// The first block that rows behind so many tokens see in a group.
 std::size_t Line::needed_from(std::size_t group, std::size_t tokens) const {
   if (!store_->forgets(group)) return 0;
-  const std::size_t window = store_->window(group);
-  const std::size_t seen = tokens + 1 > window ? tokens + 1 - window : 0;
-  const std::size_t blocks = tokens / block_tokens();
-  return std::min(seen / block_tokens(), blocks == 0 ? 0 : blocks - 1);
+  return kv::first_seen(store_->window(group), tokens) / block_tokens();
 }
 
 bool Line::holds_all_for(std::size_t tokens) const {
@@ -122,6 +118,7 @@ void Line::commit(std::span<const TokenId> tokens) {
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       BlockContent full = content(i, index, tail_ids_);
       full.name = store_->name_behind(i, full.parent, tail_ids_);
+      full.kept = entry_needs(i, index);
       store_->seal(groups_[i][index], groups_[i].before(index), full);
       names_[i].push_back(full.name);
     }
@@ -131,8 +128,7 @@ void Line::commit(std::span<const TokenId> tokens) {
 }
 
 std::size_t Line::first_seen(std::size_t layer) const {
-  const std::size_t window = store_->options().layers[layer].window;
-  return window != 0 && tokens_ + 1 > window ? tokens_ + 1 - window : 0;
+  return kv::first_seen(store_->options().layers[layer].window, tokens_);
 }
 
 // Walks -------------------------------------------------------------------------------------------
@@ -250,53 +246,10 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
   }
   tokens_ = kept;
   damage_.reset();
+  entries_.clear();
   take_stored(ids);
   make_room(tokens);
   return tokens_;
-}
-
-void Line::take_stored(std::span<const TokenId> ids) {
-  if (!store_->has_pool() || ids.size() <= tokens_) return;
-  store_->refresh();
-  for (;;) {
-    const std::size_t begin = tokens_ / block_tokens() * block_tokens();
-    if (ids.size() <= tokens_ ||
-        !take_block(ids.subspan(begin, std::min(block_tokens(), ids.size() - begin))))
-      return;
-  }
-}
-
-// Takes the stored block that begins with the most of these tokens, of which the first may stand
-// in the open tail already; whether it was a whole one, so that there may be more behind it.
-bool Line::take_block(std::span<const TokenId> rest) {
-  const std::size_t index = tokens_ / block_tokens();
-  std::vector<Store::Found> found;
-  std::size_t common = rest.size();
-  bool whole = true;
-  for (std::size_t group = 0; group < groups_.size(); ++group) {
-    auto block = store_->find(group, content(group, index, {}).parent, index, rest);
-    if (!block) return false;
-    common = std::min(common, block->tokens);
-    whole = whole && block->whole;
-    found.push_back(*std::move(block));
-  }
-  if (common <= tail_ids_.size()) return false;
-  if (!whole) {
-    for (Store::Found& block : found)
-      if (!store_->open_again(block.block).ok()) return false;
-  }
-  for (std::size_t group = 0; group < groups_.size(); ++group) {
-    if (whole) {
-      (void)store_->give_spare_frame(found[group].block);
-      names_[group].push_back(store_->name_behind(group, content(group, index, {}).parent, rest));
-    }
-    groups_[group].put(index, std::move(found[group].block));
-  }
-  tokens_ = index * block_tokens() + common;
-  forget();
-  tail_ids_.clear();
-  if (!whole) tail_ids_.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
-  return whole;
 }
 
 std::size_t Line::mend(std::span<const TokenId> ids) {
@@ -312,20 +265,6 @@ std::size_t Line::mend(std::span<const TokenId> ids) {
   take_stored(ids);
   make_room(room);
   return tokens_;
-}
-
-void Line::keep() {
-  if (!store_->has_pool()) return;
-  store_->write_sealed();
-  const std::size_t index = tokens_ / block_tokens();
-  if (!tail_ids_.empty()) {
-    for (std::size_t i = 0; i < groups_.size(); ++i) {
-      BlockContent tail = content(i, index, tail_ids_);
-      tail.name = store_->name_behind(i, tail.parent, tail_ids_);
-      store_->keep_tail(groups_[i][index], groups_[i].before(index), tail);
-    }
-  }
-  store_->commit();
 }
 
 }  // namespace ollm::kv

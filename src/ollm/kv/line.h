@@ -98,7 +98,13 @@ class Line {
   /// behind which all is to be computed anew. `ids` as for `restart`: what else is stored is taken.
   std::size_t mend(std::span<const TokenId> ids = {});
 
-  /// Stores what is in the open tail, and begins to commit all of the line: a turn is over.
+  /// That later lines may begin as this one does up to here, which is behind tokens(): what layers
+  /// that forget hold there is kept. So it is at multiples of Options::entry_tokens anyway. Holds
+  /// until the line is restarted.
+  void add_entry(std::size_t tokens);
+
+  /// Stores what later lines that go on behind this one need, the open tail too, and begins to
+  /// commit all of the line: a turn is over.
   void keep();
 
   /// The block at a place of a group.
@@ -115,8 +121,11 @@ class Line {
   std::size_t block_tokens() const { return store_->options().block_tokens; }
   void note_tail(std::size_t tokens);
   BlockContent content(std::size_t group, std::size_t index, std::span<const TokenId> tokens) const;
+  class StartSearch;
+  bool entry_needs(std::size_t group, std::size_t block) const;
   void take_stored(std::span<const TokenId> ids);
   bool take_block(std::span<const TokenId> rest);
+  void take_start(std::span<const TokenId> ids);
   void push_tiles_in_memory();
 
   Store* store_;
@@ -125,6 +134,7 @@ class Line {
   std::size_t tokens_ = 0;
   std::size_t room_ = 0;           // tokens that blocks are reserved for
   std::vector<TokenId> tail_ids_;  // of the open tail; with a pool
+  std::vector<std::size_t> entries_;
   std::size_t damaged_block_ = 0;
   std::optional<Error> damage_;
 

@@ -15,11 +15,20 @@ bool forgets(const Options& options, const LayerOptions& layer) {
 
 std::size_t blocks_of(const Options& options, const LayerOptions& layer) {
   if (!forgets(options, layer)) return options.max_blocks;
-  // What the oldest row sees that may come, the block before for its name, and the rows' own; these
-  // may begin and end inside blocks.
+  // What the oldest row sees that may come, and the rows' own; these may begin and end inside
+  // blocks, and one may still be on its way to disk.
   const std::size_t tokens = layer.window + kRewindTokens + options.sweep_rows;
   const std::size_t blocks = blocks_for_tokens(options, tokens) + 3;
   return std::min(options.max_blocks, blocks * options.lines);
+}
+
+std::size_t kept_blocks_of(const Options& options, const LayerOptions& layer) {
+  if (!forgets(options, layer)) return options.max_blocks;
+  // A line has the entries of its last prompt and turn, too. Windows that meet share blocks.
+  const std::size_t tokens = options.max_blocks / options.lines * options.block_tokens;
+  const std::size_t entries = tokens / options.entry_tokens + 2;
+  const std::size_t blocks = blocks_for_tokens(options, layer.window) + 1;
+  return std::min(options.max_blocks, entries * blocks * options.lines);
 }
 
 std::size_t frames_of(const Options& options, const LayerOptions& layer) {
@@ -75,6 +84,8 @@ std::uint64_t table_bytes(const Options& options) {
     if (known) continue;
     groups.push_back(&layer);
     bytes += (kBlock + options.block_tokens * sizeof(TokenId)) * blocks;
+    // Lines have the names of blocks that they forgot, too.
+    bytes += sizeof(Digest) * (options.max_blocks - blocks);
   }
   return bytes;
 }

@@ -43,6 +43,9 @@ struct Options {
   std::size_t slot_bytes = 0;  // a multiple of io::File::kDirectAlignment
   /// Where blocks stand on disk; nothing: nowhere.
   std::optional<PoolOptions> pool;
+  /// Where layers forget, a stored line may start at the multiples of so many tokens, beside the
+  /// ends of prompts and turns (Line::add_entry): of their blocks the pool keeps what these need.
+  std::size_t entry_tokens = 4096;
   /// Whether blocks that were computed are committed to the pool and found there again; else it
   /// holds only what memory has no room for.
   bool reuses = true;
@@ -54,12 +57,21 @@ struct Options {
 /// Tokens that a line may be rewound by whatever its layers forget.
 inline constexpr std::size_t kRewindTokens = 64;
 
+/// The first token that a row behind `tokens` others sees; 0 for a window of 0, which is none.
+constexpr std::size_t first_seen(std::size_t window, std::size_t tokens) {
+  return window != 0 && tokens + 1 > window ? tokens + 1 - window : 0;
+}
+
 /// Whether a layer forgets what lies outside its window.
 bool forgets(const Options& options, const LayerOptions& layer);
 /// Blocks that may exist at once for one layer: max_blocks, or fewer where it forgets.
 std::size_t blocks_of(const Options& options, const LayerOptions& layer);
 /// Of them in memory at once.
 std::size_t frames_of(const Options& options, const LayerOptions& layer);
+
+/// Blocks of one layer that the pool keeps of lines that are full: max_blocks, or those that
+/// entries need where it forgets.
+std::size_t kept_blocks_of(const Options& options, const LayerOptions& layer);
 
 /// Bytes of `block_tokens` tokens in one layer, whole pages.
 std::size_t part_bytes(const Options& options, const LayerOptions& layer);

@@ -106,6 +106,7 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
                 fmt::format("KV strategy '{}' is not built", options.strategy));
   }
   OLLM_CHECK(options.block_tokens > 0 && options.block_tokens % kTileTokens == 0);
+  OLLM_CHECK(options.entry_tokens > 0);
   OLLM_CHECK(options.pool.has_value() == (disk.pool != nullptr));
   if (!options.pool) options.frames = options.max_blocks;
   options.frames = std::min(options.frames, options.max_blocks);
@@ -128,6 +129,11 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
 Store::~Store() {
   if (!writer_) return;  // as it was not made to its end, too
   wait_for_commits();
+}
+
+bool Store::forgets_some() const {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [](const Group& group) { return group.forgets; });
 }
 
 // Blocks and frames -------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ struct BlockContent {
   BlockName name;
   std::size_t position = 0;
   std::span<const TokenId> tokens;
+  bool kept = true;  // for later lines, where the store keeps blocks at all
 };
 
 /// Where a layer's tiles stand: in blocks of which group, and where inside.
@@ -117,6 +118,7 @@ class Store {
   std::size_t free_blocks(std::size_t group) const { return groups_[group].free.size(); }
   /// Whether lines forget the blocks of a group that lie outside its window.
   bool forgets(std::size_t group) const { return groups_[group].forgets; }
+  bool forgets_some() const;
   std::size_t window(std::size_t group) const { return groups_[group].window; }
   const LayerPlace& place(std::size_t layer) const { return places_[layer]; }
   /// Bytes of one layer of a block, and layers, of a group.
@@ -171,6 +173,8 @@ class Store {
   /// That no token is written into the block any more. `before`: the block before it in its line,
   /// behind which it stands best on disk; or none. Begins to write it.
   void seal(const BlockRef& block, const BlockRef& before, const BlockContent& content);
+  /// That a sealed block is to be kept, which so far was not.
+  void keep(const BlockRef& block, const BlockContent& content);
   bool sealed(const BlockRef& block) const;
   /// The tokens of a sealed block.
   std::span<const TokenId> tokens(const BlockRef& block) const;
@@ -197,6 +201,9 @@ class Store {
   };
   std::optional<Found> find(std::size_t group, const BlockName& parent, std::size_t position,
                             std::span<const TokenId> tokens);
+  /// How many of these tokens it would find, without taking the block.
+  std::size_t count_stored(std::size_t group, const BlockName& parent,
+                           std::span<const TokenId> tokens);
   /// Takes in what other processes stored.
   void refresh();
 
@@ -291,6 +298,8 @@ class Store {
   void take_record(const BlockRef& block, const BlockRecord& record);
   static std::uint32_t stored_bytes(const Group& group, std::size_t tokens);
   bool take_stored(const BlockRef& block, const BlockContent& content);
+  void add_record(const BlockRef& block, const BlockContent& content);
+  bool fits(const Group& group, const BlockRecord& record) const;
   void give_up(Block& block);
   void lose(std::span<const std::uint64_t> records);
   BlockWriter::Write write_of(const BlockRef& block, const Block* before, std::size_t tokens);
@@ -298,6 +307,8 @@ class Store {
   void take_done();
   void finish(const BlockWriter::Done& done);
   void finish_write(const UnderWay& of, const BlockWriter::Done& done);
+  void finish_record(Pending& pending, const BlockPlace& place,
+                     std::span<const Checksum> checksums);
   void finish_commit(const UnderWay& of, const BlockWriter::Done& done);
   bool writing() const;
   void commit_if_due();

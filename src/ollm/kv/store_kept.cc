@@ -134,15 +134,39 @@ void Store::seal(const BlockRef& ref, const BlockRef& before, const BlockContent
             group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
   block.name = content.name;
   block.lost = (before && at(before).lost) || write_error_.has_value();
-  // In the order of their tokens, so that they stand one behind the other on disk.
-  const bool spilled = will_lose_frame(group);
-  if (!options_.reuses || block.lost) {
-    if (spilled) begin_write(ref.group_, ref.index_);
+  const bool kept = options_.reuses && !block.lost && content.kept;
+  if (kept) add_record(ref, content);
+  if (block.on_disk != OnDisk::no) return;
+  // In the order of their tokens, so that they stand one behind the other on disk. What will be
+  // forgotten cannot wait.
+  if (will_lose_frame(group) || (kept && (writes_behind() || group.forgets)))
+    begin_write(ref.group_, ref.index_);
+}
+
+// Whether it is stored already, or will be with its record.
+void Store::add_record(const BlockRef& ref, const BlockContent& content) {
+  Block& block = at(ref);
+  if (block.on_disk == OnDisk::no && take_stored(ref, content)) return;
+  block.record = add_pending(ref.group_, content);
+}
+
+void Store::keep(const BlockRef& ref, const BlockContent& content) {
+  take_done();
+  Block& block = at(ref);
+  if (!options_.reuses || write_error_ || block.lost || block.committed || block.record != 0 ||
+      block.on_disk == OnDisk::failed)
+    return;
+  add_record(ref, content);
+  if (block.record == 0) return;
+  // Memory had no room for it, so that it is on disk, or on its way.
+  if (block.on_disk == OnDisk::yes) {
+    finish_record(pending_.back(), block.place,
+                  {checksums_of(ref.group_, ref.index_), groups_[ref.group_].layers});
     return;
   }
-  if (take_stored(ref, content)) return;
-  block.record = add_pending(ref.group_, content);
-  if (writes_behind() || group.forgets || spilled) begin_write(ref.group_, ref.index_);
+  if (block.on_disk == OnDisk::no) return begin_write(ref.group_, ref.index_);
+  for (UnderWay& write : under_way_)
+    if (write.block && &at(write.block) == &block) write.records.push_back(block.record);
 }
 
 void Store::write_sealed() {
@@ -261,14 +285,19 @@ void Store::finish_write(const UnderWay& of, const BlockWriter::Done& done) {
               checksums_of(of.block.group_, of.block.index_));
   }
   for (const std::uint64_t number : of.records) {
-    Pending* pending = find_pending(number);
-    if (pending == nullptr) continue;
-    pending->written = true;
-    pending->place = done.place;
-    pending->checksums = done.checksums;
-    if (uncommitted_bytes_ == 0) uncommitted_since_ = monotonic_seconds();
-    uncommitted_bytes_ += std::uint64_t{done.place.layers} * done.place.part_bytes;
+    if (Pending* pending = find_pending(number))
+      finish_record(*pending, done.place, done.checksums);
   }
+}
+
+// That what it speaks of is written.
+void Store::finish_record(Pending& pending, const BlockPlace& place,
+                          std::span<const Checksum> checksums) {
+  pending.written = true;
+  pending.place = place;
+  pending.checksums.assign(checksums.begin(), checksums.end());
+  if (uncommitted_bytes_ == 0) uncommitted_since_ = monotonic_seconds();
+  uncommitted_bytes_ += std::uint64_t{place.layers} * place.part_bytes;
 }
 
 void Store::finish_commit(const UnderWay& of, const BlockWriter::Done& done) {
@@ -397,6 +426,22 @@ void Store::refresh() {
   (void)disk_.pool->refresh();
 }
 
+// Blocks of other sizes are of other strategies.
+bool Store::fits(const Group& group, const BlockRecord& record) const {
+  return record.tokens.size() <= options_.block_tokens && record.place.layers == group.layers &&
+         record.place.part_bytes == stored_bytes(group, record.tokens.size()) &&
+         record.checksums.size() == group.layers;
+}
+
+std::size_t Store::count_stored(std::size_t group, const BlockName& parent,
+                                std::span<const TokenId> tokens) {
+  if (!has_pool() || !options_.reuses || tokens.empty()) return 0;
+  const auto match = match_behind(static_cast<std::uint32_t>(group), parent, tokens);
+  if (!match) return 0;
+  disk_.pool->release(match->record.id);
+  return fits(groups_[group], match->record) ? match->common : 0;
+}
+
 std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName& parent,
                                         std::size_t position, std::span<const TokenId> tokens) {
   if (!has_pool() || !options_.reuses || tokens.empty()) return std::nullopt;
@@ -405,10 +450,7 @@ std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName
   if (!match) return std::nullopt;
   const BlockRecord& record = match->record;
   const std::size_t size = record.tokens.size();
-  // Blocks of other sizes are of other strategies.
-  if (size > options_.block_tokens || record.place.layers != group.layers ||
-      record.place.part_bytes != stored_bytes(group, size) ||
-      record.checksums.size() != group.layers || match->common == 0 || group.free.empty()) {
+  if (!fits(group, record) || group.free.empty()) {
     disk_.pool->release(record.id);
     return std::nullopt;
   }

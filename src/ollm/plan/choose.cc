@@ -427,6 +427,7 @@ class Chooser {
     sizes.head_bytes = all_.part(weights::Section::head).bytes;
     sizes.body_bytes = all_.part(weights::Section::layers).bytes;
     sizes.kv_bytes_per_token = kv::block_bytes(kv) / kv.block_tokens;
+    sizes.kv_written_bytes_per_token = kv_written_bytes_per_token(kv);
     sizes.kv_groups = plan_.kv_groups;
     sizes.kv_disk_bytes_per_second = kv_disk_rate_;
     if (kv.spills()) sizes.kv_resident_tokens = pinned_blocks(kv) * kv.block_tokens;

@@ -283,6 +283,7 @@ TEST(ChooseKv, LayersWithAWindowReadNoMoreThanIt) {
                      {.layers = 2, .bytes_per_token = 20, .window = 100}};
   sizes.kv_resident_tokens = 40;
   sizes.kv_written_from = 0;
+  sizes.kv_written_bytes_per_token = 17;
   sizes.chunk_rows = 500;
   machine::Rates rates;
   rates.memory_bytes_per_second = rates.disk_bytes_per_second = rates.attention_flops = 1e9;
@@ -292,7 +293,7 @@ TEST(ChooseKv, LayersWithAWindowReadNoMoreThanIt) {
                  {.prompt_tokens = 1000, .max_new_tokens = 1, .sequences = 1});
   EXPECT_EQ(traffic.prefill_read_bytes, (500U - 40) * 10 + (100 - 40) * 20);
   EXPECT_EQ(traffic.read_bytes_per_token, 9605U + (100 - 40) * 20);
-  EXPECT_EQ(traffic.written_bytes, 30'000U);
+  EXPECT_EQ(traffic.written_bytes, 17'000U);
 }
 
 TEST(ChooseKv, LayersWithAWindowTakeNoMoreForALongerContext) {
@@ -316,6 +317,19 @@ TEST(ChooseKv, LayersWithAWindowTakeNoMoreForALongerContext) {
     EXPECT_LE(kv.disk_bytes, kv_of_whole.disk_bytes / 3);
     EXPECT_LE(kv.read_bytes_per_token, kv_of_whole.read_bytes_per_token / 3);
   }
+  // What is kept of them are the windows before entries: every 4096 tokens, and two.
+  const auto plan = model.plan(16 * kGiB, work, kept(), kRoomy);
+  const auto of_whole = whole.plan(16 * kGiB, work, kept(), kRoomy);
+  ASSERT_TRUE(plan.ok() && of_whole.ok());
+  const KvPlan kv = execution_plan(*plan).kv;
+  const KvPlan kv_of_whole = execution_plan(*of_whole).kv;
+  const double share = 0.25 + 0.75 * 26 * 9 / 783;
+  EXPECT_NEAR(static_cast<double>(kv.disk_bytes) / static_cast<double>(kv_of_whole.disk_bytes),
+              share, 0.01);
+  EXPECT_NEAR(
+      static_cast<double>(kv.written_bytes) / static_cast<double>(kv_of_whole.written_bytes), share,
+      0.01);
+
   CacheStorage small = kRoomy;
   small.free_bytes = kGiB;
   const auto fits = model.plan(kGiB / 2, work, not_kept(), small);

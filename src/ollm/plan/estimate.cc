@@ -70,7 +70,7 @@ class Sweeps {
     if (!sizes_.kv_written_from) return 0;
     const auto from = static_cast<double>(*sizes_.kv_written_from);
     return std::max(0.0, end - std::max(begin, from)) *
-           static_cast<double>(sizes_.kv_bytes_per_token);
+           static_cast<double>(sizes_.kv_written_bytes_per_token);
   }
 
   // `now` rows that see `seen` tokens each on average, `logits` of them through the head; `kv_disk`

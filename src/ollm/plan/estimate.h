@@ -25,8 +25,10 @@ struct SweepSizes {
   /// Tokens of all sequences together whose keys and values stay in memory: those beyond are read
   /// from disk by every sweep. Nothing: all stay.
   std::optional<std::uint64_t> kv_resident_tokens = {};
-  /// Tokens of all sequences together from which on keys and values are written. Nothing: none are.
+  /// Tokens of all sequences together from which on keys and values are written, and bytes of each.
+  /// Nothing: none are.
   std::optional<std::uint64_t> kv_written_from = {};
+  std::uint64_t kv_written_bytes_per_token = 0;
   double kv_disk_bytes_per_second = 0;  // of the disk that they stand on
   std::size_t chunk_rows = 1;           // of a prefill sweep, over all sequences
   std::size_t logit_rows = 0;           // all rows (score), or those of the last sweep

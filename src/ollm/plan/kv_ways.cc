@@ -69,16 +69,29 @@ std::size_t first_frames(kv::Options options, std::size_t from, Enough enough) {
   return to;
 }
 
-// Of blocks that do not stay in memory.
+bool spills(const kv::Options& options, const kv::LayerOptions& layer) {
+  return kv::blocks_of(options, layer) > options.frames;
+}
+
+// Blocks of a layer that do not stay in memory.
+std::size_t unheld(const kv::Options& options, const kv::LayerOptions& layer) {
+  return spills(options, layer) ? kv::blocks_of(options, layer) - pinned_blocks(options) : 0;
+}
+
 std::uint64_t unheld_bytes(const kv::Options& options) {
-  const std::size_t pinned = pinned_blocks(options);
   std::uint64_t bytes = 0;
-  for (const kv::LayerOptions& layer : options.layers) {
-    const std::size_t blocks = kv::blocks_of(options, layer);
-    if (layer.of_layer || blocks <= options.frames) continue;
-    bytes += std::uint64_t{kv::part_bytes(options, layer)} * (blocks - pinned);
-  }
+  for (const kv::LayerOptions& layer : options.layers)
+    if (!layer.of_layer)
+      bytes += std::uint64_t{kv::part_bytes(options, layer)} * unheld(options, layer);
   return bytes;
+}
+
+// Blocks of a layer on disk where what is stored is used again: those that are kept, and where the
+// layer forgets also those that memory has no room for, which may be others.
+std::size_t stored(const kv::Options& options, const kv::LayerOptions& layer) {
+  const std::size_t kept = kv::kept_blocks_of(options, layer);
+  return std::min(options.max_blocks,
+                  kept + (kv::forgets(options, layer) ? unheld(options, layer) : 0));
 }
 
 void give_pool(kv::Options& options, const kv::Strategy& row, const KvWishes& wishes,
@@ -203,7 +216,24 @@ std::uint64_t kv_bytes(const kv::Options& options) {
 
 std::uint64_t kv_disk_bytes(const kv::Options& options) {
   if (!options.pool) return 0;
-  return options.reuses ? kv::block_bytes(options) * options.max_blocks : unheld_bytes(options);
+  if (!options.reuses) return unheld_bytes(options);
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers)
+    if (!layer.of_layer)
+      bytes += std::uint64_t{kv::part_bytes(options, layer)} * stored(options, layer);
+  return bytes;
+}
+
+std::uint64_t kv_written_bytes_per_token(const kv::Options& options) {
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers) {
+    if (layer.of_layer) continue;
+    const std::uint64_t part = kv::part_bytes(options, layer);
+    // What has no room in memory is written, be it kept or not.
+    const bool all = !options.reuses || spills(options, layer);
+    bytes += all ? part : part * kv::kept_blocks_of(options, layer) / options.max_blocks;
+  }
+  return bytes / options.block_tokens;
 }
 
 void add_kv(memory::Ledger& ledger, const kv::Options& options) {

@@ -83,9 +83,12 @@ void add_frames(kv::Options& options, std::uint64_t bytes);
 /// Bytes of all blocks that there may be at once, wherever they are.
 std::uint64_t kv_bytes(const kv::Options& options);
 
-/// Bytes that stand on disk when all lines are full: of all tokens where they are used again, else
-/// of blocks that do not stay in memory.
+/// Bytes that stand on disk when all lines are full: of all tokens where they are used again, of
+/// layers that forget those that entries need; else of blocks that do not stay in memory.
 std::uint64_t kv_disk_bytes(const kv::Options& options);
+
+/// Bytes of one token, in all layers, that are written to disk sooner or later.
+std::uint64_t kv_written_bytes_per_token(const kv::Options& options);
 
 /// The lines of the ledger.
 void add_kv(memory::Ledger& ledger, const kv::Options& options);

@@ -38,22 +38,23 @@ Result<std::optional<memory::Charge>> charge_encoding(Runtime::State& runtime, c
 
 }  // namespace
 
-Result<std::span<const TokenId>> prompt_ids(Runtime::State& runtime, const Prompt& prompt,
-                                            const TemplateOptions& chat_template,
-                                            bool behind_others, std::vector<TokenId>& encoded) {
+Result<PromptIds> prompt_ids(Runtime::State& runtime, const Prompt& prompt,
+                             const TemplateOptions& chat_template, bool behind_others,
+                             std::vector<TokenId>& encoded) {
   const int forms =
       (prompt.text ? 1 : 0) + (prompt.messages.empty() ? 0 : 1) + (prompt.ids.empty() ? 0 : 1);
   if (forms > 1) {
     return fail(ErrorKind::invalid_argument,
                 "a prompt is one of text, messages and ids; more than one is given");
   }
-  if (!prompt.text && prompt.messages.empty()) return std::span<const TokenId>(prompt.ids);
+  if (!prompt.text && prompt.messages.empty()) return PromptIds{prompt.ids};
   if (!runtime.text) {
     return fail(ErrorKind::not_found,
                 "the model's folder has no tokenizer.json: it runs on token ids only");
   }
   OLLM_TRY(const std::optional<memory::Charge> charge,
            charge_encoding(runtime, prompt, chat_template));
+  PromptIds out;
   if (prompt.text && behind_others) {
     // What the tokenizer puts around a text is for its beginning and its end, not for its middle.
     OLLM_TRY(encoded,
@@ -61,9 +62,12 @@ Result<std::span<const TokenId>> prompt_ids(Runtime::State& runtime, const Promp
                                                  .parse_special = chat_template.parse_special}));
   } else {
     OLLM_TRY(EncodedPrompt whole, runtime.text->encode_prompt(prompt, chat_template));
+    if (runtime.kept_kv && runtime.kv->forgets_some())
+      out.asking_tokens = runtime.text->generation_prompt_tokens(prompt, chat_template, whole);
     encoded = std::move(whole.ids);
   }
-  return std::span<const TokenId>(encoded);
+  out.ids = encoded;
+  return out;
 }
 
 Result<void> check_ids(const Runtime::State& runtime, std::span<const TokenId> ids,

@@ -125,8 +125,9 @@ class Generator {
     OLLM_TRY(const sampling::Options sampling, runtime::sampling_options(runtime_, options_));
     std::vector<TokenId> encoded;
     OLLM_TRY(
-        const std::span<const TokenId> ids,
+        const runtime::PromptIds given,
         runtime::prompt_ids(runtime_, prompt, options_.chat_template, !line_.empty(), encoded));
+    const std::span<const TokenId> ids = given.ids;
     // A conversation is rendered as a whole, all else goes on behind the line.
     const bool anew = !prompt.messages.empty();
     const std::size_t before = anew ? 0 : line_.size();
@@ -149,6 +150,7 @@ class Generator {
     terms.room = std::min(context, size + max_new);
     terms.line = &*session_.kv;
     terms.kept = resident;
+    terms.entry = given.entry(size);
     {
       const runtime::Submitted submitted(runtime_, answer, terms);
       OLLM_TRY_VOID(wait_for(*answer));

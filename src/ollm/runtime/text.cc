@@ -264,6 +264,24 @@ Result<EncodedPrompt> Text::encode_prompt(const Prompt& prompt,
   return encoded;
 }
 
+std::size_t Text::generation_prompt_tokens(const Prompt& prompt, const TemplateOptions& options,
+                                           const EncodedPrompt& encoded) const {
+  if (prompt.messages.empty()) return 0;
+  Result<Json> variables = conversation(prompt, options);
+  if (!variables.ok()) return 0;
+  (*variables)["add_generation_prompt"] = false;
+  auto rendered = render_with(*state_, *std::move(variables), options);
+  const auto* without = std::get_if<text::RenderedPrompt>(&rendered);
+  if (without == nullptr || !encoded.rendered.starts_with(without->text)) return 0;
+  const std::string_view end = std::string_view(encoded.rendered).substr(without->text.size());
+  const auto ids = state_->tokenizer.encode(end, {.add_special = false, .parse_special = true});
+  // Elsewhere the tokens of both may be others than those of each.
+  if (!ids.ok() || ids->size() > encoded.ids.size() ||
+      !std::equal(ids->rbegin(), ids->rend(), encoded.ids.rbegin()))
+    return 0;
+  return ids->size();
+}
+
 struct Text::Detokenizer::Decoder {
   std::shared_ptr<const Text::State> text;  // shared: the detokenizer borrows the tokenizer
   text::StreamingDetokenizer detokenizer;

@@ -83,14 +83,16 @@ Result<Ticket> Runtime::submit(const Request& request) const {
   const GenerateOptions& options = request.options;
   OLLM_TRY(sampling::Options sampling, runtime::sampling_options(runtime, options));
   std::vector<TokenId> encoded;
-  OLLM_TRY(const std::span<const TokenId> ids,
+  OLLM_TRY(const runtime::PromptIds given,
            runtime::prompt_ids(runtime, request.prompt, options.chat_template, false, encoded));
+  const std::span<const TokenId> ids = given.ids;
   OLLM_TRY_VOID(runtime::check_ids(runtime, ids, 0));
   const std::size_t context = runtime.execution().context_tokens;
   const std::size_t max_new = std::min(options.max_new_tokens, context - ids.size() + 1);
   engine::Terms terms;
   terms.priority = request.priority;
   terms.room = std::min(context, ids.size() + max_new);
+  terms.entry = given.entry(ids.size());
   auto state = std::make_unique<Ticket::State>(state_);
   for (std::size_t i = 0; i < request.answers; ++i) {
     state->answers.push_back({std::make_shared<runtime::Answer>(

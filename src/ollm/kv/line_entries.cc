@@ -1,0 +1,266 @@
+// Where later lines may start: what is stored for that of a line, and what is found again. A line
+// may start at a position if every group holds what the rows behind it see: all blocks before it,
+// or those that a window reaches. Leaves to others: names, files and what is in memory (store.h).
+#include <algorithm>
+#include <utility>
+
+#include "ollm/base/check.h"
+#include "ollm/base/checked_math.h"
+#include "ollm/kv/line.h"
+
+namespace ollm::kv {
+namespace {
+
+// Starts that turn out to be damaged, in one search.
+constexpr int kMostDamaged = 64;
+
+}  // namespace
+
+// Finds the deepest position at which a line can go on, from what it has itself and what is stored.
+class Line::StartSearch {
+ public:
+  StartSearch(Line& line, std::span<const TokenId> ids)
+      : line_(line), store_(*line.store_), block_tokens_(line.block_tokens()), ids_(ids) {
+    names_ = line.names_;
+  }
+
+  // A position that all groups can start at, the line's own where there is none behind it.
+  std::size_t deepest() {
+    std::size_t most = ids_.size();
+    for (std::size_t group = 0; group < names_.size(); ++group)
+      if (!store_.forgets(group)) most = std::min(most, end_of_stored(group, most));
+    for (std::size_t before = most + 1; most < before && most > line_.tokens_;) {
+      before = most;
+      for (std::size_t group = 0; group < names_.size(); ++group)
+        if (store_.forgets(group)) most = start_within_window(group, most);
+    }
+    return std::max(most, line_.tokens_);
+  }
+
+  // Has the line start there, which `deepest` gave; whether all of it could be had. Else the line
+  // is empty.
+  bool start_at(std::size_t tokens) {
+    bool done = true;
+    for (std::size_t group = 0; group < names_.size() && done; ++group)
+      done = take_blocks(group, tokens);
+    if (!done) {
+      line_.note_tail(0);
+      for (BlockTable& table : line_.groups_) OLLM_CHECK(table.rewind(0).ok());
+      line_.tokens_ = 0;
+      return false;
+    }
+    const std::size_t full = tokens / block_tokens_;
+    for (std::size_t group = 0; group < names_.size(); ++group) {
+      (void)parent(group, full);
+      names_[group].resize(full);
+    }
+    line_.names_ = std::move(names_);
+    const auto tail = ids_.subspan(full * block_tokens_, tokens % block_tokens_);
+    line_.tail_ids_.assign(tail.begin(), tail.end());
+    line_.tokens_ = tokens;
+    line_.forget();
+    return true;
+  }
+
+ private:
+  std::span<const TokenId> ids_of(std::size_t block, std::size_t end) const {
+    const std::size_t first = block * block_tokens_;
+    return ids_.subspan(first, std::min(end - first, block_tokens_));
+  }
+
+  // The name of the block before one.
+  BlockName parent(std::size_t group, std::size_t block) {
+    std::vector<BlockName>& names = names_[group];
+    while (names.size() < block) {
+      const BlockName before = names.empty() ? store_.root() : names.back();
+      names.push_back(store_.name_behind(group, before,
+                                         ids_of(names.size(), (names.size() + 1) * block_tokens_)));
+    }
+    return block == 0 ? store_.root() : names[block - 1];
+  }
+
+  // Whether the line has this block itself, sealed.
+  bool has(std::size_t group, std::size_t block) const {
+    return block < line_.tokens_ / block_tokens_ && block >= line_.groups_[group].forgotten();
+  }
+
+  // How many tokens of a block before `end` there are.
+  std::size_t count(std::size_t group, std::size_t block, std::size_t end) {
+    const std::span<const TokenId> ids = ids_of(block, end);
+    if (has(group, block)) return ids.size();
+    return store_.count_stored(group, parent(group, block), ids);
+  }
+  bool is_whole(std::size_t group, std::size_t block) {
+    return count(group, block, (block + 1) * block_tokens_) == block_tokens_;
+  }
+
+  // Where the blocks of a group that follow one another end, no further than `most`.
+  std::size_t end_of_stored(std::size_t group, std::size_t most) {
+    std::size_t block = line_.tokens_ / block_tokens_;
+    for (;; ++block) {
+      const std::size_t first = block * block_tokens_;
+      if (first >= most) return most;
+      const std::size_t tokens = count(group, block, most);
+      if (tokens < block_tokens_) return first + tokens;
+    }
+  }
+
+  // The deepest position, no further than `most`, before which a group has all that a window
+  // reaches; no further than the line where there is none behind it.
+  std::size_t start_within_window(std::size_t group, std::size_t most) {
+    while (most > line_.tokens_) {
+      const std::size_t last = (most - 1) / block_tokens_;
+      const std::size_t end = last * block_tokens_ + count(group, last, most);
+      if (end <= line_.tokens_ || end == last * block_tokens_) {
+        most = last * block_tokens_;
+        continue;
+      }
+      const std::size_t first = line_.needed_from(group, end);
+      std::size_t block = last;
+      while (block > first && is_whole(group, block - 1)) --block;
+      if (block <= first) return end;
+      most = block * block_tokens_;
+      // The one before it is not whole.
+      const std::size_t begun = most - block_tokens_;
+      most = begun + count(group, block - 1, most);
+    }
+    return most;
+  }
+
+  bool take_blocks(std::size_t group, std::size_t tokens) {
+    BlockTable& table = line_.groups_[group];
+    std::size_t block = line_.tokens_ / block_tokens_;
+    // Of what the line has itself, that which is still seen.
+    std::vector<BlockRef> own;
+    const std::size_t end_of_own = block;
+    if (store_.forgets(group)) {
+      block = line_.needed_from(group, tokens);
+      for (std::size_t i = std::max(block, table.forgotten()); i < end_of_own; ++i)
+        own.push_back(table[i]);
+      table.start_at(block);
+    }
+    for (; block * block_tokens_ < tokens; ++block) {
+      if (block < end_of_own && block + own.size() >= end_of_own) {
+        table.put(block, own[block + own.size() - end_of_own]);
+      } else if (!take_block(group, block, tokens)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool take_block(std::size_t group, std::size_t block, std::size_t end) {
+    const std::span<const TokenId> ids = ids_of(block, end);
+    auto found = store_.find(group, parent(group, block), block, ids);
+    if (!found || found->tokens < ids.size()) return false;
+    if (ids.size() == block_tokens_) {
+      (void)store_.give_spare_frame(found->block);
+    } else if (!store_.open_again(found->block).ok()) {
+      return false;
+    }
+    line_.groups_[group].put(block, std::move(found->block));
+    return true;
+  }
+
+  Line& line_;
+  Store& store_;
+  const std::size_t block_tokens_;
+  const std::span<const TokenId> ids_;
+  std::vector<std::vector<BlockName>> names_;  // of each group, as far as they were needed
+};
+
+void Line::add_entry(std::size_t tokens) { entries_.push_back(tokens); }
+
+// Whether a later line may see the block.
+bool Line::entry_needs(std::size_t group, std::size_t block) const {
+  if (!store_->forgets(group)) return true;
+  const std::size_t begin = block * block_tokens();
+  const std::size_t end = begin + block_tokens();
+  const auto needs = [&](std::size_t entry) {
+    return entry > begin && kv::first_seen(store_->window(group), entry) < end;
+  };
+  // The first multiple behind its beginning reaches back the furthest.
+  const std::size_t multiple = round_up(begin + 1, store_->options().entry_tokens);
+  return needs(multiple) || std::any_of(entries_.begin(), entries_.end(), needs);
+}
+
+void Line::take_stored(std::span<const TokenId> ids) {
+  if (!store_->has_pool() || ids.size() <= tokens_) return;
+  store_->refresh();
+  if (store_->forgets_some()) return take_start(ids);
+  for (;;) {
+    const std::size_t begin = tokens_ / block_tokens() * block_tokens();
+    if (ids.size() <= tokens_ ||
+        !take_block(ids.subspan(begin, std::min(block_tokens(), ids.size() - begin))))
+      return;
+  }
+}
+
+// Takes the stored block that begins with the most of these tokens, of which the first may stand
+// in the open tail already; whether it was a whole one, so that there may be more behind it.
+bool Line::take_block(std::span<const TokenId> rest) {
+  const std::size_t index = tokens_ / block_tokens();
+  std::vector<Store::Found> found;
+  std::size_t common = rest.size();
+  bool whole = true;
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    auto block = store_->find(group, content(group, index, {}).parent, index, rest);
+    if (!block) return false;
+    common = std::min(common, block->tokens);
+    whole = whole && block->whole;
+    found.push_back(*std::move(block));
+  }
+  if (common <= tail_ids_.size()) return false;
+  if (!whole) {
+    for (Store::Found& block : found)
+      if (!store_->open_again(block.block).ok()) return false;
+  }
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    if (whole) {
+      (void)store_->give_spare_frame(found[group].block);
+      names_[group].push_back(store_->name_behind(group, content(group, index, {}).parent, rest));
+    }
+    groups_[group].put(index, std::move(found[group].block));
+  }
+  tokens_ = index * block_tokens() + common;
+  forget();
+  tail_ids_.clear();
+  if (!whole) tail_ids_.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
+  return whole;
+}
+
+// What of a start is damaged is found out when it is read: then it is set aside, and the next one
+// is as good.
+void Line::take_start(std::span<const TokenId> ids) {
+  if (!store_->knows_fingerprint()) return;
+  for (int i = 0; i < kMostDamaged; ++i) {
+    StartSearch search(*this, ids);
+    const std::size_t start = search.deepest();
+    if (start == tokens_ || search.start_at(start)) return;
+  }
+}
+
+void Line::keep() {
+  if (!store_->has_pool()) return;
+  const std::size_t full = tokens_ / block_tokens();
+  // Who asks the same again begins one token before the end.
+  const std::size_t last = tokens_ - std::min<std::size_t>(tokens_, 1);
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (!store_->forgets(i)) continue;  // they are kept from when they were full
+    const std::size_t first = std::max(needed_from(i, last), groups_[i].forgotten());
+    for (std::size_t block = first; block < full; ++block) {
+      BlockContent kept = content(i, block, store_->tokens(groups_[i][block]));
+      kept.name = names_[i][block];
+      store_->keep(groups_[i][block], kept);
+    }
+  }
+  store_->write_sealed();
+  for (std::size_t i = 0; i < groups_.size() && !tail_ids_.empty(); ++i) {
+    BlockContent tail = content(i, full, tail_ids_);
+    tail.name = store_->name_behind(i, tail.parent, tail_ids_);
+    store_->keep_tail(groups_[i][full], groups_[i].before(full), tail);
+  }
+  store_->commit();
+}
+
+}  // namespace ollm::kv
