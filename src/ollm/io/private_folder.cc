@@ -29,9 +29,21 @@ Error refused(const std::filesystem::path& folder, std::string_view why) {
   return fail(ErrorKind::invalid_argument, fmt::format("{}: {}", folder.native(), why));
 }
 
+// Whoever may write to the folder around it could put another in its place. In one like /tmp only
+// the owner may.
+Result<void> check_nobody_may_replace(const std::filesystem::path& folder, SystemCalls& calls) {
+  const std::filesystem::path around = folder.parent_path();
+  struct stat status{};
+  if (around.empty() || calls.stat(around.c_str(), &status) != 0) return {};
+  if ((status.st_mode & S_IWOTH) == 0 || (status.st_mode & S_ISVTX) != 0) return {};
+  return refused(around, fmt::format("others may write to it, and so replace {}; chmod o-w it",
+                                     folder.filename().native()));
+}
+
 }  // namespace
 
 Result<void> open_private_folder(const std::filesystem::path& folder, SystemCalls& calls) {
+  OLLM_TRY_VOID(check_nobody_may_replace(folder, calls));
   struct stat status{};
   if (calls.lstat(folder.c_str(), &status) != 0) {
     if (errno != ENOENT) return system_error(folder, "look at", errno);

@@ -44,6 +44,19 @@ TEST(PrivateFolder, OneThatOthersMayWriteToIsRefused) {
   }
 }
 
+TEST(PrivateFolder, OneThatOthersMayReplaceIsRefusedBeforeItIsMade) {
+  const TemporaryFolder around;
+  const auto path = around.path() / "a";
+  ::chmod(around.path().c_str(), 0777);
+  const auto opened = open_private_folder(path);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(opened.error().message, HasSubstr("others may write to it, and so replace a"));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  ::chmod(around.path().c_str(), 01777);
+  EXPECT_TRUE(open_private_folder(path).ok());
+}
+
 TEST(PrivateFolder, LinksFilesAndFoldersOfOthersAreRefused) {
   const TemporaryFolder folder;
   const auto link = folder.path() / "link";

@@ -1,12 +1,9 @@
 #include "ollm/runtime/kept_kv.h"
 
-#include <fmt/format.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
 #include <utility>
 
 #include "ollm/runtime/fingerprint.h"
@@ -25,20 +22,6 @@ Digest random_digest() {
   return sha256({bytes.data(), bytes.size()});
 }
 
-// The pool looks at its own folder; whoever may write to the one around it could put another in its
-// place. In one like /tmp only the owner may.
-Result<void> check_nobody_may_replace(const std::filesystem::path& folder) {
-  struct stat around{};
-  const std::filesystem::path path = folder.parent_path();
-  if (io::posix().stat(path.c_str(), &around) != 0) return {};
-  if ((around.st_mode & S_IWOTH) == 0 || (around.st_mode & S_ISVTX) != 0) return {};
-  return fail(
-      ErrorKind::invalid_argument,
-      fmt::format("{}: others may write to it, and keys and values are your text (chmod o-w, "
-                  "or another --cache-dir)",
-                  path.string()));
-}
-
 }  // namespace
 
 KeptKv::KeptKv(const plan::LoadPlan& plan, const models::Composition& composition)
@@ -52,7 +35,6 @@ Result<std::unique_ptr<KeptKv>> KeptKv::open(const plan::LoadPlan& plan,
                                              std::string_view model, memory::Budget& budget) {
   std::unique_ptr<KeptKv> made(new KeptKv(plan, composition));
   const kv::PoolOptions& options = *plan.kv.pool;
-  OLLM_TRY_VOID(check_nobody_may_replace(options.folder));
   OLLM_TRY(made->pool_, kv::Pool::open(options, io::posix()));
   if (!options.kept || !plan.kv.reuses) return made;
   made->model_ = model;
