@@ -41,6 +41,7 @@ BlockRecord record_of(Bytes& choices) {
                                .layers = static_cast<std::uint32_t>(choices.pick(4))},
                      .checksums = {}};
   for (ollm::TokenId& token : record.tokens) token = choices.byte();
+  if (record.group % 2 == 1) record.kind = BlockKind::states;
   record.id = block_id({}, record.group, record.parent, record.tokens);
   record.checksums.resize(record.place.layers);
   return record;
@@ -101,6 +102,7 @@ void check_records(const ItemHeader& header, std::span<const std::byte> item) {
         record.place.offset + (record.place.layers - 1) * record.place.stride;
     OLLM_CHECK(record.place.offset >= kPageBytes && last + record.place.part_bytes <= where.offset);
     OLLM_CHECK(record_bytes(record) == where.bytes);
+    OLLM_CHECK(record.kind == BlockKind::keys_and_values || record.kind == BlockKind::states);
     records.push_back(record);
   });
   if (records.size() != header.count || records.empty()) return;

@@ -14,9 +14,9 @@ BUILT, SEALED, RAW = range(3)
 STRIPE, COMMIT, USES, GONE, FLIP, GARBAGE, CUT = range(7)
 
 
-def record(offset=2, stride=1, part=1, layers=1, tokens=8):
+def record(offset=2, stride=1, part=1, layers=1, tokens=8, group=0):
     """As record_of() of kv_fuzz.cc reads it; offset, stride and part in pages."""
-    return [0, tokens - 1, offset, stride, part, layers, *range(tokens)]
+    return [group, tokens - 1, offset, stride, part, layers, *range(tokens)]
 
 
 def item(kind, *choices, sequence=1):
@@ -34,6 +34,7 @@ SEEDS = {
     "empty": [],
     "whole": [BUILT, *WHOLE],
     "twice": [BUILT, *WHOLE, *WHOLE],
+    "states": [BUILT, *item(STRIPE, 1, 1), *commit(record(group=1), record(3, 2, 1, 2, 3, group=1))],
     "stripe-alone": [BUILT, *item(STRIPE, 2, 2)],
     "behind-its-record": [BUILT, *commit(record(offset=200))],
     "no-layers": [BUILT, *commit(record(layers=0))],

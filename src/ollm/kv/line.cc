@@ -12,10 +12,11 @@ namespace ollm::kv {
 using backend::kTileTokens;
 
 Line::Line(Store& store) : store_(&store) {
-  groups_.reserve(store.groups());
-  for (std::size_t group = 0; group < store.groups(); ++group) groups_.emplace_back(store, group);
-  names_.resize(groups_.size());
-  if (store.has_pool()) tail_ids_.reserve(store.options().block_tokens);
+  groups_.reserve(store.tables());
+  for (std::size_t group = 0; group < store.tables(); ++group) groups_.emplace_back(store, group);
+  for (std::size_t group = store.tables(); group < store.groups(); ++group)
+    states_.emplace_back(store, group);
+  names_.resize(store.groups());
 }
 
 bool Line::can_make_room(std::size_t tokens) const {
@@ -38,6 +39,7 @@ void Line::make_room(std::size_t tokens) {
   for (std::size_t group = 0; group < groups_.size(); ++group)
     if (!store_->forgets(group)) groups_[group].grow(needed);
   room_ = needed * block_tokens();
+  if (store_->has_pool()) ids_.reserve(room_);
   tiles_.reserve(needed * (block_tokens() / kTileTokens));
 }
 
@@ -50,18 +52,22 @@ std::size_t Line::needed_from(std::size_t group, std::size_t tokens) const {
 bool Line::holds_all_for(std::size_t tokens) const {
   for (std::size_t group = 0; group < groups_.size(); ++group)
     if (groups_[group].forgotten() > needed_from(group, tokens)) return false;
-  return true;
+  return std::all_of(states_.begin(), states_.end(),
+                     [&](const StateTable& states) { return states.holds(tokens); });
 }
 
 void Line::forget() {
   const std::size_t oldest = tokens_ - std::min(tokens_, kRewindTokens);
   for (std::size_t group = 0; group < groups_.size(); ++group)
     groups_[group].forget_before(needed_from(group, oldest));
+  for (StateTable& states : states_) states.forget(tokens_);
 }
 
 Result<void> Line::prepare(std::size_t rows) {
   if (rows == 0) return {};
   OLLM_CHECK(tokens_ + rows <= room_);
+  for (StateTable& states : states_)
+    OLLM_TRY_VOID(states.prepare(tokens_, rows, entries_within(rows)));
   const std::size_t first = tokens_ / block_tokens();
   const std::size_t end = ceil_div(tokens_ + rows, block_tokens());
   for (std::size_t i = 0; i < groups_.size(); ++i) {
@@ -83,11 +89,21 @@ Result<void> Line::prepare(std::size_t rows) {
 
 std::byte* Line::tile_for_write(std::size_t layer, std::size_t token) {
   const LayerPlace& place = store_->place(layer);
+  OLLM_CHECK(place.group < groups_.size());
   const BlockTable& group = groups_[place.group];
   OLLM_CHECK(place.stores && token >= tokens_ && token < group.blocks() * block_tokens());
   OLLM_DCHECK(group.is_private(token / block_tokens()));
   return group.data(token / block_tokens()) + place.offset +
          token % block_tokens() / kTileTokens * place.tile_bytes;
+}
+
+RecurrentChunk Line::chunk(std::size_t layer, std::size_t number) const {
+  const LayerPlace& place = store_->place(layer);
+  OLLM_CHECK(place.group >= groups_.size());
+  const BlockRef block = states_[place.group - groups_.size()].chunk(number);
+  if (!block) return {};
+  std::byte* part = store_->data(block) + place.offset;
+  return {part, part + rows_offset(*store_->options().layers[layer].recurrent)};
 }
 
 BlockContent Line::content(std::size_t group, std::size_t index,
@@ -107,24 +123,40 @@ void Line::commit(std::span<const TokenId> tokens) {
     forget();
     return;
   }
+  const std::size_t end = tokens_ + tokens.size();
   while (!tokens.empty()) {
-    const std::size_t count = std::min(tokens.size(), block_tokens() - tail_ids_.size());
-    tail_ids_.insert(tail_ids_.end(), tokens.begin(),
-                     tokens.begin() + static_cast<std::ptrdiff_t>(count));
+    const std::size_t step = states_.empty() ? block_tokens() : kChunkTokens;
+    std::size_t count = std::min(tokens.size(), step - tokens_ % step);
+    if (!states_.empty()) count = std::min(count, next_entry(tokens_) - tokens_);
+    ids_.insert(ids_.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count));
     tokens = tokens.subspan(count);
     tokens_ += count;
-    if (tail_ids_.size() < block_tokens()) break;
-    const std::size_t index = tokens_ / block_tokens() - 1;
-    for (std::size_t i = 0; i < groups_.size(); ++i) {
-      BlockContent full = content(i, index, tail_ids_);
-      full.name = store_->name_behind(i, full.parent, tail_ids_);
-      full.kept = entry_needs(i, index);
-      store_->seal(groups_[i][index], groups_[i].before(index), full);
-      names_[i].push_back(full.name);
-    }
-    tail_ids_.clear();
+    if (!states_.empty() && is_entry(tokens_)) keep_states(end);
+    if (tokens_ % kChunkTokens == 0) name_last_chunk();
+    if (tail_tokens() == 0) seal_last();
   }
   forget();
+}
+
+// The last chunk of each group of states is full.
+void Line::name_last_chunk() {
+  for (std::size_t i = groups_.size(); i < names_.size(); ++i) {
+    const BlockContent full =
+        content(i, tokens_ / kChunkTokens - 1, std::span(ids_).last(kChunkTokens));
+    names_[i].push_back(store_->name_behind(i, full.parent, full.tokens));
+  }
+}
+
+// The last block of each group is full.
+void Line::seal_last() {
+  const std::size_t index = tokens_ / block_tokens() - 1;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    BlockContent full = content(i, index, std::span(ids_).last(block_tokens()));
+    full.name = store_->name_behind(i, full.parent, full.tokens);
+    full.kept = entry_needs(i, index);
+    store_->seal(groups_[i][index], groups_[i].before(index), full);
+    names_[i].push_back(full.name);
+  }
 }
 
 std::size_t Line::first_seen(std::size_t layer) const {
@@ -191,36 +223,32 @@ Result<Line> Line::fork(std::size_t tokens) const {
   const auto can = [&](const BlockTable& group) { return group.can_fork(tokens); };
   if (!holds_all_for(tokens)) {
     return fail(ErrorKind::invalid_argument,
-                "layers with a window have forgotten what the first tokens need");
+                "some layers have forgotten what the first tokens need");
   }
-  if (!std::all_of(groups_.begin(), groups_.end(), can)) return store_->full();
+  const auto can_states = [&](const StateTable& states) { return states.can_fork(tokens); };
+  if (!std::all_of(groups_.begin(), groups_.end(), can) ||
+      !std::all_of(states_.begin(), states_.end(), can_states))
+    return store_->full();
   Line made(*store_);
-  made.tokens_ = tokens_;
-  made.tail_ids_ = tail_ids_;
+  made.ids_ = ids_;
   made.names_ = names_;
-  if (tokens < tokens_) made.groups_ = groups_;
-  made.note_tail(tokens);
+  made.note_rewind(tokens);
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     OLLM_TRY(BlockTable forked, groups_[i].fork(tokens));
     made.groups_[i] = std::move(forked);
   }
+  for (std::size_t i = 0; i < states_.size(); ++i) made.states_[i] = states_[i].fork(tokens);
   made.tokens_ = tokens;
   made.make_room(tokens);
   return made;
 }
 
-// The ids of the tail, and the names of full blocks, as they will be after a rewind to `tokens`.
-void Line::note_tail(std::size_t tokens) {
+// What is known of the tokens that stay in a rewind to `tokens`.
+void Line::note_rewind(std::size_t tokens) {
   if (!store_->has_pool()) return;
-  const std::size_t size = tokens % block_tokens();
-  const std::size_t block = tokens / block_tokens();
-  for (std::vector<BlockName>& names : names_) names.resize(block);
-  if (block == tokens_ / block_tokens() || size == 0) {
-    tail_ids_.resize(size);
-    return;
-  }
-  const std::span<const TokenId> ids = store_->tokens(groups_.front()[block]);
-  tail_ids_.assign(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(size));
+  ids_.resize(tokens);
+  for (std::size_t i = 0; i < names_.size(); ++i)
+    names_[i].resize(tokens / store_->block_tokens(i));
 }
 
 Result<std::size_t> Line::rewind(std::size_t tokens) { return restart(tokens, tokens); }
@@ -236,14 +264,18 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
     const std::size_t wanted = store_->forgets(group) ? 0 : needed;
     if (!groups_[group].can_rewind(kept, wanted)) return store_->full();
   }
-  note_tail(kept);
+  for (const StateTable& states : states_)
+    if (!states.can_rewind(kept)) return store_->full();
+  note_rewind(kept);
   bool whole = true;
   for (BlockTable& group : groups_) whole = group.rewind(kept).ok() && whole;
   if (!whole) {
     kept -= kept % block_tokens();
-    note_tail(kept);
+    if (!holds_all_for(kept)) kept = 0;
+    note_rewind(kept);
     for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(kept).ok());
   }
+  for (StateTable& states : states_) states.rewind(kept);
   tokens_ = kept;
   damage_.reset();
   entries_.clear();
@@ -258,8 +290,9 @@ std::size_t Line::mend(std::span<const TokenId> ids) {
   std::size_t left = std::min(tokens_, damaged_block_ * block_tokens());
   store_->wait_for_writes();
   if (!holds_all_for(left)) left = 0;
-  note_tail(left);
+  note_rewind(left);
   for (BlockTable& group : groups_) OLLM_CHECK(group.rewind(left).ok());
+  for (StateTable& states : states_) states.rewind(left);
   tokens_ = left;
   damage_.reset();
   take_stored(ids);

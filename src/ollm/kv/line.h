@@ -1,8 +1,7 @@
-// What a line of tokens leaves behind in every layer for the tokens that follow: a table of blocks
-// of keys and values for each group of layers. A group that keeps something else (a recurrent
-// state, a frozen memory) is to stand beside BlockTable in Line::groups_: every operation here is
-// one over all groups, and asks each before it changes any. Leaves to others: where blocks are and
-// how they come (store.h, sweep_reads.h), what attention makes of them (backend/).
+// What a line of tokens leaves behind in every layer for the tokens that follow: for each group of
+// layers a table of blocks of keys and values, or recurrent states. Every operation here is one
+// over all groups, and asks each before it changes any. Leaves to others: where blocks are and how
+// they come (store.h, sweep_reads.h), what attention makes of them (backend/).
 #pragma once
 
 #include <cstddef>
@@ -13,6 +12,7 @@
 #include "ollm/base/result.h"
 #include "ollm/base/token_id.h"
 #include "ollm/kv/block_table.h"
+#include "ollm/kv/state_table.h"
 #include "ollm/kv/store.h"
 
 namespace ollm::kv {
@@ -23,6 +23,14 @@ struct TileRun {
   std::size_t first_token = 0;  // of the first tile
   bool first = true;            // of the walk
   bool last = true;             // nothing follows
+};
+
+/// Of a chunk of kChunkTokens tokens in one recurrent layer. Null where nobody needs it.
+struct RecurrentChunk {
+  std::byte* state = nullptr;  // before the chunk: state_bytes
+  std::byte* rows = nullptr;   // row_bytes of each of its tokens, one behind the other
+
+  explicit operator bool() const { return state != nullptr; }
 };
 
 /// One line of tokens in a store.
@@ -48,6 +56,12 @@ class Line {
   /// room must be prepared, and the layer must store keys and values of its own. The slot is
   /// token % kTileTokens.
   std::byte* tile_for_write(std::size_t layer, std::size_t token);
+
+  /// What a recurrent layer has of the chunk with this number; room must be prepared. That which
+  /// token tokens() is in has its state, and what was kept of the tokens before; a mixer writes
+  /// what is to be kept of the rows of the sweep, and at the end of each chunk the state of the
+  /// next, wherever that is not null. It changes nothing that stands there of committed tokens.
+  RecurrentChunk chunk(std::size_t layer, std::size_t number) const;
 
   /// Declares the next tokens, which are these, complete in all layers. Blocks that are full now
   /// are sealed.
@@ -118,8 +132,16 @@ class Line {
   bool holds_all_for(std::size_t tokens) const;
   std::size_t needed_from(std::size_t group, std::size_t tokens) const;
   void forget();
+  void seal_last();
+  void name_last_chunk();
+  void keep_states(std::size_t end);
+  bool is_entry(std::size_t tokens) const;
+  std::size_t next_entry(std::size_t tokens) const;
+  std::vector<std::size_t> entries_within(std::size_t rows) const;
   std::size_t block_tokens() const { return store_->options().block_tokens; }
-  void note_tail(std::size_t tokens);
+  std::size_t tail_tokens() const { return tokens_ % block_tokens(); }
+  std::span<const TokenId> tail_ids() const { return std::span(ids_).last(tail_tokens()); }
+  void note_rewind(std::size_t tokens);
   BlockContent content(std::size_t group, std::size_t index, std::span<const TokenId> tokens) const;
   class StartSearch;
   bool entry_needs(std::size_t group, std::size_t block) const;
@@ -129,11 +151,12 @@ class Line {
   void push_tiles_in_memory();
 
   Store* store_;
-  std::vector<BlockTable> groups_;             // of the store
-  std::vector<std::vector<BlockName>> names_;  // of the full blocks of each group; with a pool
+  std::vector<BlockTable> groups_;             // of the store, those of keys and values
+  std::vector<StateTable> states_;             // and those of recurrent layers behind them
+  std::vector<std::vector<BlockName>> names_;  // of the full blocks of all groups; with a pool
   std::size_t tokens_ = 0;
-  std::size_t room_ = 0;           // tokens that blocks are reserved for
-  std::vector<TokenId> tail_ids_;  // of the open tail; with a pool
+  std::size_t room_ = 0;      // tokens that blocks are reserved for
+  std::vector<TokenId> ids_;  // with a pool: all tokens
   std::vector<std::size_t> entries_;
   std::size_t damaged_block_ = 0;
   std::optional<Error> damage_;

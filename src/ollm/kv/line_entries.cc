@@ -26,12 +26,15 @@ class Line::StartSearch {
 
   // A position that all groups can start at, the line's own where there is none behind it.
   std::size_t deepest() {
+    const std::size_t tables = line_.groups_.size();
     std::size_t most = ids_.size();
-    for (std::size_t group = 0; group < names_.size(); ++group)
+    for (std::size_t group = 0; group < tables; ++group)
       if (!store_.forgets(group)) most = std::min(most, end_of_stored(group, most));
     for (std::size_t before = most + 1; most < before && most > line_.tokens_;) {
       before = most;
-      for (std::size_t group = 0; group < names_.size(); ++group)
+      for (std::size_t group = tables; group < names_.size(); ++group)
+        most = start_at_states(group, most);
+      for (std::size_t group = 0; group < tables; ++group)
         if (store_.forgets(group)) most = start_within_window(group, most);
     }
     return std::max(most, line_.tokens_);
@@ -42,30 +45,31 @@ class Line::StartSearch {
   bool start_at(std::size_t tokens) {
     bool done = true;
     for (std::size_t group = 0; group < names_.size() && done; ++group)
-      done = take_blocks(group, tokens);
+      done = group < line_.groups_.size() ? take_blocks(group, tokens) : take_states(group, tokens);
     if (!done) {
-      line_.note_tail(0);
+      line_.note_rewind(0);
       for (BlockTable& table : line_.groups_) OLLM_CHECK(table.rewind(0).ok());
+      for (StateTable& states : line_.states_) states.rewind(0);
       line_.tokens_ = 0;
       return false;
     }
-    const std::size_t full = tokens / block_tokens_;
     for (std::size_t group = 0; group < names_.size(); ++group) {
+      const std::size_t full = tokens / store_.block_tokens(group);
       (void)parent(group, full);
       names_[group].resize(full);
     }
     line_.names_ = std::move(names_);
-    const auto tail = ids_.subspan(full * block_tokens_, tokens % block_tokens_);
-    line_.tail_ids_.assign(tail.begin(), tail.end());
+    line_.ids_.assign(ids_.begin(), ids_.begin() + static_cast<std::ptrdiff_t>(tokens));
     line_.tokens_ = tokens;
     line_.forget();
     return true;
   }
 
  private:
-  std::span<const TokenId> ids_of(std::size_t block, std::size_t end) const {
-    const std::size_t first = block * block_tokens_;
-    return ids_.subspan(first, std::min(end - first, block_tokens_));
+  // The tokens of a block of a group, as far as they stand before `end`.
+  std::span<const TokenId> ids_of(std::size_t group, std::size_t block, std::size_t end) const {
+    const std::size_t size = store_.block_tokens(group);
+    return ids_.subspan(block * size, std::min(end - block * size, size));
   }
 
   // The name of the block before one.
@@ -73,8 +77,8 @@ class Line::StartSearch {
     std::vector<BlockName>& names = names_[group];
     while (names.size() < block) {
       const BlockName before = names.empty() ? store_.root() : names.back();
-      names.push_back(store_.name_behind(group, before,
-                                         ids_of(names.size(), (names.size() + 1) * block_tokens_)));
+      const auto ids = ids_of(group, names.size(), ids_.size());
+      names.push_back(store_.name_behind(group, before, ids));
     }
     return block == 0 ? store_.root() : names[block - 1];
   }
@@ -86,7 +90,7 @@ class Line::StartSearch {
 
   // How many tokens of a block before `end` there are.
   std::size_t count(std::size_t group, std::size_t block, std::size_t end) {
-    const std::span<const TokenId> ids = ids_of(block, end);
+    const std::span<const TokenId> ids = ids_of(group, block, end);
     if (has(group, block)) return ids.size();
     return store_.count_stored(group, parent(group, block), ids);
   }
@@ -127,6 +131,33 @@ class Line::StartSearch {
     return most;
   }
 
+  // The deepest position, no further than `most`, of which states are stored; the line's own where
+  // there is none behind it.
+  std::size_t start_at_states(std::size_t group, std::size_t most) {
+    while (most > line_.tokens_) {
+      const std::size_t first = (most - 1) / kChunkTokens * kChunkTokens;
+      const std::size_t found = first + count_states(group, first, most);
+      if (found > std::max(first, line_.tokens_)) return found;
+      most = first;
+    }
+    return line_.tokens_;
+  }
+  std::size_t count_states(std::size_t group, std::size_t first, std::size_t end) {
+    const std::size_t chunk = first / kChunkTokens;
+    return store_.count_stored(group, parent(group, chunk), ids_of(group, chunk, end));
+  }
+
+  bool take_states(std::size_t group, std::size_t tokens) {
+    StateTable& states = line_.states_[group - line_.groups_.size()];
+    states.rewind(0);
+    const std::size_t chunk = (tokens - 1) / kChunkTokens;
+    const auto ids = ids_of(group, chunk, tokens);
+    auto found = store_.find(group, parent(group, chunk), chunk, ids);
+    if (!found || found->tokens < ids.size() || !store_.open_again(found->block).ok()) return false;
+    states.start_at(tokens, std::move(found->block));
+    return true;
+  }
+
   bool take_blocks(std::size_t group, std::size_t tokens) {
     BlockTable& table = line_.groups_[group];
     std::size_t block = line_.tokens_ / block_tokens_;
@@ -150,7 +181,7 @@ class Line::StartSearch {
   }
 
   bool take_block(std::size_t group, std::size_t block, std::size_t end) {
-    const std::span<const TokenId> ids = ids_of(block, end);
+    const std::span<const TokenId> ids = ids_of(group, block, end);
     auto found = store_.find(group, parent(group, block), block, ids);
     if (!found || found->tokens < ids.size()) return false;
     if (ids.size() == block_tokens_) {
@@ -210,7 +241,7 @@ bool Line::take_block(std::span<const TokenId> rest) {
     whole = whole && block->whole;
     found.push_back(*std::move(block));
   }
-  if (common <= tail_ids_.size()) return false;
+  if (common <= tail_tokens()) return false;
   if (!whole) {
     for (Store::Found& block : found)
       if (!store_->open_again(block.block).ok()) return false;
@@ -222,10 +253,10 @@ bool Line::take_block(std::span<const TokenId> rest) {
     }
     groups_[group].put(index, std::move(found[group].block));
   }
-  tokens_ = index * block_tokens() + common;
+  ids_.resize(index * block_tokens());
+  ids_.insert(ids_.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
+  tokens_ = ids_.size();
   forget();
-  tail_ids_.clear();
-  if (!whole) tail_ids_.assign(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(common));
   return whole;
 }
 
@@ -237,6 +268,36 @@ void Line::take_start(std::span<const TokenId> ids) {
     StartSearch search(*this, ids);
     const std::size_t start = search.deepest();
     if (start == tokens_ || search.start_at(start)) return;
+  }
+}
+
+std::size_t Line::next_entry(std::size_t tokens) const {
+  std::size_t next = round_up(tokens + 1, store_->options().entry_tokens);
+  for (const std::size_t entry : entries_)
+    if (entry > tokens) next = std::min(next, entry);
+  return next;
+}
+
+bool Line::is_entry(std::size_t tokens) const { return next_entry(tokens - 1) == tokens; }
+
+// Those that the next rows of a sweep come to, where they will be stored.
+std::vector<std::size_t> Line::entries_within(std::size_t rows) const {
+  std::vector<std::size_t> out;
+  if (!store_->has_pool() || !store_->options().reuses) return out;
+  for (std::size_t at = next_entry(tokens_); at <= tokens_ + rows; at = next_entry(at))
+    out.push_back(at);
+  return out;
+}
+
+// The states behind the last token, of a commit of the tokens before `end`.
+void Line::keep_states(std::size_t end) {
+  const std::size_t last = (tokens_ - 1) / kChunkTokens;
+  for (std::size_t i = groups_.size(); i < names_.size(); ++i) {
+    const BlockRef chunk = states_[i - groups_.size()].chunk(tokens_ / kChunkTokens);
+    if (!chunk) continue;  // there was no room
+    BlockContent states = content(i, last, std::span(ids_).last(tokens_ - last * kChunkTokens));
+    states.name = store_->name_behind(i, states.parent, states.tokens);
+    store_->keep_state(chunk, states, tokens_ / kChunkTokens == end / kChunkTokens);
   }
 }
 
@@ -254,10 +315,11 @@ void Line::keep() {
       store_->keep(groups_[i][block], kept);
     }
   }
+  if (tokens_ != 0) keep_states(tokens_);
   store_->write_sealed();
-  for (std::size_t i = 0; i < groups_.size() && !tail_ids_.empty(); ++i) {
-    BlockContent tail = content(i, full, tail_ids_);
-    tail.name = store_->name_behind(i, tail.parent, tail_ids_);
+  for (std::size_t i = 0; i < groups_.size() && tail_tokens() != 0; ++i) {
+    BlockContent tail = content(i, full, tail_ids());
+    tail.name = store_->name_behind(i, tail.parent, tail.tokens);
     store_->keep_tail(groups_[i][full], groups_[i].before(full), tail);
   }
   store_->commit();

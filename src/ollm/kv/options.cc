@@ -9,11 +9,31 @@ namespace ollm::kv {
 
 using backend::kTileTokens;
 
-bool forgets(const Options& options, const LayerOptions& layer) {
-  return layer.window != 0 && options.sweep_rows != 0;
+bool store_alike(const LayerOptions& a, const LayerOptions& b) {
+  if (a.recurrent || b.recurrent) return a.recurrent == b.recurrent;
+  return a.layout == b.layout && a.window == b.window;
 }
 
+bool forgets(const Options& options, const LayerOptions& layer) {
+  return layer.recurrent || (layer.window != 0 && options.sweep_rows != 0);
+}
+
+namespace {
+
+// The chunks that a line may be rewound into, and those that a sweep ends in; of entries, which are
+// on their way to disk, one of each line's prompt and turn, and what a sweep passes.
+std::size_t chunks_of(const Options& options) {
+  constexpr std::size_t kOfALine = 4;
+  const bool stored = options.pool && options.reuses;
+  const std::size_t entries =
+      stored ? options.lines + options.sweep_rows / options.entry_tokens + 1 : 0;
+  return kOfALine * options.lines + entries;
+}
+
+}  // namespace
+
 std::size_t blocks_of(const Options& options, const LayerOptions& layer) {
+  if (layer.recurrent) return chunks_of(options);
   if (!forgets(options, layer)) return options.max_blocks;
   // What the oldest row sees that may come, and the rows' own; these may begin and end inside
   // blocks, and one may still be on its way to disk.
@@ -27,15 +47,25 @@ std::size_t kept_blocks_of(const Options& options, const LayerOptions& layer) {
   // A line has the entries of its last prompt and turn, too. Windows that meet share blocks.
   const std::size_t tokens = options.max_blocks / options.lines * options.block_tokens;
   const std::size_t entries = tokens / options.entry_tokens + 2;
+  if (layer.recurrent) return entries * options.lines;
   const std::size_t blocks = blocks_for_tokens(options, layer.window) + 1;
   return std::min(options.max_blocks, entries * blocks * options.lines);
 }
 
 std::size_t frames_of(const Options& options, const LayerOptions& layer) {
-  return std::min(options.frames, blocks_of(options, layer));
+  const std::size_t blocks = blocks_of(options, layer);
+  return layer.recurrent ? blocks : std::min(options.frames, blocks);
+}
+
+std::size_t rows_offset(const RecurrentLayout& layout) {
+  return round_up(layout.state_bytes, io::File::kDirectAlignment);
 }
 
 std::size_t part_bytes(const Options& options, const LayerOptions& layer) {
+  if (layer.recurrent) {
+    return rows_offset(*layer.recurrent) +
+           round_up(kChunkTokens * layer.recurrent->row_bytes, io::File::kDirectAlignment);
+  }
   return round_up(layer.layout.tile_bytes() * (options.block_tokens / kTileTokens),
                   io::File::kDirectAlignment);
 }
@@ -43,7 +73,7 @@ std::size_t part_bytes(const Options& options, const LayerOptions& layer) {
 std::uint64_t block_bytes(const Options& options) {
   std::uint64_t bytes = 0;
   for (const LayerOptions& layer : options.layers)
-    if (!layer.of_layer) bytes += part_bytes(options, layer);
+    if (!layer.of_layer && !layer.recurrent) bytes += part_bytes(options, layer);
   return bytes;
 }
 
@@ -71,21 +101,23 @@ std::uint64_t ring_bytes(const Options& options) {
 
 std::uint64_t table_bytes(const Options& options) {
   if (!options.pool) return 0;
-  std::uint64_t bytes = 0;
-  std::vector<const LayerOptions*> groups;
   constexpr std::uint64_t kBlock = 256;  // place, names, state
+  const std::uint64_t tokens = std::uint64_t{options.max_blocks} * options.block_tokens;
+  std::uint64_t bytes = tokens * sizeof(TokenId);  // of the lines
+  std::vector<const LayerOptions*> groups;
   for (const LayerOptions& layer : options.layers) {
     if (layer.of_layer) continue;
     const std::uint64_t blocks = blocks_of(options, layer);
     bytes += sizeof(Checksum) * blocks;
     const bool known = std::any_of(groups.begin(), groups.end(), [&](const LayerOptions* group) {
-      return group->layout == layer.layout && group->window == layer.window;
+      return store_alike(*group, layer);
     });
     if (known) continue;
     groups.push_back(&layer);
-    bytes += (kBlock + options.block_tokens * sizeof(TokenId)) * blocks;
+    const std::uint64_t step = layer.recurrent ? kChunkTokens : options.block_tokens;
+    bytes += (kBlock + step * sizeof(TokenId)) * blocks;
     // Lines have the names of blocks that they forgot, too.
-    bytes += sizeof(Digest) * (options.max_blocks - blocks);
+    bytes += sizeof(Digest) * (tokens / step - std::min(blocks, tokens / step));
   }
   return bytes;
 }

@@ -13,13 +13,31 @@
 
 namespace ollm::kv {
 
+/// Tokens of a chunk of recurrent layers: their states are taken up at multiples of it.
+inline constexpr std::size_t kChunkTokens = 64;
+
+/// What a recurrent layer keeps of a line instead of keys and values. Its mixer works chunk by
+/// chunk from the state at a chunk's beginning and what it keeps of the chunk's rows, be they of
+/// this sweep or of earlier ones: then no bit depends on how a line came to where it is.
+struct RecurrentLayout {
+  std::size_t state_bytes = 0;  // at the beginning of a chunk; that of a line is all zeros
+  std::size_t row_bytes = 0;    // of each row of a chunk
+
+  friend bool operator==(const RecurrentLayout&, const RecurrentLayout&) = default;
+};
+
 /// What one layer stores.
 struct LayerOptions {
   backend::KvLayout layout;
   std::size_t window = 0;  // tokens that may still be read; 0: all
   /// Reads the keys and values of this earlier layer, which stores its own, and stores none.
   std::optional<std::size_t> of_layer;
+  /// It is recurrent, and the others say nothing.
+  std::optional<RecurrentLayout> recurrent = {};
 };
+
+/// Whether two layers store alike: their groups are one.
+bool store_alike(const LayerOptions& a, const LayerOptions& b);
 
 struct Options {
   std::string strategy = "resident";
@@ -62,9 +80,10 @@ constexpr std::size_t first_seen(std::size_t window, std::size_t tokens) {
   return window != 0 && tokens + 1 > window ? tokens + 1 - window : 0;
 }
 
-/// Whether a layer forgets what lies outside its window.
+/// Whether a layer forgets what lies outside its window, or is recurrent.
 bool forgets(const Options& options, const LayerOptions& layer);
-/// Blocks that may exist at once for one layer: max_blocks, or fewer where it forgets.
+/// Blocks that may exist at once for one layer: max_blocks, or fewer where it forgets. A recurrent
+/// layer has a block for each chunk of which something is still needed.
 std::size_t blocks_of(const Options& options, const LayerOptions& layer);
 /// Of them in memory at once.
 std::size_t frames_of(const Options& options, const LayerOptions& layer);
@@ -73,9 +92,12 @@ std::size_t frames_of(const Options& options, const LayerOptions& layer);
 /// entries need where it forgets.
 std::size_t kept_blocks_of(const Options& options, const LayerOptions& layer);
 
-/// Bytes of `block_tokens` tokens in one layer, whole pages.
+/// Bytes of one block in one layer, whole pages.
 std::size_t part_bytes(const Options& options, const LayerOptions& layer);
-/// Bytes of `block_tokens` tokens in all layers: of one block of each group.
+/// Where what is kept of rows stands in a recurrent layer's block, behind the state.
+std::size_t rows_offset(const RecurrentLayout& layout);
+/// Bytes of `block_tokens` tokens in all layers that keep keys and values: of one block of each
+/// group.
 std::uint64_t block_bytes(const Options& options);
 
 /// Blocks that a line of this many tokens needs in each group.

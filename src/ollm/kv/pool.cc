@@ -140,7 +140,7 @@ std::optional<BlockRecord> Pool::State::read_record(const Digest& id, std::uint3
 }
 
 std::optional<Pool::Match> Pool::match(std::uint32_t group, const Digest& parent,
-                                       std::span<const TokenId> tokens) {
+                                       std::span<const TokenId> tokens, Fit fit) {
   State& state = *state_;
   if (state.in_child()) return std::nullopt;
   std::lock_guard lock(state.mutex);
@@ -158,6 +158,7 @@ std::optional<Pool::Match> Pool::match(std::uint32_t group, const Digest& parent
     const auto common = static_cast<std::size_t>(differ.first - record->tokens.begin());
     const bool is_whole = common == record->tokens.size();
     if (common == 0 || (best && common < best->common)) continue;
+    if (fit == Fit::whole && !is_whole) continue;
     if (best && common == best->common && !(is_whole && best->record.tokens.size() > common))
       continue;
     best = Match{.record = std::move(*record), .common = common};

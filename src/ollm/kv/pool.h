@@ -51,6 +51,12 @@ struct BlockPlace {
   friend bool operator==(const BlockPlace&, const BlockPlace&) = default;
 };
 
+/// What stands in a block.
+enum class BlockKind : std::uint32_t {
+  keys_and_values = 0,  // of its tokens
+  states = 1,           // of recurrent layers behind its tokens
+};
+
 /// A block as it is committed: its name, what it is of, and where it stands.
 struct BlockRecord {
   Digest id;
@@ -59,6 +65,7 @@ struct BlockRecord {
   std::vector<TokenId> tokens;
   BlockPlace place;
   std::vector<Checksum> checksums;  // of each layer's part
+  BlockKind kind = BlockKind::keys_and_values;
 };
 
 struct PoolOptions {
@@ -112,8 +119,10 @@ class Pool {
     BlockRecord record;
     std::size_t common = 0;  // tokens that both begin with
   };
+  /// `whole`: one of which all tokens are among the first of these.
+  enum class Fit { beginning, whole };
   std::optional<Match> match(std::uint32_t group, const Digest& parent,
-                             std::span<const TokenId> tokens);
+                             std::span<const TokenId> tokens, Fit fit = Fit::beginning);
 
   /// Space for a block of `layers` parts of `part_bytes`, a multiple of kDirectAlignment: behind
   /// `before` in its stripe where that is ours and has room, else in a new one. Evicts where the

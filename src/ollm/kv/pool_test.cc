@@ -54,6 +54,39 @@ TEST_F(PoolTest, IsFoundAfterAReopeningAndByAnotherPool) {
   EXPECT_EQ(segments(folder()).size(), 1u);
 }
 
+TEST_F(PoolTest, StatesAreFoundByAllOfTheirTokens) {
+  auto pool = open_pool(options());
+  std::vector<BlockRecord> records;
+  for (const std::size_t count : {3u, 5u, 8u}) {
+    const auto tokens = std::span(line_).first(count);
+    BlockRecord record{.id = block_id(fingerprint_, 1, root_id(), tokens),
+                       .parent = root_id(),
+                       .group = 1,
+                       .tokens = {tokens.begin(), tokens.end()},
+                       .place = {},
+                       .checksums = {},
+                       .kind = BlockKind::states};
+    record.place = *pool->place(kTestLayers, kTestPart, {}, /*alone=*/true);
+    AlignedBytes payload = test_payload(record.id);
+    record.checksums = *pool->write(record.place, payload.data(), kTestPart);
+    records.push_back(std::move(record));
+  }
+  ASSERT_OK(pool->commit(records));
+  pool.reset();
+  pool = open_pool(options());
+  const auto found = [&](std::size_t tokens, Pool::Fit fit) {
+    const auto match = pool->match(1, root_id(), std::span(line_).first(tokens), fit);
+    if (!match) return std::size_t{0};
+    EXPECT_EQ(match->record.kind, BlockKind::states);
+    return match->common;
+  };
+  EXPECT_EQ(found(2, Pool::Fit::whole), 0u);
+  EXPECT_EQ(found(3, Pool::Fit::whole), 3u);
+  EXPECT_EQ(found(7, Pool::Fit::whole), 5u);
+  EXPECT_EQ(found(9, Pool::Fit::whole), 8u);
+  EXPECT_EQ(found(7, Pool::Fit::beginning), 7u);
+}
+
 TEST_F(PoolTest, AnotherFingerprintGroupOrParentFindsNothing) {
   auto pool = open_pool(options());
   ASSERT_OK(store_line(*pool, fingerprint_, line_));

@@ -42,7 +42,7 @@ Result<void> extend_at_random(Line& line, std::span<const TokenId> tokens, std::
     const std::size_t first = line.tokens();
     for (std::size_t layer = 0; layer < options.layers.size(); ++layer) {
       const backend::KvLayout& layout = options.layers[layer].layout;
-      if (options.layers[layer].of_layer) continue;
+      if (options.layers[layer].of_layer || options.layers[layer].recurrent) continue;
       std::byte* last = nullptr;
       for (std::size_t token = first; token < first + count; ++token) {
         std::byte* tile = line.tile_for_write(layer, token);

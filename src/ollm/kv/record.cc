@@ -110,6 +110,7 @@ void put_record(std::span<std::byte> out, std::uint64_t file_number, std::uint64
   put(at + 16, record.place.offset);
   put(at + 24, record.place.stride);
   put(at + 32, record.place.part_bytes);
+  put(at + 36, static_cast<std::uint32_t>(record.kind));
   put(at + 40, record.id);
   put(at + 72, record.parent);
   const std::size_t token_bytes = record.tokens.size() * sizeof(TokenId);
@@ -349,6 +350,8 @@ std::optional<BlockRecord> decode_record(std::span<const std::byte> bytes,
   const std::byte* const at = bytes.data();
   const auto tokens = get<std::uint32_t>(at + 8);
   const auto layers = get<std::uint32_t>(at + 12);
+  const auto kind = get<std::uint32_t>(at + 36);
+  if (kind > static_cast<std::uint32_t>(BlockKind::states)) return std::nullopt;
   if (tokens == 0 || tokens > kMaxBlockTokens || layers > kMaxLayers ||
       get<std::uint32_t>(at) != bytes.size() || record_bytes(tokens, layers) != bytes.size() ||
       get<Checksum>(at + kRecordChecksum) != record_checksum(file_number, offset, bytes))
@@ -362,7 +365,8 @@ std::optional<BlockRecord> decode_record(std::span<const std::byte> bytes,
                                .stride = get<std::uint64_t>(at + 24),
                                .part_bytes = get<std::uint32_t>(at + 32),
                                .layers = layers},
-                     .checksums = std::vector<Checksum>(layers)};
+                     .checksums = std::vector<Checksum>(layers),
+                     .kind = static_cast<BlockKind>(kind)};
   if (!is_possible(record.place, offset)) return std::nullopt;
   const std::size_t token_bytes = tokens * sizeof(TokenId);
   copy_bytes(record.tokens.data(), at + kRecordHead, token_bytes);

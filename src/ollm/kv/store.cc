@@ -48,30 +48,41 @@ std::uint32_t BlockRef::count() const {
 // Making ------------------------------------------------------------------------------------------
 
 Store::Store(Options options, const Disk& disk) : options_(std::move(options)), disk_(disk) {
-  for (std::size_t i = 0; i < options_.layers.size(); ++i) {
-    const LayerOptions& layer = options_.layers[i];
-    if (layer.of_layer) {
-      OLLM_CHECK(*layer.of_layer < i && places_[*layer.of_layer].stores);
-      places_.push_back(places_[*layer.of_layer]);
-      places_.back().stores = false;
-      continue;
-    }
-    const std::size_t index = group_of(layer);
-    Group& group = groups_[index];
-    places_.push_back({index, group.layers++, group.block_bytes, layer.layout.tile_bytes(), true});
-    group.block_bytes += group.part_bytes;
+  places_.resize(options_.layers.size());
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    if (!options_.layers[i].recurrent) place_layer(i);
+  tables_ = groups_.size();
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    if (options_.layers[i].recurrent) place_layer(i);
+}
+
+void Store::place_layer(std::size_t index) {
+  const LayerOptions& layer = options_.layers[index];
+  LayerPlace& place = places_[index];
+  if (layer.of_layer) {
+    OLLM_CHECK(*layer.of_layer < index && places_[*layer.of_layer].stores &&
+               !options_.layers[*layer.of_layer].recurrent);
+    place = places_[*layer.of_layer];
+    place.stores = false;
+    return;
   }
+  place.group = group_of(layer);
+  Group& group = groups_[place.group];
+  place.index = group.layers++;
+  place.offset = group.block_bytes;
+  place.tile_bytes = layer.recurrent ? 0 : layer.layout.tile_bytes();
+  group.block_bytes += group.part_bytes;
 }
 
 // The group of such layers, made where it is the first.
 std::size_t Store::group_of(const LayerOptions& layer) {
-  const auto found = std::find_if(groups_.begin(), groups_.end(), [&](const Group& group) {
-    return group.layout == layer.layout && group.window == layer.window;
-  });
+  const auto found = std::find_if(groups_.begin(), groups_.end(),
+                                  [&](const Group& group) { return store_alike(group.of, layer); });
   if (found != groups_.end()) return static_cast<std::size_t>(found - groups_.begin());
   Group& group = groups_.emplace_back();
-  group.layout = layer.layout;
-  group.window = layer.window;
+  group.of = layer;
+  group.block_tokens = layer.recurrent ? kChunkTokens : options_.block_tokens;
+  group.kind = layer.recurrent ? BlockKind::states : BlockKind::keys_and_values;
   group.part_bytes = kv::part_bytes(options_, layer);
   group.forgets = kv::forgets(options_, layer);
   group.blocks.resize(blocks_of(options_, layer));
@@ -93,7 +104,7 @@ void Store::make_blocks() {
     for (std::size_t i = group.frames; i-- > 0;)
       group.free_frames.push_back(static_cast<std::uint32_t>(i));
     if (!has_pool()) continue;
-    group.tokens.resize(blocks * options_.block_tokens);
+    group.tokens.resize(blocks * group.block_tokens);
     group.checksums.resize(blocks * group.layers);
   }
 }

@@ -70,11 +70,11 @@ struct BlockContent {
   bool kept = true;  // for later lines, where the store keeps blocks at all
 };
 
-/// Where a layer's tiles stand: in blocks of which group, and where inside.
+/// Where what a layer stores stands: in blocks of which group, and where inside.
 struct LayerPlace {
   std::size_t group = 0;
   std::size_t index = 0;       // of the layer among those of its group
-  std::size_t offset = 0;      // of the layer's first tile in a block
+  std::size_t offset = 0;      // of the layer's part in a block
   std::size_t tile_bytes = 0;  // from one tile to the next
   bool stores = true;          // else what stands there is an earlier layer's
 };
@@ -87,8 +87,10 @@ struct StoreCounters {
   double wait_s = 0;                 // that sweeps slept, as the disk was not there yet
 };
 
-/// All blocks of one loaded model. Layers of equal layout and window are a group: their tokens
-/// stand in the same blocks, which come and go together. One thread at a time; must outlive its
+/// All blocks of one loaded model. Layers that store alike are a group: their tokens stand in the
+/// same blocks, which come and go together. Groups of recurrent layers come behind those of keys
+/// and values; their blocks are chunks, always in memory, and what of them is stored are states at
+/// entries. One thread at a time; must outlive its
 /// lines.
 ///
 /// A block is open while tokens are written into it, then sealed and never written again. With a
@@ -115,11 +117,16 @@ class Store {
 
   const Options& options() const { return options_; }
   std::size_t groups() const { return groups_.size(); }
+  /// Of them those of keys and values, which come first.
+  std::size_t tables() const { return tables_; }
   std::size_t free_blocks(std::size_t group) const { return groups_[group].free.size(); }
-  /// Whether lines forget the blocks of a group that lie outside its window.
+  /// Tokens of a full block of a group.
+  std::size_t block_tokens(std::size_t group) const { return groups_[group].block_tokens; }
+  /// Whether lines forget blocks of a group: those outside its window, or earlier chunks.
   bool forgets(std::size_t group) const { return groups_[group].forgets; }
+  /// Whether they do so of some group.
   bool forgets_some() const;
-  std::size_t window(std::size_t group) const { return groups_[group].window; }
+  std::size_t window(std::size_t group) const { return groups_[group].of.window; }
   const LayerPlace& place(std::size_t layer) const { return places_[layer]; }
   /// Bytes of one layer of a block, and layers, of a group.
   std::size_t part_bytes(std::size_t group) const { return groups_[group].part_bytes; }
@@ -184,6 +191,9 @@ class Store {
   /// Stores the first tokens of an open block, which are fewer than it has room for, and waits
   /// until they are written: the block may then be written into again.
   void keep_tail(const BlockRef& block, const BlockRef& before, const BlockContent& content);
+  /// Stores the states behind these tokens, the last of their chunk: `block` is the chunk that goes
+  /// on behind them. `open`: it will be written into.
+  void keep_state(const BlockRef& block, const BlockContent& content, bool open);
   /// Begins to write what was sealed and is to be kept, and was not written behind the sweep.
   void write_sealed();
   /// Begins to make all that was written durable and findable.
@@ -240,8 +250,9 @@ class Store {
     BlockPlace place;          // where it is on disk
   };
   struct Group {
-    backend::KvLayout layout;
-    std::size_t window = 0;
+    LayerOptions of;  // each of its layers
+    std::size_t block_tokens = 0;
+    BlockKind kind = BlockKind::keys_and_values;
     bool forgets = false;
     bool spills = false;  // has fewer frames than blocks
     std::size_t frames = 0;
@@ -253,7 +264,7 @@ class Store {
     std::vector<std::uint32_t> free;         // blocks
     std::vector<std::uint32_t> free_frames;  // frames
     std::vector<bool> dirty;                 // frames that were used before
-    std::vector<TokenId> tokens;             // [blocks, block_tokens]
+    std::vector<TokenId> tokens;             // [blocks, block_tokens], of sealed blocks
     std::vector<Checksum> checksums;         // [blocks, layers]
   };
   // A block on its way into the pool: by itself, so that its block may go or be opened again.
@@ -272,11 +283,13 @@ class Store {
     std::uint64_t ticket = 0;
     bool commit = false;
     BlockRef block;                      // of a write; none for a tail
+    BlockRef held;                       // that may not change meanwhile
     std::vector<std::uint64_t> records;  // that are written or committed
   };
 
   explicit Store(Options options, const Disk& disk);
   std::size_t group_of(const LayerOptions& layer);
+  void place_layer(std::size_t layer);
   void make_blocks();
 
   Block& at(const BlockRef& ref) { return groups_[ref.group_].blocks[ref.index_]; }
@@ -296,7 +309,7 @@ class Store {
   std::optional<Pool::Match> match_behind(std::uint32_t group, const BlockName& parent,
                                           std::span<const TokenId> tokens);
   void take_record(const BlockRef& block, const BlockRecord& record);
-  static std::uint32_t stored_bytes(const Group& group, std::size_t tokens);
+  std::uint32_t stored_bytes(const Group& group, std::size_t tokens) const;
   bool take_stored(const BlockRef& block, const BlockContent& content);
   void add_record(const BlockRef& block, const BlockContent& content);
   bool fits(const Group& group, const BlockRecord& record) const;
@@ -320,6 +333,7 @@ class Store {
   const Disk disk_;
   std::vector<LayerPlace> places_;  // of each layer
   std::vector<Group> groups_;
+  std::size_t tables_ = 0;  // of groups_, those of keys and values
   memory::Buffer storage_;
   std::byte* frames_ = nullptr;  // in storage_, at a page border
   std::unique_ptr<SweepReads> reads_;

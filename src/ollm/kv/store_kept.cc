@@ -76,14 +76,17 @@ bool Store::sealed(const BlockRef& block) const { return at(block).tokens != 0; 
 
 std::span<const TokenId> Store::tokens(const BlockRef& block) const {
   const Group& group = groups_[block.group_];
-  return std::span(group.tokens).subspan(block.index_ * options_.block_tokens, at(block).tokens);
+  return std::span(group.tokens).subspan(block.index_ * group.block_tokens, at(block).tokens);
 }
 
 // What the pool has behind a block of this name.
 std::optional<Pool::Match> Store::match_behind(std::uint32_t group, const BlockName& parent,
                                                std::span<const TokenId> tokens) {
   if (!fingerprint_) return std::nullopt;
-  return disk_.pool->match(group, *id_of(parent), tokens);
+  // Of blocks of keys and values the first tokens do; states are those behind the last one.
+  const auto fit =
+      groups_[group].kind == BlockKind::states ? Pool::Fit::whole : Pool::Fit::beginning;
+  return disk_.pool->match(group, *id_of(parent), tokens, fit);
 }
 
 // That the block is the one that the pool gave.
@@ -131,7 +134,7 @@ void Store::seal(const BlockRef& ref, const BlockRef& before, const BlockContent
   block.tokens = static_cast<std::uint32_t>(tokens.size());
   block.loaded = block.requested = static_cast<std::uint32_t>(group.layers);
   std::copy(tokens.begin(), tokens.end(),
-            group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * options_.block_tokens));
+            group.tokens.begin() + static_cast<std::ptrdiff_t>(ref.index_ * group.block_tokens));
   block.name = content.name;
   block.lost = (before && at(before).lost) || write_error_.has_value();
   const bool kept = options_.reuses && !block.lost && content.kept;
@@ -196,12 +199,42 @@ void Store::keep_tail(const BlockRef& ref, const BlockRef& before, const BlockCo
   wait_for_writes();
 }
 
+void Store::keep_state(const BlockRef& ref, const BlockContent& content, bool open) {
+  OLLM_CHECK(has_pool() && !content.tokens.empty() && content.tokens.size() <= kChunkTokens);
+  take_done();
+  if (!options_.reuses || write_error_) return;
+  if (const auto match = match_behind(ref.group_, content.parent, content.tokens)) {
+    disk_.pool->release(match->record.id);
+    return;
+  }
+  const Group& group = groups_[ref.group_];
+  // States at the beginning of a chunk stay as they are; rows behind others may share a page.
+  open = open && content.tokens.size() < kChunkTokens;
+  BlockRef held = ref;
+  if (open && !group.free.empty()) {
+    held = take(ref.group_);
+    std::memcpy(data(held), data(ref), group.block_bytes);
+    open = false;
+  }
+  BlockWriter::Write write = write_of(held, nullptr, content.tokens.size());
+  write.alone = true;
+  begin(write, BlockRef(), add_pending(ref.group_, content));
+  under_way_.back().held = std::move(held);
+  if (open) wait_for_writes();
+}
+
 // Writing -----------------------------------------------------------------------------------------
 
 // Bytes of one layer of a block that holds so many tokens, as they are stored.
-std::uint32_t Store::stored_bytes(const Group& group, std::size_t tokens) {
+std::uint32_t Store::stored_bytes(const Group& group, std::size_t tokens) const {
+  if (const auto& layout = group.of.recurrent) {
+    // At the end of a chunk nothing of its rows is needed any more.
+    const std::size_t rows = tokens % kChunkTokens;
+    return static_cast<std::uint32_t>(
+        rows_offset(*layout) + round_up(rows * layout->row_bytes, io::File::kDirectAlignment));
+  }
   return static_cast<std::uint32_t>(
-      round_up(ceil_div(tokens, backend::kTileTokens) * group.layout.tile_bytes(),
+      round_up(ceil_div(tokens, backend::kTileTokens) * group.of.layout.tile_bytes(),
                io::File::kDirectAlignment));
 }
 
@@ -392,7 +425,7 @@ void Store::commit() {
     pending.in_commit = true;
     entry.records.push_back(pending.number);
     records.push_back({*id_of(pending.name), *id_of(pending.parent), pending.group, pending.tokens,
-                       pending.place, pending.checksums});
+                       pending.place, pending.checksums, groups_[pending.group].kind});
   }
   if (records.empty()) return;
   uncommitted_bytes_ = 0;
@@ -428,7 +461,8 @@ void Store::refresh() {
 
 // Blocks of other sizes are of other strategies.
 bool Store::fits(const Group& group, const BlockRecord& record) const {
-  return record.tokens.size() <= options_.block_tokens && record.place.layers == group.layers &&
+  return record.kind == group.kind && record.tokens.size() <= group.block_tokens &&
+         record.place.layers == group.layers &&
          record.place.part_bytes == stored_bytes(group, record.tokens.size()) &&
          record.checksums.size() == group.layers;
 }
@@ -457,14 +491,14 @@ std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName
   Found found;
   found.block = take(group_index);
   found.tokens = match->common;
-  found.whole = size == options_.block_tokens && match->common == size;
+  found.whole = size == group.block_tokens && match->common == size;
   Block& block = at(found.block);
   block.tokens = static_cast<std::uint32_t>(size);
   block.position = static_cast<std::uint32_t>(position);
   take_record(found.block, record);
-  std::copy(record.tokens.begin(), record.tokens.end(),
-            group.tokens.begin() +
-                static_cast<std::ptrdiff_t>(found.block.index_ * options_.block_tokens));
+  std::copy(
+      record.tokens.begin(), record.tokens.end(),
+      group.tokens.begin() + static_cast<std::ptrdiff_t>(found.block.index_ * group.block_tokens));
   disk_.pool->used(record.id);
   return found;
 }

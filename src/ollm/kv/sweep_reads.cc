@@ -82,6 +82,7 @@ bool SweepReads::next_to_read() {
   const std::size_t layers = store_.options().layers.size();
   for (; layer_ < layers; ++layer_, line_ = 0) {
     const LayerPlace& place = store_.place(layer_);
+    if (place.group >= store_.tables()) continue;  // states are in memory
     for (; line_ < lines_.size(); ++line_, at_line_begin_ = true) {
       const SweepLine& line = lines_[line_];
       if (at_line_begin_) {

@@ -29,12 +29,23 @@ backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mod
   return {mixer.kv_heads, mixer.head_dim, mixer.value_dim.value_or(mixer.head_dim), mode};
 }
 
+namespace {
+
+// What a layer of this mixer stores. Each kind says it: one with a recurrent state by
+// LayerOptions::recurrent, and its block works on what kv::Line::chunk gives.
+kv::LayerOptions kv_layer(const AttentionSpec& mixer, backend::ComputeMode mode) {
+  return {.layout = kv_layout(mixer, mode), .window = mixer.window, .of_layer = mixer.kv_of_layer};
+}
+
+}  // namespace
+
 std::vector<kv::LayerOptions> kv_layers(const Composition& composition, backend::ComputeMode mode) {
   std::vector<kv::LayerOptions> layers;
   layers.reserve(composition.layers.size());
-  for (const LayerSpec& layer : composition.layers)
-    if (const AttentionSpec* mixer = attention_of(layer))
-      layers.push_back({kv_layout(*mixer, mode), mixer->window, mixer->kv_of_layer});
+  for (const LayerSpec& layer : composition.layers) {
+    layers.push_back(
+        std::visit([&](const auto& mixer) { return kv_layer(mixer, mode); }, layer.mixer));
+  }
   return layers;
 }
 

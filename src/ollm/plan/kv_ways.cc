@@ -33,11 +33,11 @@ const kv::Strategy& row_of(std::string_view strategy) {
   return *row;
 }
 
-// What one layer stores of one block, the largest of all layers.
+// What one layer stores of one block of keys and values, the largest of all layers.
 std::size_t largest_part_bytes(const kv::Options& options) {
   std::size_t most = 0;
   for (const kv::LayerOptions& layer : options.layers)
-    if (!layer.of_layer) most = std::max(most, kv::part_bytes(options, layer));
+    if (!layer.of_layer && !layer.recurrent) most = std::max(most, kv::part_bytes(options, layer));
   return most;
 }
 
@@ -70,7 +70,7 @@ std::size_t first_frames(kv::Options options, std::size_t from, Enough enough) {
 }
 
 bool spills(const kv::Options& options, const kv::LayerOptions& layer) {
-  return kv::blocks_of(options, layer) > options.frames;
+  return kv::blocks_of(options, layer) > kv::frames_of(options, layer);
 }
 
 // Blocks of a layer that do not stay in memory.
@@ -143,9 +143,9 @@ std::vector<KvGroup> kv_groups(const std::vector<kv::LayerOptions>& layers) {
   std::vector<KvGroup> out;
   std::vector<const kv::LayerOptions*> firsts;
   for (const kv::LayerOptions& layer : layers) {
-    if (layer.of_layer) continue;
+    if (layer.of_layer || layer.recurrent) continue;
     const auto alike = std::find_if(firsts.begin(), firsts.end(), [&](const auto* first) {
-      return first->layout == layer.layout && first->window == layer.window;
+      return kv::store_alike(*first, layer);
     });
     const auto at = static_cast<std::size_t>(alike - firsts.begin());
     if (alike == firsts.end()) {
