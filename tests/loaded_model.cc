@@ -4,6 +4,7 @@
 
 #include "nlohmann/json.hpp"
 #include "ollm/base/json_reader.h"
+#include "ollm/kv/small_store.h"
 #include "ollm/models/config_keys.h"
 #include "ollm/models/families.h"
 #include "ollm/models/generic.h"
@@ -74,21 +75,17 @@ Result<std::unique_ptr<LoadedModel>> LoadedModel::load(const std::filesystem::pa
 }
 
 Result<void> LoadedModel::make_store(const LoadOptions& options, io::SystemCalls& calls) {
-  kv::Options kv;
-  kv.strategy = options.kv_strategy;
-  kv.layers = models::kv_layers(composition_, options.compute);
-  kv.block_tokens = options.kv_block_tokens;
-  kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
-  kv.lines = options.kv_lines;
-  if (options.kv_forgets) kv.sweep_rows = options.max_rows;
+  const kv::Options kv = kv::options_of({.layers = models::kv_layers(composition_, options.compute),
+                                         .strategy = options.kv_strategy,
+                                         .block_tokens = options.kv_block_tokens,
+                                         .tokens = options.kv_tokens,
+                                         .lines = options.kv_lines,
+                                         .sweep_rows = options.max_rows,
+                                         .forgets = options.kv_forgets,
+                                         .pool = options.kv_pool,
+                                         .frames = options.kv_frames});
   kv::Store::Disk disk;
   if (options.kv_pool) {
-    kv.pool = options.kv_pool;
-    kv.tail_frames = kv::least_frames(kv, options.max_rows, options.kv_lines);
-    kv.frames = std::min(kv.max_blocks, std::max(options.kv_frames, kv.tail_frames));
-    kv.ring_slots = kv.spills() ? 3 : 0;
-    for (const kv::LayerOptions& layer : kv.layers)
-      kv.slot_bytes = std::max(kv.slot_bytes, kv::part_bytes(kv, layer));
     OLLM_TRY(kv_pool_, kv::Pool::open(*options.kv_pool, calls));
     disk = {kv_pool_.get(), reads_.get()};
   }

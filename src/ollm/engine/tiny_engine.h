@@ -21,6 +21,7 @@
 #include "ollm/engine/engine.h"
 #include "ollm/io/read_queue.h"
 #include "ollm/io/temporary_folder.h"
+#include "ollm/kv/small_store.h"
 
 namespace ollm::engine {
 
@@ -193,22 +194,18 @@ class TinyEngine {
     backend_ = take(backend::make_backend({options.isa, options.compute}, pool_));
     tape_ = take(weights::Tape::load(*folder, composition_.tape, options.weights, budget_, pool_,
                                      reads_, nullptr, never_));
-    kv::Options kv;
-    kv.layers = models::kv_layers(composition_, options.compute);
-    kv.block_tokens = options.kv_block_tokens;
-    kv.max_blocks = kv::blocks_for_tokens(kv, options.kv_tokens);
-    kv.lines = options.kv_lines;
-    kv.entry_tokens = options.kv_entry_tokens;
-    if (options.kv_forgets) kv.sweep_rows = options.max_rows;
+    const kv::Options kv =
+        kv::options_of({.layers = models::kv_layers(composition_, options.compute),
+                        .block_tokens = options.kv_block_tokens,
+                        .tokens = options.kv_tokens,
+                        .lines = options.kv_lines,
+                        .sweep_rows = options.max_rows,
+                        .forgets = options.kv_forgets,
+                        .entry_tokens = options.kv_entry_tokens,
+                        .pool = options.kv_pool,
+                        .frames = options.kv_frames});
     kv::Store::Disk disk;
     if (options.kv_pool) {
-      kv.strategy = "paged";
-      kv.pool = options.kv_pool;
-      kv.tail_frames = kv::least_frames(kv, options.max_rows, options.kv_lines);
-      kv.frames = std::max(options.kv_frames, kv.tail_frames);
-      kv.ring_slots = 3;
-      for (const kv::LayerOptions& layer : kv.layers)
-        kv.slot_bytes = std::max(kv.slot_bytes, 2 * kv::part_bytes(kv, layer));
       kv_pool_ = take(kv::Pool::open(*options.kv_pool, calls));
       disk = {kv_pool_.get(), &reads_};
     }
