@@ -1,6 +1,6 @@
 // Kernels as shares of what the machine can do, measured in the same run: matrix-vector products
-// against the memory's read rate, matrix products and attention against the arithmetic peak.
-// Leaves to others: whole models (`ollm bench`).
+// against the memory's read rate, matrix products against it or the arithmetic peak, whichever
+// bounds them, attention against the peak. Leaves to others: whole models (`ollm bench`).
 //
 //   kernels_bench [--threads N] [--rounds N] [--only TEXT] [--isa NAME] [--all]
 //
@@ -40,6 +40,8 @@ double now_seconds() {
 }
 
 constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
+
+constexpr std::size_t kFewAndManyRows[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 512};
 
 // A gibibyte of huge pages filled with bf16 values of size about 1; read as f32 it is the same.
 class WeightPool {
@@ -147,12 +149,12 @@ class Bench {
       matvec(b, s.in, s.out, dtype);
     }
     if (mode == ComputeMode::f32 && !slow) matvec(b, 2048, 8192, DType::bf16);
-    for (const std::size_t rows : {std::size_t{2}, std::size_t{4}, std::size_t{8}, std::size_t{16},
-                                   std::size_t{32}, std::size_t{64}, std::size_t{512}}) {
+    // The products of the 1B shape; of few rows the two ways through its feed-forward.
+    for (const std::size_t rows : kFewAndManyRows) {
       if (slow && rows > 8) continue;
-      for (const Shape s :
-           {Shape{2048, 2048}, Shape{2048, 8192}, Shape{8192, 2048}, Shape{2048, 128256}}) {
-        if (rows != 512 && s.out != 8192) continue;
+      for (const Shape s : {Shape{2048, 512}, Shape{2048, 2048}, Shape{2048, 8192},
+                            Shape{8192, 2048}, Shape{2048, 128256}}) {
+        if (rows != 512 && s.in + s.out != 2048 + 8192 && !setup_.all) continue;
         if (s.out > 10000 && !setup_.all) continue;
         matmul(b, rows, s.in, s.out, dtype);
       }
@@ -224,10 +226,13 @@ class Bench {
     const std::vector<float> x = random_floats(rows * in);
     const Bytes left = aligned(b.left_bytes(rows, in));
     std::vector<float> y(rows * out);
+    const double flops = 2.0 * static_cast<double>(rows * in * out);
     measure(
-        fmt::format("matmul {} rows {}x{} {}", rows, in, out, to_string(dtype)),
-        2.0 * static_cast<double>(rows * in * out), "GFLOP/s",
-        [&] { return peak_flops(b.options().isa, b.options().compute, pool_, 0.02); },
+        fmt::format("matmul {} rows {}x{} {}", rows, in, out, to_string(dtype)), flops, "GFLOP/s",
+        [&] {
+          const double peak = peak_flops(b.options().isa, b.options().compute, pool_, 0.02);
+          return std::min(peak, flops * memory_limit() / static_cast<double>(bytes));
+        },
         [&] {
           const auto prepared = b.prepare_left(x.data(), in, rows, in, left.get());
           b.matmul(prepared, {weights_.next(bytes), *plain_format(dtype), out, in}, y.data(), out);

@@ -151,6 +151,41 @@ TEST(Matmul, RowsDoNotDependOnRowsBesideThem) {
   }
 }
 
+// Every number of rows from one to more than any table computes without panels, in several blocks
+// of columns and pieces of outputs: each row alone.
+TEST(Matmul, FewRowsGiveTheBitsOfEachRowAlone) {
+  constexpr std::size_t kMostRows = 50;
+  ThreadPool pool(2);
+  const Case shapes[] = {{kMostRows, 33, 5}, {kMostRows, 1700, 53}};
+  for (const ComputeMode mode : kModes) {
+    for (const Isa isa : supported_isas()) {
+      SCOPED_TRACE(name_of(isa, mode));
+      const auto backend = backend_of(isa, mode, pool);
+      for (const DType dtype : kWeightDTypes) {
+        for (const Case& shape : shapes) {
+          const Operands o = operands(shape, dtype, 1, 12);
+          const std::byte* weights = o.weights.data() + o.offset;
+          std::vector<float> alone;
+          for (std::size_t row = 0; row < kMostRows; ++row) {
+            const std::vector<float> one = product(*backend, o, weights, row, 1);
+            alone.insert(alone.end(), one.begin(), one.end());
+          }
+          for (std::size_t rows = 2; rows <= kMostRows; ++rows) {
+            // The slow table takes part with the counts at which groups of rows change.
+            if (isa == Isa::scalar && shape.cols > 100 && rows > 5 && rows < 47) continue;
+            const std::size_t first = (kMostRows - rows) / 2;
+            const auto begin = alone.begin() + static_cast<std::ptrdiff_t>(first * shape.outputs);
+            const std::vector<float> expected(
+                begin, begin + static_cast<std::ptrdiff_t>(rows * shape.outputs));
+            ASSERT_TRUE(same_bits(expected, product(*backend, o, weights, first, rows)))
+                << to_string(dtype) << ", " << rows << " rows of " << shape.cols << " columns";
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Matmul, BitsDoNotDependOnThreadsOrSegments) {
   ThreadPool one(1);
   ThreadPool two(2);

@@ -157,10 +157,12 @@ void CpuBackend::split(std::size_t count, std::size_t multiple, std::size_t work
 
 std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows,
                                       std::size_t outputs) const {
-  // A thread's is touched where it takes a panel of a product of many rows.
-  if (rows < kernels_.panel_rows) return 0;
-  return scratch_of_thread(kernels_) *
-         std::min(parts_at_once(threads), divide_up(outputs, kernels_.panel_outputs));
+  // A thread's is touched where it takes a part of a product, of many rows a panel.
+  const std::size_t one = kernels_.touched_scratch_bytes(rows);
+  const std::size_t part_outputs =
+      rows < kernels_.panel_rows ? kernels_.output_multiple : kernels_.panel_outputs;
+  return divide_up(one, kAlignment) * kAlignment *
+         std::min(parts_at_once(threads), divide_up(outputs, part_outputs));
 }
 
 std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
@@ -169,7 +171,7 @@ std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
 
 LeftOperand CpuBackend::prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
                                      std::size_t cols, std::byte* storage) {
-  const std::size_t groups = divide_up(rows, kernels_.group_rows);
+  const std::size_t groups = kernels_.groups(rows);
   split(groups, 1, rows * cols / 4, [&](std::size_t begin, std::size_t end) {
     mode_.prepare_left(x, x_stride, rows, cols, begin, end, storage);
   });

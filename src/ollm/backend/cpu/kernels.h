@@ -56,8 +56,8 @@ struct ModeKernels {
   std::size_t left_step_bytes;
 
   /// Rounds (bf16 mode), pads with zeros and packs rows of x [rows, cols] f32, `x_stride` floats
-  /// apart, for `matmul`: the groups `group_begin` to `group_end` - 1 of
-  /// ceil(rows / Kernels::group_rows) groups. Writes only its groups.
+  /// apart, for `matmul`: the groups `group_begin` to `group_end` - 1 of Kernels::groups(rows).
+  /// Writes only its groups.
   void (*prepare_left)(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
                        std::size_t group_begin, std::size_t group_end, std::byte* left);
 
@@ -95,12 +95,15 @@ struct ModeKernels {
 
 /// The kernels of one instruction set.
 struct Kernels {
-  std::size_t group_rows;       // rows that share one load of weights, see prepare_left
+  /// Groups that so many rows are split into: rows of one share each load of weights.
+  std::size_t (*groups)(std::size_t rows);
   std::size_t output_multiple;  // begin and end of matmul ranges had best be multiples of it
   std::size_t panel_rows;       // from so many rows on, matmul works in panels of
   std::size_t panel_outputs;    // so many outputs: ranges had best be multiples of it
   std::size_t scratch_bytes;    // of each thread in matmul
-  ModeKernels mode[2];          // by ComputeMode: f32, bf16
+  /// Bytes of these that a product of so many rows touches; more rows never touch fewer.
+  std::size_t (*touched_scratch_bytes)(std::size_t rows);
+  ModeKernels mode[2];  // by ComputeMode: f32, bf16
 
   /// out[i] = weights[i] as f32; n elements. Exact.
   void (*widen[kWeightTypes])(const std::byte* weights, float* out, std::size_t n);
