@@ -304,8 +304,11 @@ class Chooser {
                      backend_->scratch_bytes(plan_.threads, options.max_logit_rows, vocab));
         scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
+    // Lines that run have the counts of their penalties each, threads that choose a workspace each.
+    const std::size_t choosing = work.all_logits ? 1 : work.sequences;
     ledger.add("sampler", Phase::run,
-               sampling::Workspace::size_bytes(vocab) + vocab * sizeof(std::uint32_t),
+               std::min(plan_.threads, choosing) * sampling::Workspace::size_bytes(vocab) +
+                   choosing * vocab * sizeof(std::uint32_t),
                Charged::on_load);
     ledger.add("token ids", Phase::run, token_id_bytes(options), Charged::on_load);
     if (work.caller_bytes != 0)

@@ -54,18 +54,10 @@ Answer::Answer(Runtime::State& state, const GenerateOptions& options,
       max_new_(max_new),
       cancel_(cancel),
       begin_s_(begin_s),
-      sampler_(sampling, state.composition().head.out, sampling::Sampler::Lent()),
+      sampling_(sampling),
       depth_(state.execution().speculation.on() ? state.execution().speculation.row_cost() : 1),
       stops_(options.stop) {
-  for (const TokenId id : line_) sampler_.observe(id);
-  if (state.text) stream_.emplace(*state.text, true);
-  const std::size_t reserved = std::min(max_new_, kReservedTokens);
-  line_.reserve(prompt_tokens_ + reserved);
-  out_.ids.reserve(reserved);
-  out_.text.reserve(reserved * 8);
   out_.report.prompt_tokens = prompt_tokens_;
-  if (state.execution().speculation.on() && max_new_ > 1)
-    lookup_.emplace(prompt_tokens_ + max_new_);
 }
 
 bool Answer::cancelled() const {
@@ -108,7 +100,16 @@ void Answer::began(std::size_t cached) {
     return;
   }
   admitted_ = true;
+  sampler_.emplace(sampling_, state_.composition().head.out, sampling::Sampler::Lent());
+  for (const TokenId id : line_) sampler_->observe(id);
+  if (state_.text) stream_.emplace(*state_.text, true);
+  if (state_.execution().speculation.on() && max_new_ > 1)
+    lookup_.emplace(prompt_tokens_ + max_new_);
+  const std::size_t reserved = std::min(max_new_, kReservedTokens);
+  line_.reserve(prompt_tokens_ + reserved);
   const std::lock_guard lock(mutex_);
+  out_.ids.reserve(reserved);
+  out_.text.reserve(reserved * 8);
   first_ = cached;
   out_.report.cached_tokens = cached;
 }
@@ -160,11 +161,11 @@ void Answer::time(double now) {
 Result<std::optional<TokenId>> Answer::take_logits(std::size_t, std::span<float> logits,
                                                    sampling::Workspaces& workspaces) {
   std::optional<sampling::Workspaces::Lease> lease;
-  if (sampler_.needs_workspace()) {
+  if (sampler_->needs_workspace()) {
     lease.emplace(workspaces);
-    sampler_.use(**lease);
+    sampler_->use(**lease);
   }
-  OLLM_TRY(TokenId id, sampler_.sample(logits, line_.size()));
+  OLLM_TRY(TokenId id, sampler_->sample(logits, line_.size()));
   if (out_.ids.size() < recorded_.size()) id = recorded_[out_.ids.size()];
   time(monotonic_seconds());
   const std::lock_guard lock(mutex_);
@@ -221,6 +222,8 @@ void Answer::ended(Result<void> how, std::size_t computed) {
     report.draft_accepted = out_.report.draft_accepted;
     out_.report = std::move(report);
   }
+  sampler_.reset();
+  lookup_.reset();
   over_.store(true, std::memory_order_release);
   tell();
 }

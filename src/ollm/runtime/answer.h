@@ -103,7 +103,8 @@ class Answer final : public engine::Job {
   const CancellationToken* const cancel_;
   const double begin_s_;
 
-  sampling::Sampler sampler_;
+  const sampling::Options sampling_;
+  std::optional<sampling::Sampler> sampler_;    // while it runs: what waits takes no more than ids
   std::optional<engine::PromptLookup> lookup_;  // none where nothing is guessed
   engine::DraftDepth depth_;
   std::size_t match_ = 0;  // of the guesses that run
