@@ -168,6 +168,10 @@ std::string report_line(const Report& report) {
       (report.streamed_bytes == 0 ? 0 : prefill_s + decoded * report.seconds_per_sweep);
   const double rate = seconds > 0 ? static_cast<double>(report.bytes_read) / seconds : 0;
   line += fmt::format(" | read {} at {:.2f} GB/s", format_bytes(report.bytes_read), rate / 1e9);
+  if (report.draft_tokens != 0) {
+    line +=
+        fmt::format(" | guessed {} tokens, {} held", report.draft_tokens, report.draft_accepted);
+  }
   if (report.kv_bytes_read != 0 || report.kv_bytes_written != 0) {
     line += fmt::format(" | KV read {}, written {}", format_bytes(report.kv_bytes_read),
                         format_bytes(report.kv_bytes_written));
