@@ -158,7 +158,9 @@ std::string report_line(const Report& report) {
       report.prompt_tokens, report.cached_tokens, report.prefill_tokens_per_second,
       format_seconds(report.time_to_first_token_s), report.decode_tokens_per_second);
   // Bytes come while loading and while the sweeps run.
-  const double decoded = report.new_tokens > 1 ? static_cast<double>(report.new_tokens - 1) : 0;
+  const std::uint64_t spared = report.draft_accepted + 1;  // the first comes out of the prefill
+  const double decoded =
+      report.new_tokens > spared ? static_cast<double>(report.new_tokens - spared) : 0;
   const double prefill_s = report.prefill_tokens_per_second > 0
                                ? static_cast<double>(report.prompt_tokens - report.cached_tokens) /
                                      report.prefill_tokens_per_second
