@@ -16,6 +16,7 @@
 #include "ollm/engine/prompt_lookup.h"
 #include "ollm/machine/profile.h"
 #include "ollm/models/inventory.h"
+#include "ollm/plan/choose_lines.h"
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/kv_decisions.h"
@@ -147,13 +148,27 @@ class Chooser {
            wishes_.threads ? "asked for" : "every core that this process may use");
   }
 
-  Result<void> choose_context() {
+  Result<void> check_lines() {
     Workload& work = plan_.workload;
-    const std::size_t positions = composition_.max_positions;
-    if (work.sequences == 0 || work.sequences > kMostSequences) {
+    if ((work.sequences == 0 && work.requests == 0) || work.sequences > kMostSequences) {
       return fail(ErrorKind::invalid_argument, fmt::format("{} sequences at once: 1 to {} can be",
                                                            work.sequences, kMostSequences));
     }
+    if (work.requests > kMostRequests) {
+      return fail(ErrorKind::invalid_argument,
+                  fmt::format("{} requests: at most {} can be", work.requests, kMostRequests));
+    }
+    asked_lines_ = work.sequences;
+    if (work.requests != 0) work.sequences = std::min(work.sequences, work.requests);
+    // How many pay depends on all the rest; as many as asked for, or the least that there can be.
+    work.sequences = std::max<std::size_t>(1, work.sequences);
+    return {};
+  }
+
+  Result<void> choose_context() {
+    Workload& work = plan_.workload;
+    const std::size_t positions = composition_.max_positions;
+    OLLM_TRY_VOID(check_lines());
     for (std::size_t* held : {&work.text_bytes, &work.total_tokens, &work.caller_bytes})
       *held = std::min<std::size_t>(*held, kMostBytes / 64);
     if (wishes_.prefill_chunk && *wishes_.prefill_chunk > kMostRows) {
@@ -336,11 +351,14 @@ class Chooser {
     weights::Options weights;
     bool fits = false;
     bool all_pinned = false;
-    double seconds = 0;
+    std::uint64_t pinned_bytes = 0;
+    Estimate estimate = {};
+    double seconds() const { return estimate.total_s; }
   };
 
-  // Whether every block of keys and values has a frame.
-  enum class KvWay { in_memory, spilled };
+  // Whether every block of keys and values has a frame; else whether memory goes to frames or to
+  // weights first.
+  enum class KvWay { in_memory, frames_first, weights_first };
 
   // Nothing where there is no such way.
   std::optional<kv::Options> kv_options(KvWay way, std::size_t rows, KvRing ring,
@@ -385,26 +403,33 @@ class Chooser {
     auto kv = kv_options(way, out.engine.max_rows);
     if (!kv) return out;
     out.kv = *std::move(kv);
-    const memory::Ledger other = ledger_without_weights(out.engine, out.kv);
+    memory::Ledger other = ledger_without_weights(out.engine, out.kv);
     const std::uint64_t load_ring =
         std::min(ring_bound(ring), 2 * all_.storage_bytes + (std::uint64_t{1} << 20));
-    const std::uint64_t run = other.bytes(memory::Phase::run);
+    const std::uint64_t streamed_at_least = all_.vector_bytes + ring_bound(ring);
     const auto peak = [&](std::uint64_t always) {
-      return always + std::max(other.bytes(memory::Phase::load) + load_ring, run) +
+      return always +
+             std::max(other.bytes(memory::Phase::load) + load_ring,
+                      other.bytes(memory::Phase::run)) +
              other.bytes(memory::Phase::always);
     };
+    if (way == KvWay::frames_first && peak(streamed_at_least) < plan_.budget_bytes) {
+      add_frames(out.kv, plan_.budget_bytes - peak(streamed_at_least));
+      other = ledger_without_weights(out.engine, out.kv);
+    }
     const bool text_fits = other.text_peak_bytes() <= plan_.budget_bytes;
     std::uint64_t pinned = all_.sweep_bytes();
     if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
       out.fits = text_fits;
       out.all_pinned = true;
       // What is left holds more blocks; shorter segments may be padded more than those of `all_`.
-      const std::uint64_t held = all_.storage_bytes + run + other.bytes(memory::Phase::always) +
+      const std::uint64_t held = all_.storage_bytes + other.bytes(memory::Phase::run) +
+                                 other.bytes(memory::Phase::always) +
                                  all_.segments.size() * memory::kCacheLineBytes + kMiB;
       if (out.kv.spills() && held < plan_.budget_bytes)
         add_frames(out.kv, plan_.budget_bytes - held);
     } else {
-      const std::uint64_t rest = peak(all_.vector_bytes + ring_bound(ring));
+      const std::uint64_t rest = peak(streamed_at_least);
       out.fits = text_fits && rest <= plan_.budget_bytes;
       pinned = out.fits ? plan_.budget_bytes - rest : 0;
       // Runs of pinned segments are aligned each.
@@ -420,8 +445,8 @@ class Chooser {
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.body_bytes));
     sizes.head_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
-    sizes.pinned_bytes = std::min(pinned, all_.sweep_bytes());
-    out.seconds = plan::estimate(composition_, sizes, rates_, estimated_workload()).total_s;
+    sizes.pinned_bytes = out.pinned_bytes = std::min(pinned, all_.sweep_bytes());
+    out.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     return out;
   }
 
@@ -478,27 +503,34 @@ class Chooser {
       if (!fitting.empty()) break;
     }
     if (fitting.empty()) return {};
-    double best = fitting.front().seconds;
-    for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds);
+    double best = fitting.front().seconds();
+    for (const Candidate& candidate : fitting) best = std::min(best, candidate.seconds());
     // Of those nearly as fast the first with enough rows for the peak, or the last with fewer.
     const Candidate* chosen = nullptr;
     for (const Candidate& candidate : fitting) {
-      if (candidate.seconds > best * kNearlyAsFast) continue;
+      if (candidate.seconds() > best * kNearlyAsFast) continue;
       chosen = &candidate;
       if (candidate.engine.max_rows >= kPreferredChunk) break;
     }
     return *chosen;
   }
 
-  // Keys and values stay in memory where that is nearly as fast: then no disk is written to for
-  // them that need not be.
+  // Keys and values stay in memory where that is nearly as fast, all of them or as many as fit:
+  // then no disk is written to for them that need not be. Of one line the weights come first: all
+  // of them are read in every sweep, its later blocks only once they are there.
   Candidate choose_candidate(const std::vector<std::size_t>& chunks,
                              const std::vector<RingSize>& rings) const {
     Candidate in_memory = choose_candidate(chunks, rings, KvWay::in_memory);
     if (in_memory.fits && in_memory.all_pinned) return in_memory;
-    Candidate spilled = choose_candidate(chunks, rings, KvWay::spilled);
+    Candidate spilled = choose_candidate(chunks, rings, KvWay::weights_first);
     if (!spilled.fits) return in_memory;
-    if (in_memory.fits && in_memory.seconds <= spilled.seconds * kNearlyAsFast) return in_memory;
+    if (plan_.workload.sequences > 1 && !spilled.all_pinned) {
+      Candidate frames = choose_candidate(chunks, rings, KvWay::frames_first);
+      if (frames.fits && frames.seconds() <= spilled.seconds() * kNearlyAsFast)
+        spilled = std::move(frames);
+    }
+    if (in_memory.fits && in_memory.seconds() <= spilled.seconds() * kNearlyAsFast)
+      return in_memory;
     return spilled;
   }
 
@@ -520,7 +552,7 @@ class Chooser {
       // blocks save the ring.
       for (const Intermediate intermediate : {Intermediate::whole, Intermediate::in_pieces}) {
         const engine::Options engine = engine_options(chunk, intermediate);
-        for (const KvWay way : {KvWay::in_memory, KvWay::spilled}) {
+        for (const KvWay way : {KvWay::in_memory, KvWay::weights_first}) {
           const auto kv = kv_options(way, engine.max_rows, KvRing::least, kLeastIndexBytes);
           if (!kv) continue;
           OLLM_TRY(const memory::Ledger whole, ledger(engine, *kv, options, map));
@@ -535,13 +567,18 @@ class Chooser {
     return least;
   }
 
+  // Whether sizes of all keys and values stay far from overflow.
+  bool can_count_kv() const {
+    const kv::Options whole = kv_in_memory(lines_, {}, {}, 0, 0);
+    const auto bytes = checked_mul(kv::block_bytes(whole), whole.max_blocks);
+    return bytes && *bytes <= kMostBytes;
+  }
+
   // What there is to hold, and where.
   Result<void> look_at_kv() {
     lines_ = {models::kv_layers(composition_, plan_.backend.compute), plan_.context_tokens,
               plan_.workload.sequences};
-    const kv::Options whole = kv_in_memory(lines_, {}, {}, 0, 0);
-    const auto bytes = checked_mul(kv::block_bytes(whole), whole.max_blocks);
-    if (!bytes || *bytes > kMostBytes) {
+    if (!can_count_kv()) {
       return fail(
           ErrorKind::invalid_argument,
           fmt::format("{} sequences of {} tokens: their keys and values would take more "
@@ -556,6 +593,53 @@ class Chooser {
     return {};
   }
 
+  // A prompt of unknown length may fill the context.
+  std::size_t rows_at_most() const {
+    const std::size_t prompt =
+        plan_.workload.prompt_tokens != 0 ? plan_.workload.prompt_tokens : plan_.context_tokens;
+    return std::min(kMostRows, std::max<std::size_t>(1, prompt * plan_.workload.sequences));
+  }
+
+  void set_lines(std::size_t lines) { lines_.lines = plan_.workload.sequences = lines; }
+
+  // What so many lines would bring; nothing where they do not fit.
+  std::optional<LinesChoice> look_at_lines(std::size_t lines, const std::vector<RingSize>& rings) {
+    set_lines(lines);
+    if (!can_count_kv()) return std::nullopt;
+    const Candidate candidate = choose_candidate(chunks(rows_at_most()), rings);
+    if (!candidate.fits) return std::nullopt;
+    const Estimate& estimate = candidate.estimate;
+    const std::size_t requests = plan_.workload.requests;
+    const double of_job = estimate.total_s - estimate.load_s;
+    return LinesChoice{
+        lines,
+        estimate.decode_tokens_per_second,
+        requests == 0 ? estimate.seconds_per_request : of_job / static_cast<double>(requests),
+        estimate.job_bound_by,
+        candidate.pinned_bytes,
+        kv::frames_bytes(candidate.kv),
+        kv_bytes(candidate.kv)};
+  }
+
+  // How many lines pay; as many are taken where nobody says how many there are to be.
+  void choose_lines(const std::vector<RingSize>& rings) {
+    const std::size_t given = plan_.workload.sequences;
+    const std::size_t requests = plan_.workload.requests;
+    if (plan_.workload.all_logits) return;
+    plan_.lines = plan::choose_lines(
+        requests, kMostSequences,
+        plan_.workload.max_new_tokens > 1 ? LinesMeasure::job : LinesMeasure::decoding,
+        [&](std::size_t lines) { return look_at_lines(lines, rings); });
+    set_lines(asked_lines_ == 0 ? std::max<std::size_t>(1, plan_.lines.pay) : given);
+    if (plan_.workload.sequences == 1 && requests == 0) return;
+    const std::string why = why_no_more(plan_.lines);
+    decide("lines", fmt::format("{}", plan_.workload.sequences),
+           asked_lines_ == 0 ? why
+           : given < asked_lines_
+               ? fmt::format("{} were asked for; there are no more requests", asked_lines_)
+               : fmt::format("asked for; {} pay: {}", plan_.lines.pay, why));
+  }
+
   Result<void> choose_memory() {
     OLLM_TRY_VOID(look_at_kv());
 
@@ -566,15 +650,11 @@ class Chooser {
     OLLM_TRY(all_, weights::map_tape(tensors_, composition_.tape, options));
     plan_.weight_bytes = all_.storage_bytes;
 
-    // A prompt of unknown length may fill the context.
-    const std::size_t prompt =
-        plan_.workload.prompt_tokens != 0 ? plan_.workload.prompt_tokens : plan_.context_tokens;
-    const std::size_t rows_at_most =
-        std::min(kMostRows, std::max<std::size_t>(1, prompt * plan_.workload.sequences));
-    const std::vector<std::size_t> chunks = this->chunks(rows_at_most);
     const std::vector<RingSize> rings = this->rings();
-    OLLM_TRY(const Smallest least, smallest(chunks.front(), rings.back()));
+    OLLM_TRY(const Smallest least, smallest(chunks(rows_at_most()).front(), rings.back()));
     plan_.minimum_bytes = round_up(least.peak_bytes, kMiB);
+    choose_lines(rings);
+    const std::vector<std::size_t> chunks = this->chunks(rows_at_most());
     draft_rows_ = wished_drafts();
     Candidate chosen = choose_candidate(chunks, rings);
     if (!chosen.fits && draft_rows_ > 0) {
@@ -592,7 +672,7 @@ class Chooser {
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
     plan_.streamed_bytes = map.stream_bytes();
-    explain_memory(map, rows_at_most);
+    explain_memory(map, rows_at_most());
 
     SweepSizes sizes = sweep_sizes(plan_.engine, plan_.kv);
     sizes.pinned_bytes = map.storage_bytes;
@@ -688,8 +768,9 @@ class Chooser {
   std::unique_ptr<backend::Backend> backend_;
   weights::TapeMap all_;  // with everything pinned
   KvLines lines_;
-  double kv_disk_rate_ = 0;     // bytes a second, of the disk for keys and values
-  std::size_t draft_rows_ = 0;  // of a sweep, for guesses
+  std::size_t asked_lines_ = 0;  // 0: as many as pay
+  double kv_disk_rate_ = 0;      // bytes a second, of the disk for keys and values
+  std::size_t draft_rows_ = 0;   // of a sweep, for guesses
   LoadPlan plan_;
 };
 

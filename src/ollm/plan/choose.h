@@ -20,6 +20,8 @@ namespace ollm::plan {
 /// sizes made of both stay far from overflow.
 constexpr std::size_t kMostSequences = std::size_t{1} << 16;
 constexpr std::size_t kMostRows = std::size_t{1} << 20;
+/// Requests of a job: more than a file has rows, and few enough that times and bytes are numbers.
+constexpr std::size_t kMostRequests = std::size_t{1} << 40;
 
 /// What the user fixed; what is absent is chosen.
 struct Wishes {
@@ -54,8 +56,8 @@ std::uint64_t encoding_bytes(std::uint64_t text_bytes);
 
 /// Always gives a plan where the wishes make sense; `fits` tells whether it can run.
 /// Errors: invalid_argument for a prompt longer than the model's positions or the wished context,
-/// for no sequences or too many, for a chunk beyond kMostRows and for bf16 on weights that are not
-/// BF16.
+/// for no sequences or too many, for too many requests, for a chunk beyond kMostRows and for bf16
+/// on weights that are not BF16.
 Result<LoadPlan> choose(const models::Composition& composition,
                         const checkpoint::TensorIndex& tensors, const TextFiles& text,
                         const Storage& storage, const machine::Machine& machine,

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "ollm/machine/profile.h"
@@ -34,8 +35,19 @@ struct SweepSizes {
   std::size_t logit_rows = 0;           // all rows (score), or those of the last sweep
 };
 
+/// What a sweep waits for: weights or keys and values from memory, arithmetic, weights from disk,
+/// or keys and values from disk.
+enum class Binding { memory, compute, disk, kv_disk };
+/// "memory", "compute", "disk", "kv-disk".
+std::string_view to_string(Binding binding);
+
 /// A sweep takes as long as the slowest of disk, memory and arithmetic, as they overlap. A prompt
 /// of unknown length (0) is one that fills the context but for the new tokens.
+///
+/// The first requests, one for each line, are counted as if all prompts were computed before the
+/// first token is decoded. Each further one takes a line that became free and is counted as the
+/// scheduler runs it (engine/scheduler.h) while all lines are busy: every other line decodes one
+/// token in each sweep of its prompt, and what is then left to decode is shared by all lines.
 Estimate estimate(const models::Composition& composition, const SweepSizes& sizes,
                   const machine::Rates& rates, const Workload& workload);
 

@@ -71,6 +71,7 @@ ExecutionPlan execution_plan(const LoadPlan& plan) {
   out.prefill_chunk = plan.engine.max_rows;
   out.feed_forward_rows = plan.engine.feed_forward_rows;
   out.estimate = plan.estimate;
+  out.lines = plan.lines;
   out.decisions = plan.decisions;
   return out;
 }

@@ -44,6 +44,7 @@ struct LoadPlan {
   engine::Options engine;
   engine::SpeculationOptions speculation;
   Estimate estimate;
+  LinesPlan lines;
   std::vector<Decision> decisions;  // in the order they were made
 };
 

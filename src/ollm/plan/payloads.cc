@@ -103,7 +103,26 @@ Json estimate_json(const Estimate& estimate) {
           {"total_s", estimate.total_s},
           {"load_s", estimate.load_s},
           {"flops_per_token", estimate.flops_per_token},
-          {"rows_that_fill_a_sweep", estimate.rows_that_fill}};
+          {"rows_that_fill_a_sweep", estimate.rows_that_fill},
+          {"requests", estimate.requests},
+          {"job_tokens_per_second", estimate.job_tokens_per_second},
+          {"seconds_per_request", estimate.seconds_per_request},
+          {"request_s", estimate.request_s},
+          {"job_bound_by", estimate.job_bound_by}};
+}
+
+Json lines_json(const LinesPlan& lines) {
+  Json choices = Json::array();
+  for (const LinesChoice& choice : lines.choices) {
+    choices.push_back({{"lines", choice.lines},
+                       {"decode_tokens_per_second", choice.decode_tokens_per_second},
+                       {"seconds_per_request", choice.seconds_per_request},
+                       {"bound_by", choice.bound_by},
+                       {"pinned_bytes", choice.pinned_bytes},
+                       {"kv_frames_bytes", choice.kv_frames_bytes},
+                       {"kv_bytes", choice.kv_bytes}});
+  }
+  return {{"pay", lines.pay}, {"bound_by", lines.bound_by}, {"choices", std::move(choices)}};
 }
 
 }  // namespace
@@ -237,6 +256,7 @@ Json execution_plan_json(const ExecutionPlan& plan) {
           {"prefill_chunk", plan.prefill_chunk},
           {"feed_forward_rows", plan.feed_forward_rows},
           {"estimate", estimate_json(plan.estimate)},
+          {"lines", lines_json(plan.lines)},
           {"decisions", std::move(decisions)}};
 }
 

@@ -218,8 +218,12 @@ class RuntimePlan {
 struct Workload {
   std::size_t prompt_tokens = 0;   // before the first new one
   std::size_t max_new_tokens = 0;  // at most
-  std::size_t sequences = 1;       // at once, each with that many tokens; 1 to 65536
-  bool all_logits = false;         // of every position (score), not of the last alone
+  /// Lines at once, each with that many tokens; 1 to 65536. 0, where `requests` says how many there
+  /// are: as many as pay (LinesPlan).
+  std::size_t sequences = 1;
+  /// In all, each with that many tokens; a line that is done takes the next. 0: one for each line.
+  std::size_t requests = 0;
+  bool all_logits = false;  // of every position (score), not of the last alone
   /// Tokens that one sequence may come to hold; 0: prompt_tokens + max_new_tokens.
   std::size_t context_tokens = 0;
   /// Bytes of text that the caller renders and encodes before it loads the model, and then holds as
@@ -262,11 +266,43 @@ struct Estimate {
   std::size_t prompt_tokens = 0;             // of the prompt that the times are for
   double time_to_first_token_s = 0;  // from when the model is loaded, to the end of that prompt
   double load_s = 0;                 // from opening the files to the last byte of weights
-  double total_s = 0;                // from when the process starts
+  double total_s = 0;                // from when the process starts, the whole job
   double flops_per_token = 0;        // of matrix products of all layers, the head left out
   std::size_t rows_that_fill = 0;    // rows of a sweep from which compute, not reading, binds it
+  std::size_t requests = 0;          // of the whole job
+  double job_tokens_per_second = 0;  // new tokens of the whole job, over all its time
+  double seconds_per_request = 0;    // that one more request takes, while all lines are busy
+  double request_s = 0;              // of one request, from when it has its line, beside the others
+  /// "memory", "compute", "disk" or "kv-disk": of the time of one more request, what takes most.
+  std::string job_bound_by = {};
 
   friend bool operator==(const Estimate&, const Estimate&) = default;
+};
+
+/// What a number of lines at once would bring, each with its own best use of the memory.
+struct LinesChoice {
+  std::size_t lines = 0;                // at once
+  double decode_tokens_per_second = 0;  // of all lines together
+  double seconds_per_request = 0;       // of the whole job's time, loading left out
+  std::string bound_by;                 // as Estimate::job_bound_by
+  std::uint64_t pinned_bytes = 0;       // of weights that stay in memory
+  std::uint64_t kv_frames_bytes = 0;    // of keys and values that memory has room for
+  std::uint64_t kv_bytes = 0;           // of all lines, when they are full
+
+  friend bool operator==(const LinesChoice&, const LinesChoice&) = default;
+};
+
+/// How many lines pay for such requests: the fewest with which a request takes at most 5 % more of
+/// the job's time than with any other number; of decoding alone, where no new tokens are asked for.
+struct LinesPlan {
+  std::size_t pay = 0;  // 0: nothing fits, or the job is a score
+  /// Why more would not: "requests", there are no more; "budget", more do not fit; "kv-frames",
+  /// their keys and values take the memory from all else; or what sweeps wait for, as in
+  /// LinesChoice.
+  std::string bound_by;
+  std::vector<LinesChoice> choices;  // that were looked at, by lines; `pay` is one of them
+
+  friend bool operator==(const LinesPlan&, const LinesPlan&) = default;
 };
 
 /// Who holds how many bytes, and when.
@@ -399,6 +435,7 @@ struct ExecutionPlan {
   std::size_t prefill_chunk = 0;      // rows of one sweep
   std::size_t feed_forward_rows = 0;  // rows of one piece of the feed-forward
   Estimate estimate;                  // how long it takes
+  LinesPlan lines;                    // how many at once would be best
   std::vector<Decision> decisions;    // in the order they were made
 
   /// docs/formats/execution_plan.schema.json.
