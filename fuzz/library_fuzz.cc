@@ -521,6 +521,8 @@ class Program {
     workload.sequences = in_.one_of(kCounts);
     workload.all_logits = in_.flag();
     workload.context_tokens = in_.one_of(kCounts);
+    // Takes no choice of its own, so that recorded inputs stay what they were.
+    if (workload.max_new_tokens != 0) workload.requests = workload.context_tokens;
     return workload;
   }
 
@@ -592,8 +594,11 @@ class Program {
     const auto plan = ollm::make_plan(settings, workload, {{text_of(in_)}, {text_of(in_)}});
     if (!answered(plan)) return;
     if (answered(plan->check())) {  // no sum of its sizes wrapped around
-      OLLM_CHECK(workload.sequences >= 1 && workload.sequences < std::size_t{1} << 31);
-      OLLM_CHECK(plan->workload().sequences == workload.sequences);
+      const std::size_t lines = plan->workload().sequences;
+      OLLM_CHECK(lines >= 1 && workload.sequences < std::size_t{1} << 31);
+      OLLM_CHECK(workload.sequences != 0 || workload.requests != 0);
+      OLLM_CHECK(workload.sequences == 0 || lines <= workload.sequences);
+      OLLM_CHECK(workload.requests != 0 ? lines <= workload.requests : lines == workload.sequences);
       OLLM_CHECK(plan->workload().prompt_tokens == workload.prompt_tokens);
       OLLM_CHECK(plan->workload().max_new_tokens <= workload.max_new_tokens);
     }

@@ -1,6 +1,8 @@
 // ollm plan: what would run, why, in how much memory and how fast. Loads nothing.
+#include <cstdint>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +24,13 @@ class PlanCommand {
   explicit PlanCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, true) {
     app.add_option("--prompt-tokens", prompt_tokens_, "Tokens of the prompt: 20000, 32k")
         ->type_name("tokens");
-    app.add_option("--sequences", sequences_, "Sequences at once")
+    app.add_option("--sequences", sequences_,
+                   "Sequences at once; 1 by default, with --requests as many as pay")
         ->type_name("count")
-        ->check(count_from_to(1, 1 << 16))
-        ->capture_default_str();
+        ->check(count_from_to(1, 1 << 16));
+    app.add_option("--requests", requests_, "Requests in all, each with those tokens")
+        ->type_name("count")
+        ->check(count_from_to(1, std::uint64_t{1} << 40));
     add_allowances(app, allowances_);
     app.add_flag("--explain", explain_, "Print the plan in sentences (the default)");
     app.add_flag("--json", json_, "Print the plan as JSON");
@@ -37,7 +42,8 @@ class PlanCommand {
       return fail(ErrorKind::invalid_argument,
                   "--explain prints sentences, --json does not: give one");
     Workload workload;
-    workload.sequences = sequences_;
+    workload.requests = requests_.value_or(0);
+    workload.sequences = sequences_.value_or(requests_ ? 0 : 1);
     if (!prompt_tokens_.empty()) {
       Result<std::uint64_t> tokens = parse_tokens(prompt_tokens_);
       if (!tokens.ok()) return std::move(tokens).error().within("--prompt-tokens");
@@ -58,7 +64,7 @@ class PlanCommand {
  private:
   SettingsFlags settings_flags_;
   std::string prompt_tokens_;
-  std::size_t sequences_ = 1;
+  std::optional<std::size_t> sequences_, requests_;
   Allowances allowances_;
   bool explain_ = false, json_ = false;
 };

@@ -6,12 +6,15 @@
 #include <string>
 
 #include "ollm/base/text_size.h"
+#include "ollm/plan/choose_lines.h"
 #include "ollm/runtime/state.h"
 
 namespace ollm {
 namespace {
 
 constexpr std::size_t kBarWidth = 40;
+// Numbers of lines beyond those that pay that are shown: enough to see that they do not.
+constexpr std::size_t kLinesBeyond = 2;
 
 std::string duration(double seconds) {
   if (seconds < 0.01) return fmt::format("{:.2f} ms", seconds * 1e3);
@@ -101,6 +104,22 @@ std::string kv_text(const plan::LoadPlan& plan) {
   return out + ".\n";
 }
 
+std::string job_text(const plan::LoadPlan& plan) {
+  const Estimate& estimate = plan.estimate;
+  const Workload& work = plan.workload;
+  if (work.requests == 0) {
+    return fmt::format("  The whole job, {} new tokens{}: {}.\n", work.max_new_tokens,
+                       work.sequences > 1 ? fmt::format(" for each of {} sequences", work.sequences)
+                                          : std::string(),
+                       duration(estimate.total_s));
+  }
+  return fmt::format(
+      "  The whole job, {} new tokens for each of {} requests, {} at a time: {} ({:.2f} new tok/s; "
+      "a request has its line for {}).\n",
+      work.max_new_tokens, work.requests, work.sequences, duration(estimate.total_s),
+      estimate.job_tokens_per_second, duration(estimate.request_s));
+}
+
 std::string time_text(const plan::LoadPlan& plan) {
   const Estimate& estimate = plan.estimate;
   const Workload& work = plan.workload;
@@ -111,15 +130,30 @@ std::string time_text(const plan::LoadPlan& plan) {
       work.prompt_tokens == 0 ? " (assumed: it fills the context)" : "", plan.engine.max_rows,
       estimate.prefill_tokens_per_second, duration(estimate.seconds_per_sweep),
       estimate.decode_tokens_per_second, estimate.bound_by);
-  out += fmt::format(
-      "  The whole job, {} new tokens{}: {}.\n", work.max_new_tokens,
-      work.sequences > 1 ? fmt::format(" for each of {} sequences", work.sequences) : std::string(),
-      duration(estimate.total_s));
+  out += job_text(plan);
   if (plan.streamed_bytes != 0) {
     out += fmt::format(
         "  {} rows would fill a sweep: from there on computing, not reading, takes "
         "the time.\n",
         estimate.rows_that_fill);
+  }
+  return out;
+}
+
+// The same run with other numbers of lines, up to where more are no use.
+std::string lines_text(const plan::LoadPlan& plan) {
+  const LinesPlan& lines = plan.lines;
+  if (lines.choices.size() < 2) return "";
+  std::string out =
+      fmt::format("Lines at once: {} pay; {}.\n", lines.pay, plan::why_no_more(lines));
+  out += "  lines      tok/s  a request  bound by  weights pinned  keys and values in memory\n";
+  std::size_t beyond = 0;
+  for (const LinesChoice& choice : lines.choices) {
+    if (choice.lines > lines.pay && ++beyond > kLinesBeyond) break;
+    out += fmt::format("  {:>5} {:>10.2f} {:>10}  {:<8}  {:>14}  {:>10} of {}\n", choice.lines,
+                       choice.decode_tokens_per_second, duration(choice.seconds_per_request),
+                       choice.bound_by, format_bytes(choice.pinned_bytes),
+                       format_bytes(choice.kv_frames_bytes), format_bytes(choice.kv_bytes));
   }
   return out;
 }
@@ -153,14 +187,6 @@ std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan)
                        other->budget_bytes >> 20, format_bytes(other->pinned_bytes),
                        duration(other->estimate.total_s), duration(plan.estimate.total_s),
                        other->estimate.decode_tokens_per_second);
-  }
-  // Each would have keys and values of its own to read.
-  if (plan.workload.sequences == 1 && plan.estimate.bound_by == "disk" && !plan.kv.spills()) {
-    out += fmt::format(
-        "  Several sequences in one sweep share its reading: {} of them would decode at nearly {} "
-        "times the tokens a second.\n",
-        std::min<std::size_t>(plan.estimate.rows_that_fill, 64),
-        std::min<std::size_t>(plan.estimate.rows_that_fill, 64));
   }
   return out.size() == empty ? std::string() : out;
 }
@@ -203,7 +229,7 @@ std::string Plan::explain() const {
                      runtime.backend_id().value_or("none"), to_string(runtime.support_level()),
                      to_string(plan.backend.compute), to_string(plan.backend.isa), plan.threads);
   out += memory_text(plan) + weights_text(plan) + kv_text(plan) + time_text(plan) +
-         change_text(state_->run, plan);
+         lines_text(plan) + change_text(state_->run, plan);
   out += "Why:\n";
   for (const Decision& decision : plan.decisions)
     out += fmt::format("  {} = {}: {}\n", decision.what, decision.chosen, decision.because);
