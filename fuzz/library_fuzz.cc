@@ -522,7 +522,7 @@ class Program {
     workload.all_logits = in_.flag();
     workload.context_tokens = in_.one_of(kCounts);
     // Takes no choice of its own, so that recorded inputs stay what they were.
-    if (workload.max_new_tokens != 0) workload.requests = workload.context_tokens;
+    workload.requests = workload.context_tokens % 1000;
     return workload;
   }
 
