@@ -653,9 +653,9 @@ class Chooser {
     const std::vector<RingSize> rings = this->rings();
     OLLM_TRY(const Smallest least, smallest(chunks(rows_at_most()).front(), rings.back()));
     plan_.minimum_bytes = round_up(least.peak_bytes, kMiB);
+    draft_rows_ = wished_drafts();
     choose_lines(rings);
     const std::vector<std::size_t> chunks = this->chunks(rows_at_most());
-    draft_rows_ = wished_drafts();
     Candidate chosen = choose_candidate(chunks, rings);
     if (!chosen.fits && draft_rows_ > 0) {
       draft_rows_ = 0;
