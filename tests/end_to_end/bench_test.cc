@@ -79,6 +79,12 @@ TEST_F(Bench, ARunPrintsItsFiguresBesideTheLimits) {
       EXPECT_LE(one["measured"][key]["least"], one["measured"][key]["largest"]) << key;
     }
   }
+  const CommandResult sweeps =
+      run_ollm("bench run '" + model + "' --case sweep-2 --rounds 1 --json");
+  ASSERT_EQ(sweeps.exit_code, 0) << sweeps.err;
+  for (const nlohmann::json& one : nlohmann::json::parse(sweeps.out)["cases"])
+    for (const char* key : {"sweep_ms", "least_sweep_ms", "sweep_ratio"})
+      EXPECT_GT(one["measured"][key]["median"], 0) << one["case"] << key;
   const CommandResult unknown = run_ollm("bench run '" + model + "' --case nothing");
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_NE(unknown.err.find("prefill-512"), std::string::npos) << unknown.err;

@@ -34,10 +34,13 @@ struct BenchCase {
   std::size_t prompt_tokens;
   std::size_t new_tokens;  // 0: the rows are scored
   std::size_t sequences;
+  std::size_t sweeps = 0;  // of one token of each sequence, in one score
 };
 constexpr BenchCase kCases[] = {
-    {"decode", 16, 33, 1},        {"decode-few", 16, 5, 1}, {"prefill-512", 512, 1, 1},
-    {"prefill-4096", 4096, 1, 1}, {"score-1", 64, 0, 1},    {"score-8", 64, 0, 8},
+    {"decode", 16, 33, 1},        {"decode-few", 16, 5, 1},  {"prefill-512", 512, 1, 1},
+    {"prefill-4096", 4096, 1, 1}, {"score-1", 64, 0, 1},     {"score-8", 64, 0, 8},
+    {"sweep-2", 1, 0, 2, 8},      {"sweep-4", 1, 0, 4, 8},   {"sweep-8", 1, 0, 8, 8},
+    {"sweep-16", 1, 0, 16, 8},    {"sweep-64", 1, 0, 64, 4},
 };
 
 const BenchCase* find_case(std::string_view name) {
@@ -122,10 +125,18 @@ class CaseRun {
       line("decode tok/s", decode_.text(3));
       line("  planned / measured", fmt::format("{:.2f}", planned_decode() / decode_.median()));
     }
-    line("prefill tok/s", prefill_.text(1));
-    line("time to first token s", first_.text(3));
-    line("  planned / measured",
-         fmt::format("{:.2f}", plan_.estimate.time_to_first_token_s / first_.median()));
+    if (sweep_ms_.empty()) {
+      line("prefill tok/s", prefill_.text(1));
+      line("time to first token s", first_.text(3));
+      line("  planned / measured",
+           fmt::format("{:.2f}", plan_.estimate.time_to_first_token_s / first_.median()));
+    } else {
+      line("sweep ms", sweep_ms_.text(2));
+    }
+    if (!sweep_ratio_.empty()) {
+      line("  by memory rate or peak", least_sweep_ms_.text(2));
+      line("  ratio", sweep_ratio_.text(3));
+    }
     if (streamed_) {
       line("disk GB/s while running", disk_rate_.text(2));
       line("bare reader GB/s", reader_rate_.text(2));
@@ -170,7 +181,8 @@ class CaseRun {
     OLLM_TRY(const Report report, what_.new_tokens == 0 ? score(runtime) : generate(runtime));
     prefill_.add(report.prefill_tokens_per_second);
     if (what_.new_tokens != 0) first_.add(report.time_to_first_token_s);
-    const double tokens = static_cast<double>(what_.prompt_tokens * what_.sequences);
+    if (what_.sweeps != 0) add_sweep(report);
+    const double tokens = static_cast<double>(rows() * what_.prompt_tokens);
     double busy = tokens / report.prefill_tokens_per_second;
     if (what_.new_tokens > 1) {
       decode_.add(report.decode_tokens_per_second);
@@ -186,13 +198,30 @@ class CaseRun {
       const double bytes = static_cast<double>(plan_.estimate.memory_bytes_per_sweep) / 1e9;
       memory_share_.add(bytes * report.decode_tokens_per_second / memory_rate_.values.back());
     }
-    if (!streamed_ && what_.new_tokens <= 1) {
+    if (!streamed_ && what_.new_tokens <= 1 && what_.sweeps == 0) {
       const double flops = plan_.estimate.flops_per_token / 1e9;
       peak_share_.add(flops * report.prefill_tokens_per_second / peak_.values.back());
     }
     peak_bytes_ = report.peak_bytes;
     planned_peak_bytes_ = report.planned_peak_bytes;
     return {};
+  }
+
+  // Rows of one score.
+  std::size_t rows() const { return what_.sequences * std::max<std::size_t>(1, what_.sweeps); }
+
+  // A sweep takes as long as its weights need to come from memory, or its products at the peak: two
+  // operations for each weight, which is of 16 bits (`make` writes no others), and each line.
+  void add_sweep(const Report& report) {
+    const auto lines = static_cast<double>(what_.sequences);
+    const double seconds = lines / report.prefill_tokens_per_second;
+    sweep_ms_.add(seconds * 1e3);
+    if (streamed_) return;
+    const auto bytes = static_cast<double>(plan_.estimate.memory_bytes_per_sweep);
+    const double least = std::max(bytes / (memory_rate_.values.back() * 1e9),
+                                  bytes * lines / (peak_.values.back() * 1e9));
+    least_sweep_ms_.add(least * 1e3);
+    sweep_ratio_.add(seconds / least);
   }
 
   Result<Report> generate(const Runtime& runtime) {
@@ -210,15 +239,15 @@ class CaseRun {
   }
 
   Result<Report> score(const Runtime& runtime) {
-    std::vector<ScoreRow> rows;
-    for (std::size_t i = 0; i < what_.sequences; ++i)
-      rows.push_back({std::to_string(i), some_ids(what_.prompt_tokens, i)});
+    std::vector<ScoreRow> scored_rows;
+    for (std::size_t i = 0; i < rows(); ++i)
+      scored_rows.push_back({std::to_string(i), some_ids(what_.prompt_tokens, i)});
     ScoreOptions options;
     options.batch = what_.sequences;
     options.last_only = true;
-    OLLM_TRY(const ScoreResult scored, runtime.score(rows, options, nullptr, &cancel_));
-    const double seconds = static_cast<double>(what_.prompt_tokens * what_.sequences) /
-                           scored.report.prefill_tokens_per_second;
+    OLLM_TRY(const ScoreResult scored, runtime.score(scored_rows, options, nullptr, &cancel_));
+    const double seconds =
+        static_cast<double>(what_.prompt_tokens * rows()) / scored.report.prefill_tokens_per_second;
     first_.add(seconds);
     return scored.report;
   }
@@ -233,6 +262,9 @@ class CaseRun {
       if (!spread.empty()) out["measured"][name] = spread.json();
     };
     add("decode_tokens_per_second", decode_);
+    add("sweep_ms", sweep_ms_);
+    add("least_sweep_ms", least_sweep_ms_);
+    add("sweep_ratio", sweep_ratio_);
     add("prefill_tokens_per_second", prefill_);
     add("time_to_first_token_s", first_);
     add("disk_gigabytes_per_second", disk_rate_);
@@ -259,7 +291,7 @@ class CaseRun {
   std::filesystem::path folder_;
   bool streamed_ = false;
   Spread decode_, prefill_, first_, disk_rate_, reader_rate_, disk_share_, io_cpu_, reader_cpu_,
-      memory_rate_, memory_share_, peak_, peak_share_;
+      memory_rate_, memory_share_, peak_, peak_share_, sweep_ms_, least_sweep_ms_, sweep_ratio_;
   std::uint64_t peak_bytes_ = 0, planned_peak_bytes_ = 0;
 };
 
