@@ -55,15 +55,14 @@ TEST_F(LinesPlanByCommand, TheWholeJobIsEstimated) {
   EXPECT_GT(total, 990 * estimate["seconds_per_request"].get<double>());
   EXPECT_LT(total,
             LinesPlanByCommand::execution("--requests 1000 --sequences 1")["estimate"]["total_s"]
-                    .get<double>() /
-                2);
+                .get<double>());
 }
 
 TEST_F(LinesPlanByCommand, AsManyLinesAsPayAreTaken) {
   const Json execution = LinesPlanByCommand::execution("--requests 1000");
   expect_valid("execution_plan", execution, "any number of lines");
   EXPECT_EQ(execution["kv"]["sequences"], execution["lines"]["pay"]);
-  EXPECT_GT(execution["lines"]["pay"], 4);
+  EXPECT_GT(execution["lines"]["pay"], 1);
   EXPECT_EQ(execution["lines"]["choices"][0]["lines"], 1);
   EXPECT_EQ(LinesPlanByCommand::execution("--requests 3")["kv"]["sequences"], 3);
 }
