@@ -160,8 +160,9 @@ class Text {
                                                const TemplateOptions& options) const;
   /// Of a prompt and its ids, how many at the end the template writes to ask for the answer; 0
   /// where that cannot be told.
-  std::size_t generation_prompt_tokens(const Prompt& prompt, const TemplateOptions& options,
-                                       const EncodedPrompt& encoded) const;
+  OLLM_API std::size_t generation_prompt_tokens(const Prompt& prompt,
+                                                const TemplateOptions& options,
+                                                const EncodedPrompt& encoded) const;
 
  private:
   explicit Text(std::shared_ptr<const State> state);

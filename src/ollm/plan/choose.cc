@@ -320,7 +320,7 @@ class Chooser {
         scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
     // Lines that run have the counts of their penalties each, threads that choose a workspace each.
-    const std::size_t choosing = work.all_logits ? 1 : work.sequences;
+    const std::size_t choosing = makes_one_token() || work.all_logits ? 1 : work.sequences;
     ledger.add("sampler", Phase::run,
                std::min(plan_.threads, choosing) * sampling::Workspace::size_bytes(vocab) +
                    choosing * vocab * sizeof(std::uint32_t),
@@ -684,6 +684,13 @@ class Chooser {
     for (Decision& decision : kv_decisions(plan_, storage_.cache))
       plan_.decisions.push_back(std::move(decision));
     return {};
+  }
+
+  // Whether no line goes on behind the first token that it is asked for.
+  bool makes_one_token() const {
+    const Workload& work = plan_.workload;
+    return work.max_new_tokens == 1 ||
+           (work.max_new_tokens == 0 && work.context_tokens <= work.prompt_tokens);
   }
 
   // Guesses of a sweep that memory is set aside for, before it is known how many rows are free.

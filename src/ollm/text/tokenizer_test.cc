@@ -207,8 +207,9 @@ TEST(Tokenizer, TheBytesOfATokenAreThoseInTheMiddleOfAText) {
                           {{"type", "Fuse"}},
                           {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}};
   const json vocab = {{"▁he", 0}, {"llo", 1}, {"<0xC3>", 2}, {"<0x9F>", 3}};
-  const Tokenizer tokenizer = tokenizer_of(
-      {{"decoder", decoder}, {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}}}});
+  const Tokenizer tokenizer =
+      tokenizer_of({{"decoder", decoder},
+                    {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}}}});
   EXPECT_EQ(*tokenizer.token_bytes(0), " he");
   EXPECT_EQ(*tokenizer.token_bytes(1), "llo");
   EXPECT_EQ(*tokenizer.token_bytes(2), "\xC3");
