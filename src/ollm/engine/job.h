@@ -23,7 +23,8 @@ class Job {
   virtual ~Job() = default;
 
   /// All tokens of the line that are certain, from its beginning; those that do not stand in KV yet
-  /// are computed next. At least one; grows in `take_logits` alone, and never shrinks.
+  /// are computed next. At least one; grows in `take_logits` alone, where they may come to stand
+  /// elsewhere in memory, and never shrinks.
   virtual std::span<const TokenId> tokens() const = 0;
   /// The first position whose logits are wanted: those of all behind it are, too.
   virtual std::size_t first_logit() const = 0;

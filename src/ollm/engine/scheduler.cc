@@ -369,7 +369,8 @@ void Scheduler::settle(std::size_t work, const Result<void>& computed) {
   counts_.rows += work_[work].tokens.size();
   if (const std::size_t drafts = run.row_tokens.size() - run.rows; drafts > 0)
     run.entry->job->judge(drafts, run.accepted);
-  run.line->commit(run.row_tokens.first(run.rows + run.accepted));
+  // As the job has them: row_tokens may be of before it took the logits, and gone.
+  run.line->commit(run.entry->job->tokens().subspan(run.line->tokens(), run.rows + run.accepted));
   const double share =
       static_cast<double>(work_[work].tokens.size()) / static_cast<double>(swept_rows_);
   if (!run.entry->job->swept(run.line->tokens(), share)) end(run, {});

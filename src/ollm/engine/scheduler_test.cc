@@ -285,6 +285,41 @@ TEST_F(Schedules, PutAsideAndGoOnWithoutComputingAgain) {
   EXPECT_EQ(low->cached_, (std::vector<std::size_t>{0, 104}));
 }
 
+TinyOptions stored_options(std::size_t rows, const io::TemporaryFolder& folder) {
+  TinyOptions stored = options(rows, 2048);
+  stored.kv_pool = kv::PoolOptions{};
+  stored.kv_pool->folder = folder.path() / "kv";
+  return stored;
+}
+
+// What is stored has the job's tokens, wherever these stand by the time they are committed.
+TEST_F(Schedules, StoreTokensThatMoveAsTheyGrow) {
+  class Moving final : public Greedy {
+   public:
+    using Greedy::Greedy;
+    Result<std::optional<TokenId>> take_logits(std::size_t position, std::span<float> logits,
+                                               sampling::Workspaces& workspaces) override {
+      left_ = ids_;
+      left_.swap(ids_);
+      std::fill(left_.begin(), left_.end(), 7);
+      return Greedy::take_logits(position, logits, workspaces);
+    }
+
+   private:
+    std::vector<TokenId> left_;
+  };
+  const io::TemporaryFolder folder;
+  TinyEngine tiny(model_, stored_options(16, folder));
+  Scheduler scheduler(tiny.engine(), tiny.store(), pool_, {.lines = kLines});
+  const auto first = std::make_shared<Moving>(random_ids(100, 1), 4);
+  scheduler.submit(first, terms(*first));
+  scheduler.run_until([&] { return first->over_.load(); });
+  tiny.store().wait_for_commits();
+  const auto second = submit(scheduler, first->ids_, 1);
+  scheduler.run_until([&] { return second->over_.load(); });
+  EXPECT_EQ(second->cached_, std::vector<std::size_t>{103});
+}
+
 // Random arrivals, priorities, cancellations and rests, from several threads that wait.
 TEST_F(Schedules, ChangeNoAnswer) {
   constexpr std::size_t kKinds = 6;
