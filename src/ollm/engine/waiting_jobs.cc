@@ -36,10 +36,10 @@ std::unique_ptr<Entry> WaitingJobs::take(FunctionRef<Fit(Entry&)> fits) {
       return first.terms.priority > second.terms.priority;
     return first.known > second.known;
   };
-  std::stable_sort(order.begin(), order.end(), preferred);
   // What was overtaken too often may stand behind the window, where more of a higher priority came.
   for (std::size_t i = order.size(); i < entries_.size(); ++i)
-    if (entries_[i]->overtaken >= kMostOvertakes) order.insert(order.begin(), i);
+    if (entries_[i]->overtaken >= kMostOvertakes) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), preferred);
   for (const std::size_t index : order) {
     const Fit fit = fits(*entries_[index]);
     if (fit == Fit::none_does) return nullptr;

@@ -96,5 +96,18 @@ TEST_F(Waiting, AreOvertakenSoOftenAtMost) {
   EXPECT_EQ(before, WaitingJobs::kMostOvertakes);
 }
 
+// Several of them behind more of a higher priority than are looked at.
+TEST_F(Waiting, GoInTheOrderOfArrivalOnceTheyWereOvertakenTooOften) {
+  for (int i = 0; i < 3; ++i) add({9, 9, 9}, -i);
+  const auto stream = [&] { add({1, 2, 3}, 5); };
+  for (std::size_t i = 0; i < WaitingJobs::kWindow + 1; ++i) stream();
+  for (std::size_t i = 0; i < WaitingJobs::kMostOvertakes; ++i) {
+    ASSERT_GT(take(), 2);
+    stream();
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(take(), i);
+  EXPECT_GT(take(), 2);
+}
+
 }  // namespace
 }  // namespace ollm::engine
