@@ -134,8 +134,11 @@ void Scheduler::admit() {
   while (!waiting_.empty()) {
     std::unique_ptr<Running> made;
     std::unique_ptr<Entry> entry = waiting_.take([&](Entry& candidate) {
-      if (running_.size() == lines_ && !put_one_aside(candidate.terms.priority))
-        return WaitingJobs::Fit::none_does;
+      const bool full = running_.size() == lines_;
+      const std::optional<std::size_t> aside = full ? whom_to_put_aside(candidate) : std::nullopt;
+      if (full && !aside) return no_room_for(candidate);
+      if (waits_for_another(candidate)) return WaitingJobs::Fit::no;
+      if (aside) put_aside(*aside);
       made = std::make_unique<Running>();
       return try_to_begin(candidate, *made);
     });
@@ -177,8 +180,22 @@ const Scheduler::Running* Scheduler::best_donor(const Entry& entry, std::size_t&
   return best;
 }
 
-// The job gets its line, if there is room for it. One that begins as a line does that is being
-// computed waits for that, unless it is of a higher priority, and shares its blocks then.
+// Whether it begins as a line does whose prompt is being computed: it shares its blocks then. Not
+// for one of a higher priority, nor for what was overtaken too often; and what stands behind a
+// prompt comes a token a sweep, or not at all as long as the line rests.
+bool Scheduler::waits_for_another(const Entry& entry) const {
+  if (entry.terms.line != nullptr || !entry.terms.reuses) return false;
+  if (entry.overtaken >= WaitingJobs::kMostOvertakes) return false;
+  std::size_t common = 0;
+  const Running* donor = best_donor(entry, common);
+  if (donor == nullptr || common < kWorthSharing) return false;
+  const Job& job = *donor->entry->job;
+  return donor->line->tokens() < std::min(common, job.first_logit()) &&
+         donor->entry->terms.priority >= entry.terms.priority && !job.rests();
+}
+
+// The job gets its line, if there is room for it; of one that begins as it does it shares the
+// blocks.
 WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
   std::size_t kept = entry.terms.kept;
   made.line = entry.terms.line;
@@ -188,10 +205,7 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
     std::size_t common = 0;
     const Running* donor = entry.terms.reuses ? best_donor(entry, common) : nullptr;
     if (donor != nullptr && common >= kWorthSharing) {
-      const std::size_t there = donor->line->tokens();
-      if (there < common && donor->entry->terms.priority >= entry.terms.priority)
-        return WaitingJobs::Fit::no;
-      Result<kv::Line> forked = donor->line->fork(std::min(common, there));
+      Result<kv::Line> forked = donor->line->fork(std::min(common, donor->line->tokens()));
       if (forked.ok()) {
         *made.own = std::move(forked).value();
         kept = made.line->tokens();
@@ -201,6 +215,8 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
   const std::span<const TokenId> tokens = entry.job->tokens();
   const std::span<const TokenId> stored = tokens.first(entry.terms.reuses ? tokens.size() - 1 : 0);
   if (options_.before_lookup && stored.size() > kept) options_.before_lookup(stored.size() - kept);
+  // What is not committed yet is not found.
+  if (std::exchange(entry.put_aside, false)) store_.wait_for_commits();
   for (;;) {
     Result<std::size_t> begun = made.line->restart(kept, entry.terms.room, stored);
     if (begun.ok()) {
@@ -208,33 +224,43 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
       entry.job->began(*begun);
       return WaitingJobs::Fit::yes;
     }
-    if (put_one_aside(entry.terms.priority)) continue;
-    if (!running_.empty()) return WaitingJobs::Fit::none_does;
+    if (const auto aside = whom_to_put_aside(entry)) {
+      put_aside(*aside);
+      continue;
+    }
+    if (!running_.empty()) return no_room_for(entry);
     made.failed = std::move(begun).error();
     return WaitingJobs::Fit::yes;
   }
 }
 
-// Makes room for a job of this priority: of a line whose answer nobody takes, or of the latest of a
-// lower priority. It waits again, with its place, and finds its tokens in the pool.
-bool Scheduler::put_one_aside(int priority) {
-  if (!options_.finds_again || !options_.finds_again()) return false;
-  const auto may_go = [&](const Running& run) {
-    if (!run.own || !run.entry->terms.reuses) return false;
-    if (run.entry->overtaken >= WaitingJobs::kMostOvertakes) return false;
-    return run.entry->terms.priority < priority || run.entry->job->rests();
-  };
+// What has no use for a line now keeps nobody else from one.
+WaitingJobs::Fit Scheduler::no_room_for(const Entry& entry) {
+  return entry.job->rests() ? WaitingJobs::Fit::no : WaitingJobs::Fit::none_does;
+}
+
+// Whose line makes room for a job: one whose answer nobody takes, or the latest of a lower
+// priority. None for a job that would only rest on it: two of them would take turns for ever.
+std::optional<std::size_t> Scheduler::whom_to_put_aside(const Entry& entry) const {
+  if (!options_.finds_again || !options_.finds_again() || entry.job->rests()) return std::nullopt;
   for (std::size_t i = running_.size(); i-- > 0;) {
-    if (!may_go(*running_[i])) continue;
-    const std::unique_ptr<Running> run = std::move(running_[i]);
-    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
-    run->line->keep();
-    store_.wait_for_writes();
-    ++run->entry->overtaken;
-    put_aside_.push_back(std::move(run->entry));
-    return true;
+    const Running& run = *running_[i];
+    if (!run.own || !run.entry->terms.reuses) continue;
+    if (run.entry->overtaken >= WaitingJobs::kMostOvertakes) continue;
+    if (run.entry->terms.priority < entry.terms.priority || run.entry->job->rests()) return i;
   }
-  return false;
+  return std::nullopt;
+}
+
+// It waits again, with its place, and finds its tokens in the pool.
+void Scheduler::put_aside(std::size_t index) {
+  const std::unique_ptr<Running> run = std::move(running_[index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+  run->line->keep();
+  store_.wait_for_writes();
+  ++run->entry->overtaken;
+  run->entry->put_aside = true;
+  put_aside_.push_back(std::move(run->entry));
 }
 
 void Scheduler::end(Running& run, Result<void> how) {

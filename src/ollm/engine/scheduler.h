@@ -107,7 +107,10 @@ class Scheduler {
   WaitingJobs::Fit try_to_begin(Entry& entry, Running& made);
   std::optional<std::size_t> begin_line(const Entry& entry, Running& made);
   const Running* best_donor(const Entry& entry, std::size_t& common) const;
-  bool put_one_aside(int priority);
+  bool waits_for_another(const Entry& entry) const;
+  static WaitingJobs::Fit no_room_for(const Entry& entry);
+  std::optional<std::size_t> whom_to_put_aside(const Entry& entry) const;
+  void put_aside(std::size_t index);
   bool lay_out(bool also_resting);
   std::size_t draft_rows() const;
   void add_drafts(Running& run, std::size_t most);

@@ -320,6 +320,64 @@ TEST_F(Schedules, StoreTokensThatMoveAsTheyGrow) {
   EXPECT_EQ(second->cached_, std::vector<std::size_t>{103});
 }
 
+// A prompt goes on as an answer does that is being made, and maybe not taken: it is not waited for.
+TEST_F(Schedules, WaitForNoAnswerOfAnother) {
+  const std::vector<TokenId> ids = random_ids(100, 1);
+  const std::vector<TokenId> answered = alone(ids, 60)->ids_;
+  for (const bool rests : {false, true}) {
+    TinyEngine tiny(model_, options(32, 2048));
+    Scheduler scheduler(tiny.engine(), tiny.store(), pool_, {.lines = kLines});
+    const auto first = submit(scheduler, ids, 80);
+    scheduler.run_until([&] { return first->ids_.size() == 110; });
+    first->rests_ = rests;
+    const auto beside = submit(scheduler, random_ids(5, 2), 200);
+    const auto second = submit(scheduler, answered, 3);
+    scheduler.run_until([&] { return second->over_.load(); });
+    EXPECT_EQ(second->cached_, std::vector<std::size_t>{109});
+    EXPECT_LT(first->ids_.size(), 120U);
+    EXPECT_FALSE(beside->over_);
+    EXPECT_TRUE(same(*second, *alone(answered, 3)));
+  }
+}
+
+// Nobody loses its line to a job that waits for another one anyway.
+TEST_F(Schedules, PutNothingAsideForWhatWaits) {
+  const io::TemporaryFolder folder;
+  TinyEngine tiny(model_, stored_options(16, folder));
+  Scheduler scheduler(tiny.engine(), tiny.store(), pool_,
+                      {.lines = 2, .finds_again = [] { return true; }});
+  const auto low = submit(scheduler, random_ids(10, 1), 100);
+  scheduler.run_until([&] { return low->sweeps_ == 2; });
+  const auto prompt = submit(scheduler, random_ids(400, 2), 2, 1);
+  const auto same_prompt = submit(scheduler, random_ids(400, 2), 2, 1);
+  scheduler.run_until([&] { return prompt->sweeps_ == 10; });
+  EXPECT_EQ(low->sweeps_, 12U);
+  EXPECT_EQ(low->cached_.size(), 1U);
+  scheduler.run_until([&] { return same_prompt->over_ && low->over_; });
+  EXPECT_EQ(same_prompt->cached_, std::vector<std::size_t>{399});
+  EXPECT_TRUE(same(*low, *alone(random_ids(10, 1), 100)));
+}
+
+// Of what nobody takes one does not put the other aside.
+TEST_F(Schedules, RestOnTheLinesThatTheyHave) {
+  const io::TemporaryFolder folder;
+  TinyEngine tiny(model_, stored_options(16, folder));
+  Scheduler scheduler(tiny.engine(), tiny.store(), pool_,
+                      {.lines = 1, .finds_again = [] { return true; }});
+  const auto first = submit(scheduler, random_ids(3, 1), 10);
+  const auto second = submit(scheduler, random_ids(3, 2), 10);
+  first->rests_ = second->rests_ = true;
+  scheduler.run_until([&] { return first->sweeps_ == 3; });
+  EXPECT_EQ(first->cached_.size(), 1U);
+  EXPECT_TRUE(second->cached_.empty());
+  // Others get the line.
+  const auto third = submit(scheduler, random_ids(3, 3), 5);
+  scheduler.run_until([&] { return third->over_.load(); });
+  EXPECT_EQ(first->sweeps_, 3U);
+  scheduler.run_until([&] { return first->over_ && second->over_; });
+  EXPECT_TRUE(same(*first, *alone(random_ids(3, 1), 10)));
+}
+
 // Random arrivals, priorities, cancellations and rests, from several threads that wait.
 TEST_F(Schedules, ChangeNoAnswer) {
   constexpr std::size_t kKinds = 6;

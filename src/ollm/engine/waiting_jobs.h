@@ -37,6 +37,7 @@ struct Entry {
   std::size_t overtaken = 0;  // by how many that came after it
   std::size_t known = 0;      // tokens of which it is known that they need not be computed
   bool looked_up = false;     // whether what is stored counts in `known`
+  bool put_aside = false;     // it had a line, which is on its way to disk
 };
 
 /// What waits. One thread.
