@@ -409,7 +409,16 @@ bool Scheduler::mend(Running& run) {
   const std::size_t left =
       run.line->mend(tokens.first(run.entry->terms.reuses ? tokens.size() - 1 : 0));
   if (++run.damaged[left] == kAttempts) return false;
-  run.entry->job->began(left);
+  // It had shared blocks that others still hold, and none are free: it waits for a line again.
+  Result<void> room = run.line->reserve(run.entry->terms.room);
+  if (!room.ok() && run.own) {
+    run.over = true;
+    waiting_.add(std::move(run.entry));
+  } else if (!room.ok()) {
+    end(run, std::move(room));
+  } else {
+    run.entry->job->began(left);
+  }
   return true;
 }
 

@@ -296,7 +296,8 @@ std::size_t Line::mend(std::span<const TokenId> ids) {
   tokens_ = left;
   damage_.reset();
   take_stored(ids);
-  make_room(room);
+  // What was given back may be another line's too, so that it is not free.
+  make_room(can_make_room(room) ? room : tokens_);
   return tokens_;
 }
 

@@ -108,7 +108,8 @@ class Line {
   bool is_damaged() const { return damage_.has_value(); }
   /// What that walk met: io, corrupt.
   const std::optional<Error>& damage() const { return damage_; }
-  /// Forgets that block and all behind it, and reserves as much as before; how many tokens are left
+  /// Forgets that block and all behind it, and reserves as much as before, or, where blocks were
+  /// shared with another line and the store is full, what is left alone; how many tokens that is,
   /// behind which all is to be computed anew. `ids` as for `restart`: what else is stored is taken.
   std::size_t mend(std::span<const TokenId> ids = {});
 
