@@ -72,8 +72,9 @@ bool Answer::rests() const {
 void Answer::tell() { changes_.fetch_add(1, std::memory_order_release); }
 
 void Answer::take_news(News& news) {
-  news.over = over();
   const std::lock_guard lock(mutex_);
+  // With the count of changes: an end that comes between the two would be told to nobody.
+  news.over = over();
   taken_ = changes_.load(std::memory_order_acquire);
   news.text.assign(out_.text, shown_);
   shown_ = out_.text.size();
