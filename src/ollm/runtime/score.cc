@@ -61,6 +61,22 @@ class RowJob final : public engine::Job {
   std::atomic<bool> over_{false};
 };
 
+// What they refer to stays until they are over, also where a callback throws.
+struct RowsThatRun {
+  explicit RowsThatRun(engine::Scheduler& runs) : scheduler(runs) {}
+  ~RowsThatRun() {
+    for (const std::shared_ptr<RowJob>& job : jobs) job->abandon();
+    scheduler.run_until([&] {
+      return std::all_of(jobs.begin(), jobs.end(), [](const auto& job) { return job->over(); });
+    });
+  }
+  RowsThatRun(const RowsThatRun&) = delete;
+  RowsThatRun& operator=(const RowsThatRun&) = delete;
+
+  engine::Scheduler& scheduler;
+  std::vector<std::shared_ptr<RowJob>> jobs;
+};
+
 class Scorer {
  public:
   Scorer(Runtime::State& runtime, std::span<const ScoreRow> rows, const ScoreOptions& options,
@@ -199,7 +215,8 @@ class Scorer {
 
   // As many rows at once as a batch has, each further one as soon as one is done.
   Result<void> score_rows() {
-    std::vector<std::shared_ptr<RowJob>> running;
+    RowsThatRun rows(*runtime_.scheduler);
+    std::vector<std::shared_ptr<RowJob>>& running = rows.jobs;
     std::optional<Error> error;
     std::size_t next = 0;
     std::uint64_t told = 0;

@@ -12,6 +12,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -203,6 +204,16 @@ TEST_F(Score, RunsBesideASession) {
                              {.max_new_tokens = 4, .ignore_eos = true}, meanwhile)
                   .ok());
   EXPECT_GT(scored, 0U);
+}
+
+// Rows that run when a callback throws refer to what goes with the call.
+TEST_F(Score, EndsWithACallbackThatThrows) {
+  const Runtime runtime = load_for(2);
+  const auto throws = [](const Progress&) { throw std::runtime_error("no"); };
+  EXPECT_THROW((void)runtime.score(kRows, {.batch = 2}, throws), std::runtime_error);
+  const auto again = runtime.score(kRows, {.batch = 2});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->rows.at(0).log_probs.size(), kRows[0].ids.size() - 1);
 }
 
 TEST_F(Score, IsHeldToWhatWasPlanned) {

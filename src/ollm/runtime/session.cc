@@ -103,6 +103,26 @@ class LineBefore {
   bool kept_ = false;
 };
 
+// Notes what stands in KV when an answer is over, which is right whatever became of it: also where
+// a callback throws.
+class Computed {
+ public:
+  Computed(Session::State& session, const runtime::Answer& answer)
+      : session_(session), answer_(answer) {}
+  ~Computed() {
+    if (!answer_.admitted()) return;
+    const std::vector<TokenId>& line = session_.line;
+    session_.computed.assign(line.begin(),
+                             line.begin() + static_cast<std::ptrdiff_t>(session_.kv->tokens()));
+  }
+  Computed(const Computed&) = delete;
+  Computed& operator=(const Computed&) = delete;
+
+ private:
+  Session::State& session_;
+  const runtime::Answer& answer_;
+};
+
 // One call of generate, around its answer: which line it goes on from, and what becomes of that.
 class Generator {
  public:
@@ -152,13 +172,9 @@ class Generator {
     terms.kept = resident;
     terms.entry = given.entry(size);
     {
+      const Computed computed(session_, *answer);
       const runtime::Submitted submitted(runtime_, answer, terms);
       OLLM_TRY_VOID(wait_for(*answer));
-    }
-    if (answer->admitted()) {
-      // What stands in KV is right, whatever became of the answer.
-      session_.computed.assign(line_.begin(),
-                               line_.begin() + static_cast<std::ptrdiff_t>(session_.kv->tokens()));
     }
     OLLM_TRY(Generation made, answer->result());
     // Stopped before the first token there is no answer: the line is as it was.

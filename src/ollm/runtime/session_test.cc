@@ -9,6 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -389,6 +390,21 @@ TEST(Session, RunsBesideAnother) {
   ASSERT_TRUE(second);
   EXPECT_EQ(made->ids, first.ids);
   EXPECT_EQ(second->ids, first.ids);
+}
+
+// A callback that throws ends the call, and the session goes on as if it had not been made.
+TEST(Session, GoesOnBehindACallbackThatThrew) {
+  const Runtime runtime =
+      load(settings_of(kShippedModel), {.sequences = 2, .context_tokens = kContext});
+  const Prompt one = Prompt::chat({{"user", "Who signed the contract?"}});
+  const Prompt other = Prompt::chat({{"user", "Who?"}});
+  Session session = new_session(runtime);
+  const Answer expected = answer(session, one);
+  const std::size_t before = session.tokens();
+  const auto throws = [](std::string_view) { throw std::runtime_error("no"); };
+  EXPECT_THROW((void)session.generate(other, kEight, throws), std::runtime_error);
+  EXPECT_EQ(session.tokens(), before);
+  EXPECT_EQ(answer(session, one), expected);
 }
 
 TEST(Session, TakesOneCallAtATime) {
