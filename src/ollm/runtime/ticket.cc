@@ -27,8 +27,17 @@ Error moved_from() { return fail(ErrorKind::invalid_argument, "the ticket was mo
 Report report_of(const std::vector<Generation>& answers) {
   Report report = answers.front().report;
   for (std::size_t i = 1; i < answers.size(); ++i) {
-    report.new_tokens += answers[i].report.new_tokens;
-    report.decode_tokens_per_second += answers[i].report.decode_tokens_per_second;
+    const Report& other = answers[i].report;
+    report.new_tokens += other.new_tokens;
+    report.decode_tokens_per_second += other.decode_tokens_per_second;
+    report.streamed_bytes += other.streamed_bytes;
+    report.io_wait_s += other.io_wait_s;
+    report.io_cpu_s += other.io_cpu_s;
+    report.kv_bytes_read += other.kv_bytes_read;
+    report.kv_bytes_written += other.kv_bytes_written;
+    report.kv_corrupt_blocks += other.kv_corrupt_blocks;
+    report.draft_tokens += other.draft_tokens;
+    report.draft_accepted += other.draft_accepted;
   }
   return report;
 }
