@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ollm/base/clock.h"
+#include "ollm/sampling/log_probs.h"
 
 namespace ollm::runtime {
 namespace {
@@ -106,6 +107,7 @@ void Answer::began(std::size_t cached) {
   if (state_.text) stream_.emplace(*state_.text, true);
   if (state_.execution().speculation.on() && max_new_ > 1)
     lookup_.emplace(prompt_tokens_ + max_new_);
+  if (options_.prompt_log_probs) out_.prompt_log_probs.resize(prompt_tokens_ - 1);
   const std::size_t reserved = std::min(max_new_, kReservedTokens);
   line_.reserve(prompt_tokens_ + reserved);
   const std::lock_guard lock(mutex_);
@@ -159,8 +161,15 @@ void Answer::time(double now) {
   decode_begin_s_ = now;
 }
 
-Result<std::optional<TokenId>> Answer::take_logits(std::size_t, std::span<float> logits,
+Result<std::optional<TokenId>> Answer::take_logits(std::size_t position, std::span<float> logits,
                                                    sampling::Workspaces& workspaces) {
+  if (position + 1 < prompt_tokens_) {
+    const std::lock_guard lock(mutex_);
+    // By its place: rows whose keys and values were damaged are computed again.
+    out_.prompt_log_probs[position] =
+        sampling::log_probs(logits, line_[position + 1], options_.top_log_probs.value_or(0));
+    return std::optional<TokenId>();
+  }
   std::optional<sampling::Workspaces::Lease> lease;
   if (sampler_->needs_workspace()) {
     lease.emplace(workspaces);
@@ -175,6 +184,8 @@ Result<std::optional<TokenId>> Answer::take_logits(std::size_t, std::span<float>
   if (decoding_) ++timing_.decoded;
   if (is_end(id)) return finish(FinishReason::stop);
   out_.ids.push_back(id);
+  if (options_.top_log_probs)
+    out_.log_probs.push_back(sampling::log_probs(logits, id, *options_.top_log_probs));
   if (stream_) {
     // Models have rows beyond the tokenizer's tokens, to round the vocabulary; they mean no text.
     const Result<std::string> piece = stream_->push(id);

@@ -71,7 +71,9 @@ class Answer final : public engine::Job {
   std::size_t max_new() const { return max_new_; }
 
   std::span<const TokenId> tokens() const override { return line_; }
-  std::size_t first_logit() const override { return line_.size() - 1; }
+  std::size_t first_logit() const override {
+    return options_.prompt_log_probs && !decoding_ ? 0 : line_.size() - 1;
+  }
   bool cancelled() const override;
   bool rests() const override;
   bool may_draft() const override { return lookup_.has_value() && decoding_; }

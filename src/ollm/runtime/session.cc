@@ -142,6 +142,12 @@ class Generator {
   // the same call, corrected, gives what it gives on a session that never saw the wrong one.
   Result<Generation> run(const Prompt& prompt) {
     const double begin = monotonic_seconds();
+    if (options_.prompt_log_probs) {
+      return fail(
+          ErrorKind::invalid_argument,
+          "log probabilities of the prompt: a session does not compute what it holds again; "
+          "Runtime::submit does");
+    }
     OLLM_TRY(const sampling::Options sampling, runtime::sampling_options(runtime_, options_));
     std::vector<TokenId> encoded;
     OLLM_TRY(

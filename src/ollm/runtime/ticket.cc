@@ -103,12 +103,19 @@ Result<Ticket> Runtime::submit(const Request& request) const {
   terms.room = std::min(context, ids.size() + max_new);
   terms.entry = given.entry(ids.size());
   auto state = std::make_unique<Ticket::State>(state_);
+  GenerateOptions of_answer = options;
   for (std::size_t i = 0; i < request.answers; ++i) {
     state->answers.push_back({std::make_shared<runtime::Answer>(
-        runtime, options, sampling, std::vector<TokenId>(ids.begin(), ids.end()), max_new, begin)});
+        runtime, of_answer, sampling, std::vector<TokenId>(ids.begin(), ids.end()), max_new,
+        begin)});
     ++sampling.seed;
+    of_answer.prompt_log_probs = false;  // the first one's are those of all
   }
-  for (const Told& told : state->answers) runtime.scheduler->submit(told.answer, terms);
+  for (const Told& told : state->answers) {
+    // Where the logits of the prompt are wanted, nothing that is stored spares a token.
+    terms.reuses = !(options.prompt_log_probs && &told == &state->answers.front());
+    runtime.scheduler->submit(told.answer, terms);
+  }
   return Ticket(std::move(state));
 }
 

@@ -1,0 +1,106 @@
+// How likely tokens were found, as answers tell it: what a score says of the same tokens, whatever
+// was asked of the sampler.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "ollm/ollm.h"
+#include "ollm/runtime/shipped_model.h"
+
+namespace ollm::runtime {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<TokenId> kPrompt = {5, 17, 42, 7, 300, 12, 9, 77, 5, 17};
+
+Settings uncached(std::int64_t chunk = 4) {
+  Settings settings = settings_of(kShippedModel);
+  settings.runtime.use_cache = false;
+  settings.runtime.prefill_chunk = chunk;
+  return settings;
+}
+
+std::vector<double> scored(const std::vector<TokenId>& ids) {
+  const Runtime scorer = load(uncached(), {.prompt_tokens = ids.size(), .all_logits = true});
+  const std::vector<ScoreRow> rows = {{"0", ids}};
+  return scorer.score(rows, {})->rows[0].log_probs;
+}
+
+Answers answers_of(const Runtime& runtime, GenerateOptions options, std::size_t count = 1) {
+  options.max_new_tokens = 6;
+  options.ignore_eos = true;
+  options.top_log_probs = 3;
+  auto ticket =
+      runtime.submit({.prompt = Prompt::tokens(kPrompt), .options = options, .answers = count});
+  EXPECT_TRUE(ticket.ok());
+  auto answers = ticket->wait();
+  EXPECT_TRUE(answers.ok());
+  return *std::move(answers);
+}
+
+TEST(AnswersLogProbs, AreThoseOfAScore) {
+  const Runtime runtime = load(uncached(), {.sequences = 2, .context_tokens = 64});
+  GenerateOptions options;
+  options.prompt_log_probs = true;
+  options.sampling.temperature = 1;
+  options.sampling.presence_penalty = 1;
+  options.sampling.seed = 3;
+  const Answers made = answers_of(runtime, options, 2);
+  ASSERT_EQ(made.answers.size(), 2u);
+  EXPECT_TRUE(made.answers[1].prompt_log_probs.empty());  // the first one's are those of all
+  const std::vector<sampling::TokenLogProbs>& prompt = made.answers[0].prompt_log_probs;
+  ASSERT_EQ(prompt.size(), kPrompt.size() - 1);
+  for (const Generation& answer : made.answers) {
+    std::vector<TokenId> whole = kPrompt;
+    whole.insert(whole.end(), answer.ids.begin(), answer.ids.end());
+    const std::vector<double> expected = scored(whole);
+    ASSERT_EQ(answer.log_probs.size(), answer.ids.size());
+    for (std::size_t i = 0; i < answer.ids.size(); ++i)
+      EXPECT_NEAR(answer.log_probs[i].log_prob, expected[kPrompt.size() - 1 + i], 1e-12);
+    for (std::size_t i = 0; i + 1 < kPrompt.size(); ++i)
+      EXPECT_NEAR(prompt[i].log_prob, expected[i], 1e-12);
+  }
+}
+
+TEST(AnswersLogProbs, OfAGreedyAnswerEachTokenIsTheLikeliest) {
+  const Runtime runtime = load(uncached(), {.context_tokens = 64});
+  const Answers made = answers_of(runtime, {});
+  const Generation& answer = made.answers[0];
+  ASSERT_EQ(answer.log_probs.size(), answer.ids.size());
+  for (std::size_t i = 0; i < answer.ids.size(); ++i) {
+    const sampling::TokenLogProbs& found = answer.log_probs[i];
+    ASSERT_EQ(found.top.size(), 3u);
+    EXPECT_EQ(found.top[0], (sampling::TokenLogProb{answer.ids[i], found.log_prob}));
+  }
+}
+
+TEST(AnswersLogProbs, AreEqualWhateverTheChunk) {
+  GenerateOptions options;
+  options.prompt_log_probs = true;
+  const Runtime one = load(uncached(1), {.context_tokens = 64});
+  const Runtime all = load(uncached(64), {.context_tokens = 64});
+  const Answers a = answers_of(one, options);
+  const Answers b = answers_of(all, options);
+  EXPECT_EQ(a.answers[0].log_probs, b.answers[0].log_probs);
+  EXPECT_EQ(a.answers[0].prompt_log_probs, b.answers[0].prompt_log_probs);
+}
+
+TEST(AnswersLogProbs, ASessionDoesNotComputeItsPromptAgain) {
+  const Runtime runtime = load(uncached(), {.context_tokens = 64});
+  Result<Session> session = runtime.new_session();
+  ASSERT_TRUE(session.ok());
+  const auto refused =
+      session->generate(Prompt::tokens(kPrompt), {.max_new_tokens = 1, .prompt_log_probs = true});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("Runtime::submit"));
+  const auto made =
+      session->generate(Prompt::tokens(kPrompt), {.max_new_tokens = 3, .top_log_probs = 0});
+  ASSERT_TRUE(made.ok());
+  EXPECT_EQ(made->log_probs.size(), made->ids.size());
+}
+
+}  // namespace
+}  // namespace ollm::runtime
