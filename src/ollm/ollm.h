@@ -385,7 +385,9 @@ struct Generation {
     GenerateOptions options;  // answer i, from 0, is sampled with the seed + i
     std::size_t answers = 1;  // 1 to kMostAnswers; they share the prompt's keys and values
     int priority = 0;         // requests of a higher one go first, and take the place of lower ones
-  };
+    /// Ends it as Ticket::cancel does, between two layers; it outlives the ticket.
+  const CancellationToken* cancel = nullptr;
+};
   inline constexpr std::size_t kMostAnswers = 128;
 
   /// What is new of one answer of a request.

@@ -40,8 +40,8 @@ Answer::Answer(Runtime::State& state, const GenerateOptions& options,
 
 Answer::Answer(Runtime::State& state, const GenerateOptions& options,
                const sampling::Options& sampling, std::vector<TokenId>&& line, std::size_t max_new,
-               double begin_s)
-    : Answer(state, options, sampling, nullptr, std::move(line), max_new, nullptr, begin_s) {}
+               const CancellationToken* cancel, double begin_s)
+    : Answer(state, options, sampling, nullptr, std::move(line), max_new, cancel, begin_s) {}
 
 Answer::Answer(Runtime::State& state, const GenerateOptions& options,
                const sampling::Options& sampling, std::vector<TokenId>* line,

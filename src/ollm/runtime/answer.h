@@ -36,9 +36,10 @@ class Answer final : public engine::Job {
   Answer(Runtime::State& state, const GenerateOptions& options, const sampling::Options& sampling,
          std::vector<TokenId>& line, std::size_t max_new, const CancellationToken& cancel,
          double begin_s);
-  /// The same on a line of its own.
+  /// The same on a line of its own; `cancel` may be null.
   Answer(Runtime::State& state, const GenerateOptions& options, const sampling::Options& sampling,
-         std::vector<TokenId>&& line, std::size_t max_new, double begin_s);
+         std::vector<TokenId>&& line, std::size_t max_new, const CancellationToken* cancel,
+         double begin_s);
 
   /// What is new since this was last asked.
   struct News {

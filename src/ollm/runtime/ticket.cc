@@ -107,7 +107,7 @@ Result<Ticket> Runtime::submit(const Request& request) const {
   for (std::size_t i = 0; i < request.answers; ++i) {
     state->answers.push_back({std::make_shared<runtime::Answer>(
         runtime, of_answer, sampling, std::vector<TokenId>(ids.begin(), ids.end()), max_new,
-        begin)});
+        request.cancel, begin)});
     ++sampling.seed;
     of_answer.prompt_log_probs = false;  // the first one's are those of all
   }
