@@ -123,6 +123,10 @@ class Text {
   /// text that only looks like one. Errors: as decode.
   OLLM_API Result<std::string> decode_marked(std::span<const TokenId> ids) const;
 
+  /// The bytes that a token brings into a text behind another one: maybe less than a character, and
+  /// for control tokens their content. Errors: as decode.
+  OLLM_API Result<std::string> token_bytes(TokenId id) const;
+
   /// Decodes id by id: what each brings out, and what the end still does.
   class Detokenizer {
    public:
@@ -169,6 +173,19 @@ class Text {
   std::shared_ptr<const State> state_;  // shared by the runtime that was loaded with it
 };
 
+/// What a call is busy with.
+enum class Stage { load, prefill, decode, score, write, measure, hash, verify };
+
+/// How far a stage is: bytes while loading, writing, hashing and verifying, steps while measuring,
+/// else tokens.
+struct Progress {
+  Stage stage = Stage::load;  // what is going on
+  std::uint64_t done = 0;     // up to now
+  std::uint64_t total = 0;    // when the stage will be over
+};
+/// Called now and then, on the thread that called; nullptr: not at all.
+using OnProgress = FunctionRef<void(const Progress&)>;
+
 /// What will run, why, in how much memory and how fast; made without loading anything.
 class Plan {
  public:
@@ -202,6 +219,13 @@ class Plan {
   OLLM_API std::string summary() const;
   /// The plan in sentences, for people.
   OLLM_API std::string explain() const;
+  /// The name of what will answer, 64 digits: equal names, equal answers to equal requests, bit for
+  /// bit. Of the content of the model's files, tokenizer and templates included, the compute mode,
+  /// the numeric class of this machine, a KV strategy that changes answers, and the version of our
+  /// numerics. Reads all weights where no earlier run has hashed them.
+  /// Errors: those of `check`; io; corrupt where a file changed; cancelled.
+  OLLM_API Result<std::string> fingerprint(OnProgress on_progress = nullptr,
+                                           const CancellationToken* cancel = nullptr) const;
   /// What of the model's folder was passed over and may change an answer, a sentence each.
   OLLM_API std::vector<std::string> warnings() const;
 
@@ -283,19 +307,6 @@ struct Report {
   OLLM_API Value as_dict() const;
 };
 
-/// What a call is busy with.
-enum class Stage { load, prefill, decode, score, write, measure, hash, verify };
-
-/// How far a stage is: bytes while loading, writing, hashing and verifying, steps while measuring,
-/// else tokens.
-struct Progress {
-  Stage stage = Stage::load;  // what is going on
-  std::uint64_t done = 0;     // up to now
-  std::uint64_t total = 0;    // when the stage will be over
-};
-/// Called now and then, on the thread that called; nullptr: not at all.
-using OnProgress = FunctionRef<void(const Progress&)>;
-
 /// How to go on from a prompt, and until when.
 struct GenerateOptions {
   std::size_t max_new_tokens = 500;    // at most
@@ -311,6 +322,10 @@ struct GenerateOptions {
   /// computed whole then, whatever of it is stored.
   bool prompt_log_probs = false;
 };
+
+/// What the generation section of the settings says. A filter without a temperature means
+/// temperature 1.
+OLLM_API GenerateOptions generate_options(const Settings& settings);
 
 /// Why no more tokens came.
 enum class FinishReason {
@@ -330,216 +345,220 @@ struct Generation {
   /// prompt from its second on.
   ///@{
   std::vector<sampling::TokenLogProbs> log_probs = {};
+  std::vector<sampling::TokenLogProbs> prompt_log_probs = {};
+  ///@}
+  Report report = {};  // what it took
+};
 
-  /// One line of tokens on a loaded model; owns its KV. One thread at a time.
-  class Session {
-   public:
-    struct State;  // what it is made of, for the library alone
+/// One line of tokens on a loaded model; owns its KV. One thread at a time.
+class Session {
+ public:
+  struct State;  // what it is made of, for the library alone
 
-    /// Moves, never copies.
-    ///@{
-    OLLM_API Session(Session&&) noexcept;
-    OLLM_API Session& operator=(Session&&) noexcept;
-    ///@}
-    OLLM_API ~Session();
+  /// Moves, never copies.
+  ///@{
+  OLLM_API Session(Session&&) noexcept;
+  OLLM_API Session& operator=(Session&&) noexcept;
+  ///@}
+  OLLM_API ~Session();
 
-    /// How many tokens it holds; 0 where it was moved from.
-    OLLM_API std::size_t tokens() const;
+  /// How many tokens it holds; 0 where it was moved from.
+  OLLM_API std::size_t tokens() const;
 
-    /// Goes on from the prompt; `on_text` gets the new text as it is made. Messages are a whole
-    /// conversation, of which the part that stands in this line is not computed again; text and ids
-    /// go on behind the line, a text then without what the tokenizer puts around it.
-    ///
-    /// Cancellation gives a Generation with what was made so far. On an error, or when it is
-    /// cancelled before the first new token, the line is as it was; what of the prompt was computed
-    /// is found by the next call that asks for it.
-    ///
-    /// Beside those of other threads it runs in the same sweeps, and gives what it gives alone.
-    ///
-    /// Errors: invalid_argument for an empty prompt or one of several forms, ids outside the
-    /// vocabulary, more tokens than were planned for, sampling out of its limits, or while another
-    /// call runs on this session; not_found where a text meets a model without a tokenizer;
-    /// out_of_budget where other sessions hold all KV; io; corrupt, also for logits that are no
-    /// numbers.
-    OLLM_API Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
-                                         FunctionRef<void(std::string_view)> on_text = nullptr,
-                                         OnProgress on_progress = nullptr,
-                                         const CancellationToken* cancel = nullptr);
+  /// Goes on from the prompt; `on_text` gets the new text as it is made. Messages are a whole
+  /// conversation, of which the part that stands in this line is not computed again; text and ids
+  /// go on behind the line, a text then without what the tokenizer puts around it.
+  ///
+  /// Cancellation gives a Generation with what was made so far. On an error, or when it is
+  /// cancelled before the first new token, the line is as it was; what of the prompt was computed
+  /// is found by the next call that asks for it.
+  ///
+  /// Beside those of other threads it runs in the same sweeps, and gives what it gives alone.
+  ///
+  /// Errors: invalid_argument for an empty prompt or one of several forms, ids outside the
+  /// vocabulary, more tokens than were planned for, sampling out of its limits, or while another
+  /// call runs on this session; not_found where a text meets a model without a tokenizer;
+  /// out_of_budget where other sessions hold all KV; io; corrupt, also for logits that are no
+  /// numbers.
+  OLLM_API Result<Generation> generate(const Prompt& prompt, const GenerateOptions& options,
+                                       FunctionRef<void(std::string_view)> on_text = nullptr,
+                                       OnProgress on_progress = nullptr,
+                                       const CancellationToken* cancel = nullptr);
 
-   private:
-    friend class Runtime;
-    friend OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
-                                                OnProgress on_progress,
-                                                const CancellationToken* cancel);  // bench.h
-    friend OLLM_API Result<Generation> replay(Session& session, const RecordedAnswer& recorded,
+ private:
+  friend class Runtime;
+  friend OLLM_API Result<void> fill_at_random(Session& session, std::size_t tokens,
                                               OnProgress on_progress,
                                               const CancellationToken* cancel);  // bench.h
-    explicit Session(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
-  };
+  friend OLLM_API Result<Generation> replay(Session& session, const RecordedAnswer& recorded,
+                                            OnProgress on_progress,
+                                            const CancellationToken* cancel);  // bench.h
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
-  /// A prompt and how many answers to it are wanted. What it goes on from is the prompt alone; what
-  /// of it is stored, or is computed for another request, is not computed again.
-  struct Request {
-    Prompt prompt;
-    GenerateOptions options;  // answer i, from 0, is sampled with the seed + i
-    std::size_t answers = 1;  // 1 to kMostAnswers; they share the prompt's keys and values
-    int priority = 0;         // requests of a higher one go first, and take the place of lower ones
-    /// Ends it as Ticket::cancel does, between two layers; it outlives the ticket.
+/// A prompt and how many answers to it are wanted. What it goes on from is the prompt alone; what
+/// of it is stored, or is computed for another request, is not computed again.
+struct Request {
+  Prompt prompt;
+  GenerateOptions options;  // answer i, from 0, is sampled with the seed + i
+  std::size_t answers = 1;  // 1 to kMostAnswers; they share the prompt's keys and values
+  int priority = 0;         // requests of a higher one go first, and take the place of lower ones
+  /// Ends it as Ticket::cancel does, between two layers; it outlives the ticket.
   const CancellationToken* cancel = nullptr;
 };
-  inline constexpr std::size_t kMostAnswers = 128;
+inline constexpr std::size_t kMostAnswers = 128;
 
-  /// What is new of one answer of a request.
-  struct Piece {
-    std::size_t answer = 0;         // which
-    std::string text;               // that came behind what was told before
-    std::vector<TokenId> ids;       // of the new tokens that brought it, or held it back
-    std::size_t prefilled = 0;      // tokens of the prompt that were computed so far
-    std::size_t prefill_total = 0;  // of as many; the others were there
-    std::optional<FinishReason> finish_reason;  // why no more comes, with the last piece
-  };
+/// What is new of one answer of a request.
+struct Piece {
+  std::size_t answer = 0;                     // which
+  std::string text;                           // that came behind what was told before
+  std::vector<TokenId> ids;                   // of the new tokens that brought it, or held it back
+  std::size_t prefilled = 0;                  // tokens of the prompt that were computed so far
+  std::size_t prefill_total = 0;              // of as many; the others were there
+  std::optional<FinishReason> finish_reason;  // why no more comes, with the last piece
+};
 
-  /// All answers of a request.
-  struct Answers {
-    std::vector<Generation> answers;  // in order
-    Report report;                    // what they took together
-  };
+/// All answers of a request.
+struct Answers {
+  std::vector<Generation> answers;  // in order
+  Report report;                    // what they took together
+};
 
-  /// A request that was submitted. Whoever waits for one runs the sweeps for all: without anybody
-  /// waiting nothing moves. One thread at a time; tickets of one runtime may be on many threads.
-  class Ticket {
-   public:
-    struct State;  // what it is made of, for the library alone
+/// A request that was submitted. Whoever waits for one runs the sweeps for all: without anybody
+/// waiting nothing moves. One thread at a time; tickets of one runtime may be on many threads.
+class Ticket {
+ public:
+  struct State;  // what it is made of, for the library alone
 
-    /// Moves, never copies.
-    ///@{
-    OLLM_API Ticket(Ticket&&) noexcept;
-    OLLM_API Ticket& operator=(Ticket&&) noexcept;
-    ///@}
-    /// Nobody waits for it any more: it is cancelled.
-    OLLM_API ~Ticket();
+  /// Moves, never copies.
+  ///@{
+  OLLM_API Ticket(Ticket&&) noexcept;
+  OLLM_API Ticket& operator=(Ticket&&) noexcept;
+  ///@}
+  /// Nobody waits for it any more: it is cancelled.
+  OLLM_API ~Ticket();
 
-    /// Waits for the next piece of any of its answers; nothing, when all are over and told. An
-    /// answer of which 64 KiB were not asked for rests, as long as others can run. Errors: what an
-    /// answer ended with, as Session::generate; it is told once. invalid_argument where it was
-    /// moved from.
-    OLLM_API Result<std::optional<Piece>> next();
+  /// Waits for the next piece of any of its answers; nothing, when all are over and told. An answer
+  /// of which 64 KiB were not asked for rests, as long as others can run.
+  /// Errors: what an answer ended with, as Session::generate; it is told once. invalid_argument
+  /// where it was moved from.
+  OLLM_API Result<std::optional<Piece>> next();
 
-    /// Whether `next` would not wait: there is a piece, or none comes any more.
-    OLLM_API bool ready() const;
+  /// Whether `next` would not wait: there is a piece, or none comes any more.
+  OLLM_API bool ready() const;
 
-    /// Ends it soon: answers that are not over get the finish reason `cancelled`. Any thread.
-    OLLM_API void cancel();
+  /// Ends it soon: answers that are not over get the finish reason `cancelled`. Any thread.
+  OLLM_API void cancel();
 
-    /// Waits until all answers are over, and gives them whole; once. Errors: of the first that has
-    /// one, as Session::generate; invalid_argument where it was moved from, or waited for before.
-    OLLM_API Result<Answers> wait();
+  /// Waits until all answers are over, and gives them whole; once. Errors: of the first that has
+  /// one, as Session::generate; invalid_argument where it was moved from, or waited for before.
+  OLLM_API Result<Answers> wait();
 
-    /// Waits until one of the tickets is `ready`; which. They are of one runtime. Errors:
-    /// invalid_argument for none, for one that was moved from, for several runtimes.
-    OLLM_API static Result<std::size_t> wait_any(std::span<Ticket* const> tickets);
+  /// Waits until one of the tickets is `ready`; which. They are of one runtime. Errors:
+  /// invalid_argument for none, for one that was moved from, for several runtimes.
+  OLLM_API static Result<std::size_t> wait_any(std::span<Ticket* const> tickets);
 
-   private:
-    friend class Runtime;
-    explicit Ticket(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
-  };
+ private:
+  friend class Runtime;
+  explicit Ticket(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
 
-  /// One row to score.
-  struct ScoreRow {
-    std::string id;            // the caller's name of it
-    std::vector<TokenId> ids;  // one or more
-  };
+/// One row to score.
+struct ScoreRow {
+  std::string id;            // the caller's name of it
+  std::vector<TokenId> ids;  // one or more
+};
 
-  /// How rows are scored, and what is kept.
-  struct ScoreOptions {
-    /// What a row and what is made of it hold beside its ids and log probabilities, at most: names,
-    /// lists, and its entry in a file of logits.
-    OLLM_API std::size_t row_bytes() const;
+/// How rows are scored, and what is kept.
+struct ScoreOptions {
+  /// What a row and what is made of it hold beside its ids and log probabilities, at most: names,
+  /// lists, and its entry in a file of logits.
+  OLLM_API std::size_t row_bytes() const;
 
-    std::size_t batch = 1;   // rows in one sweep
-    bool last_only = false;  // logits of the last position only
-    /// Where logits go, as safetensors; not into the model's folder. Empty: nowhere.
-    std::string logits_path = {};
-  };
+  std::size_t batch = 1;   // rows in one sweep
+  bool last_only = false;  // logits of the last position only
+  /// Where logits go, as safetensors; not into the model's folder. Empty: nowhere.
+  std::string logits_path = {};
+};
 
-  /// What became of one row.
-  struct ScoredRow {
-    std::string id;          // as it was given
-    std::size_t tokens = 0;  // as many as it has
-    /// log p(ids[i + 1] | ids[0 ... i]); empty with last_only.
-    std::vector<double> log_probs;
-    std::optional<double>
-        perplexity;  // exp(-mean); nothing for fewer than two tokens, or above 1e308
-  };
+/// What became of one row.
+struct ScoredRow {
+  std::string id;          // as it was given
+  std::size_t tokens = 0;  // as many as it has
+  /// log p(ids[i + 1] | ids[0 ... i]); empty with last_only.
+  std::vector<double> log_probs;
+  std::optional<double>
+      perplexity;  // exp(-mean); nothing for fewer than two tokens, or above 1e308
+};
 
-  /// All rows, in the order they were given.
-  struct ScoreResult {
-    std::vector<ScoredRow> rows;  // one for each
-    Report report;                // what they took together
-  };
+/// All rows, in the order they were given.
+struct ScoreResult {
+  std::vector<ScoredRow> rows;  // one for each
+  Report report;                // what they took together
+};
 
-  /// A loaded model: shared, constant. Any thread may call; what several want at once runs in the
-  /// same sweeps, as many lines as were planned for (Workload::sequences), and the rest waits.
-  class Runtime {
-   public:
-    struct State;  // what it is made of, for the library alone
+/// A loaded model: shared, constant. Any thread may call; what several want at once runs in the
+/// same sweeps, as many lines as were planned for (Workload::sequences), and the rest waits.
+class Runtime {
+ public:
+  struct State;  // what it is made of, for the library alone
 
-    /// Copies share one object; moving copies too, so that no handle is ever empty.
-    ///@{
-    Runtime(const Runtime&) = default;
-    Runtime& operator=(const Runtime&) = default;
-    ///@}
+  /// Copies share one object; moving copies too, so that no handle is ever empty.
+  ///@{
+  Runtime(const Runtime&) = default;
+  Runtime& operator=(const Runtime&) = default;
+  ///@}
 
-    /// Loads what was planned. `text`, if given, is the model's and is not read again; a model
-    /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
-    /// folder changed since it was planned); out_of_budget; cancelled.
-    /// Where a provider cannot be applied, the generic backend takes over if it can, and the plan
-    /// says so (state fallback). `failure`, if given, gets why a provider could not be applied,
-    /// whether the generic backend took over or not; it is left alone where none failed.
-    OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
-                                         OnProgress on_progress = nullptr,
-                                         const CancellationToken* cancel = nullptr,
-                                         SpecializationFailure* failure = nullptr);
-
-    /// The plan as it stands after loading: what was applied.
-    OLLM_API const RuntimePlan& runtime_plan() const;
-    /// Of what was loaded: another than was planned after a fallback.
-    OLLM_API ExecutionPlan execution_plan() const;
-
-    /// Nothing where the model has no tokenizer.
-    OLLM_API const std::optional<Text>& text() const;
-
-    /// Waits until what is to be kept of keys and values is on disk, as the end of the last session
-    /// does too. Errors: why some of what was computed is not kept, since this was loaded: nothing
-    /// else follows from it.
-    OLLM_API Result<void> keep() const;
-
-    /// Takes no KV yet: where the planned sequences are all in use, `generate` says so.
-    OLLM_API Result<Session> new_session() const;
-
-    /// Puts a request among those that run. Which others there are changes no bit of its answers,
-    /// nor does when they come. Of those that wait, one is overtaken by at most 1024 later ones, of
-    /// whatever priority; every one that runs has a row of each sweep.
-    /// Errors: invalid_argument for what no answer can come of (as Session::generate), or too many
-    /// answers; not_found, out_of_budget as there.
-    OLLM_API Result<Ticket> submit(const Request& request) const;
-
-    /// Errors: as Session::generate; invalid_argument also for more rows at once, or other logits,
-    /// than were planned for.
-    OLLM_API Result<ScoreResult> score(std::span<const ScoreRow> rows, const ScoreOptions& options,
+  /// Loads what was planned. `text`, if given, is the model's and is not read again; a model
+  /// without a tokenizer runs on ids. Errors: those of Plan::check; io, corrupt (also when the
+  /// folder changed since it was planned); out_of_budget; cancelled.
+  /// Where a provider cannot be applied, the generic backend takes over if it can, and the plan
+  /// says so (state fallback). `failure`, if given, gets why a provider could not be applied,
+  /// whether the generic backend took over or not; it is left alone where none failed.
+  OLLM_API static Result<Runtime> load(const Plan& plan, std::optional<Text> text = std::nullopt,
                                        OnProgress on_progress = nullptr,
-                                       const CancellationToken* cancel = nullptr) const;
+                                       const CancellationToken* cancel = nullptr,
+                                       SpecializationFailure* failure = nullptr);
 
-   private:
-    friend class Session;
-    friend struct runtime::LoadFaults;
-    static Result<Runtime> load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
-                                const CancellationToken& cancel, const runtime::LoadFaults& faults,
-                                SpecializationFailure* failure);
-    explicit Runtime(std::shared_ptr<State> state);
-    std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
-  };
+  /// The plan as it stands after loading: what was applied.
+  OLLM_API const RuntimePlan& runtime_plan() const;
+  /// Of what was loaded: another than was planned after a fallback.
+  OLLM_API ExecutionPlan execution_plan() const;
+
+  /// Nothing where the model has no tokenizer.
+  OLLM_API const std::optional<Text>& text() const;
+
+  /// Waits until what is to be kept of keys and values is on disk, as the end of the last session
+  /// does too. Errors: why some of what was computed is not kept, since this was loaded: nothing
+  /// else follows from it.
+  OLLM_API Result<void> keep() const;
+
+  /// Takes no KV yet: where the planned sequences are all in use, `generate` says so.
+  OLLM_API Result<Session> new_session() const;
+
+  /// Puts a request among those that run. Which others there are changes no bit of its answers, nor
+  /// does when they come. Of those that wait, one is overtaken by at most 1024 later ones, of
+  /// whatever priority; every one that runs has a row of each sweep.
+  /// Errors: invalid_argument for what no answer can come of (as Session::generate), or too many
+  /// answers; not_found, out_of_budget as there.
+  OLLM_API Result<Ticket> submit(const Request& request) const;
+
+  /// Errors: as Session::generate; invalid_argument also for more rows at once, or other logits,
+  /// than were planned for.
+  OLLM_API Result<ScoreResult> score(std::span<const ScoreRow> rows, const ScoreOptions& options,
+                                     OnProgress on_progress = nullptr,
+                                     const CancellationToken* cancel = nullptr) const;
+
+ private:
+  friend class Session;
+  friend struct runtime::LoadFaults;
+  static Result<Runtime> load(const Plan& plan, std::optional<Text> text, OnProgress on_progress,
+                              const CancellationToken& cancel, const runtime::LoadFaults& faults,
+                              SpecializationFailure* failure);
+  explicit Runtime(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;  // shared by its sessions, which must not outlive the weights
+};
 
 }  // namespace ollm

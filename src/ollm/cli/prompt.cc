@@ -150,7 +150,7 @@ class PromptCommand {
       }
       return {};
     }
-    if (settings.runtime.quiet || temperature(settings) != 0) return {};
+    if (settings.runtime.quiet || !ollm::generate_options(settings).sampling.greedy()) return {};
     std::vector<std::string> idle = filters;
     if (settings.given("generation.seed")) idle.emplace_back("seed");
     if (!idle.empty()) {
@@ -171,13 +171,6 @@ class PromptCommand {
         given.emplace_back(name);
     }
     return given;
-  }
-
-  // A filter without a temperature asks for sampling as the model is.
-  static double temperature(const Settings& settings) {
-    const settings::GenerationSettings& config = settings.generation;
-    const bool filtered = config.top_p || config.top_k || config.min_p || config.typical_p;
-    return filtered && !settings.given("generation.temperature") ? 1 : config.temperature;
   }
 
   Result<Prompt> read_prompt(std::size_t limit_bytes) const {
@@ -216,30 +209,16 @@ class PromptCommand {
   }
 
   Result<GenerateOptions> generate_options(const Settings& settings) const {
-    const settings::GenerationSettings& config = settings.generation;
-    GenerateOptions options;
-    options.max_new_tokens = static_cast<std::size_t>(config.max_new_tokens);
-    sampling::Options& sampling = options.sampling;
-    sampling.temperature = temperature(settings);
-    if (config.top_k) sampling.top_k = static_cast<std::size_t>(*config.top_k);
-    sampling.top_p = config.top_p;
-    sampling.min_p = config.min_p;
-    sampling.typical_p = config.typical_p;
-    sampling.repetition_penalty = config.repetition_penalty.value_or(1);
-    sampling.presence_penalty = config.presence_penalty.value_or(0);
-    sampling.frequency_penalty = config.frequency_penalty.value_or(0);
-    sampling.seed = static_cast<std::uint64_t>(config.seed.value_or(0));
+    GenerateOptions options = ollm::generate_options(settings);
     for (const std::string& bias : biases_) {
       TokenId id = 0;
       float value = 0;
       char rest = 0;
       if (std::sscanf(bias.c_str(), "%d=%f%c", &id, &value, &rest) != 2)
         return usage(fmt::format("--logit-bias: expected ID=BIAS as in 42=-1.5, found '{}'", bias));
-      sampling.logit_bias.emplace_back(id, value);
+      options.sampling.logit_bias.emplace_back(id, value);
     }
     options.model_defaults = model_defaults_;
-    options.ignore_eos = config.ignore_eos;
-    options.stop = config.stop;
     OLLM_TRY(options.chat_template, template_options());
     return options;
   }

@@ -102,5 +102,20 @@ TEST(AnswersLogProbs, ASessionDoesNotComputeItsPromptAgain) {
   EXPECT_EQ(made->log_probs.size(), made->ids.size());
 }
 
+TEST(Fingerprint, IsTheSameEachTimeAndNamesTheMode) {
+  const auto name_of = [](const Settings& settings, std::size_t context) {
+    const Result<std::string> name = plan_of(settings, {.context_tokens = context}).fingerprint();
+    EXPECT_TRUE(name.ok()) << name.error().message;
+    return *name;
+  };
+  const std::string name = name_of(uncached(), 64);
+  EXPECT_EQ(name.size(), 64u);
+  EXPECT_EQ(name_of(uncached(7), 99), name);
+  Settings other_mode = uncached();
+  const bool f32 = plan_of(uncached(), {}).execution_plan()->compute == "f32";
+  other_mode.runtime.compute = f32 ? "bf16" : "f32";
+  EXPECT_NE(name_of(other_mode, 64), name);
+}
+
 }  // namespace
 }  // namespace ollm::runtime

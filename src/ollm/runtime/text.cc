@@ -209,6 +209,10 @@ Result<std::string> Text::decode_marked(std::span<const TokenId> ids) const {
   return out;
 }
 
+Result<std::string> Text::token_bytes(TokenId id) const {
+  return state_->tokenizer.token_bytes(id);
+}
+
 bool Text::has_chat_template() const { return !state_->templates.empty(); }
 
 std::optional<RenderError> Text::render(std::string_view variables_json,
