@@ -143,8 +143,16 @@ class Reader {
     }
   }
 
-  // -hV: letters that need no value, all of them known, or none is taken.
+  // -i FILE, -i=FILE: a letter that needs a value stands alone. -hV: letters that need none, all of
+  // them known, or none is taken.
   void read_letters(const std::string& word) {
+    if (word.size() == 2 || word[2] == '=') {
+      CLI::Option* option = find_option(*at_, word.substr(1, 1), false);
+      if (option != nullptr && takes_value(*option)) {
+        const std::string name = word.substr(0, 2);
+        return word.size() == 2 ? take(*option, name) : add(*option, name, word.substr(3));
+      }
+    }
     std::vector<CLI::Option*> options;
     for (const char letter : word.substr(1)) {
       CLI::Option* option = find_option(*at_, std::string(1, letter), false);

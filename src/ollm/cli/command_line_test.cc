@@ -1,5 +1,6 @@
 #include "ollm/cli/command_line.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 namespace ollm::cli {
 namespace {
 
+using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
 
 // A command with an option of each kind, behind a command without any.
@@ -24,7 +26,7 @@ class SmallProgram : public ::testing::Test {
     command_->add_option("TEXT", text_, "")->type_name("text");
     command_->add_option("--list", list_, "")->type_name("text")->take_all();
     command_->add_option("--names", names_, "")->type_name("names")->delimiter(',');
-    command_->add_option("--once", once_, "")->type_name("path");
+    command_->add_option("-o,--once", once_, "")->type_name("path");
     command_->add_option("--last", last_, "")->type_name("number")->take_last();
     command_->add_flag("--flag,!--no-flag", flag_, "");
     command_->add_option("--count", count_, "")->check(count_from_to(1, 10));
@@ -52,6 +54,16 @@ class SmallProgram : public ::testing::Test {
   bool flag_ = false;
   int count_ = 0;
 };
+
+TEST_F(SmallProgram, ALetterTakesAValueAsItsNameDoes) {
+  EXPECT_EQ(parse({"-o", "a"}), "");
+  EXPECT_EQ(once_, "a");
+  EXPECT_EQ(parse({"-o=--list"}), "");
+  EXPECT_EQ(once_, "--list");
+  EXPECT_EQ(parse({"-o"}), "-o needs a value");
+  EXPECT_THAT(parse({"-o", "--list"}), HasSubstr("write -o=--list"));
+  EXPECT_THAT(parse({"-oa"}), HasSubstr("unknown option '-oa'"));
+}
 
 TEST_F(SmallProgram, AnOptionThatIsRepeatedTakesOneValueEachTime) {
   EXPECT_EQ(parse({"--list", "a", "text", "--list", "b"}), "");
