@@ -14,6 +14,7 @@
 #include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
+#include "ollm/openai/fields.h"
 
 namespace ollm::cli {
 namespace {
@@ -63,6 +64,7 @@ class ConfigCommand {
   // Those of the library, and the command line's own.
   Outcome limits() const {
     std::vector<Limit> all(ollm::limits().begin(), ollm::limits().end());
+    all.insert(all.end(), openai::limits().begin(), openai::limits().end());
     all.push_back({"input", "bytes", kMaxInputBytes, "of standard input and of --file"});
     all.push_back({"input", "json_line_depth", kJsonDepthMax, "of a line of --jsonl, --ids-file"});
     if (!json_) {
