@@ -4,8 +4,8 @@ namespace ollm::cli {
 
 std::span<const Command* const> commands() {
   static constexpr const Command* kCommands[] = {
-      &kPrompt, &kPlan,  &kModels, &kScore, &kTokenize, &kDetokenize,  &kRender,
-      &kConfig, &kCache, &kDoctor, &kBench, &kHelp,     &kCompletions, &kMan};
+      &kPrompt, &kBatch, &kPlan,   &kModels, &kScore, &kTokenize,    &kDetokenize, &kRender,
+      &kConfig, &kCache, &kDoctor, &kBench,  &kHelp,  &kCompletions, &kMan};
   return kCommands;
 }
 

@@ -120,17 +120,35 @@ void ProgressLine::operator()(const Progress& progress) {
     begin_s_ = last_s_ = now;
     return;
   }
-  if (now - begin_s_ < kSilentSeconds) return;
-  if (now - last_s_ < (screen_.terminal ? kRedrawSeconds : kPlainSeconds)) return;
-  last_s_ = now;
-  std::string text = progress_text(progress, now - begin_s_);
-  if (screen_.terminal) {
-    text.resize(std::min(text.size(), screen_.columns - 1));
-    std::fprintf(screen_.stream, "\r%s\033[K", text.c_str());
-    drawn_ = true;
-  } else {
-    std::fprintf(screen_.stream, "%s\n", text.c_str());
+  if (due(now)) draw(progress_text(progress, now - begin_s_));
+}
+
+void ProgressLine::show(FunctionRef<std::string()> words) {
+  if (verbosity_ == Verbosity::quiet) return;
+  const double now = screen_.now_seconds();
+  if (!started_) {
+    started_ = true;
+    begin_s_ = last_s_ = now;
+  } else if (due(now)) {
+    draw(words());
   }
+}
+
+bool ProgressLine::due(double now) {
+  if (now - begin_s_ < kSilentSeconds) return false;
+  if (now - last_s_ < (screen_.terminal ? kRedrawSeconds : kPlainSeconds)) return false;
+  last_s_ = now;
+  return true;
+}
+
+void ProgressLine::draw(std::string text) {
+  if (!screen_.terminal) {
+    std::fprintf(screen_.stream, "%s\n", text.c_str());
+    return;
+  }
+  text.resize(std::min(text.size(), screen_.columns - 1));
+  std::fprintf(screen_.stream, "\r%s\033[K", text.c_str());
+  drawn_ = true;
 }
 
 void ProgressLine::clear() {

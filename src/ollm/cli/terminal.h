@@ -39,10 +39,15 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void operator()(const Progress& progress);
+  /// The same in words of the caller's, which are asked for when they are to be shown.
+  void show(FunctionRef<std::string()> words);
   /// Wipes the line, before something else is printed.
   void clear();
 
  private:
+  bool due(double now);
+  void draw(std::string text);
+
   const Verbosity verbosity_;
   const Screen screen_;
   Stage stage_ = Stage::load;
