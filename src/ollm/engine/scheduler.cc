@@ -41,13 +41,22 @@ Scheduler::~Scheduler() = default;
 
 Scheduler::Owner::Owner(Scheduler& scheduler) : scheduler_(scheduler) {
   std::unique_lock lock(scheduler.mutex_);
+  within_ = scheduler.driven_ && scheduler.driver_ == std::this_thread::get_id();
+  if (within_) return;
   ++scheduler.owners_waiting_;
   scheduler.changed_.wait(lock, [&] { return !scheduler.driven_; });
   --scheduler.owners_waiting_;
   scheduler.driven_ = true;
+  scheduler.driver_ = std::this_thread::get_id();
+}
+
+bool Scheduler::driven_here() {
+  const std::lock_guard lock(mutex_);
+  return driven_ && driver_ == std::this_thread::get_id();
 }
 
 Scheduler::Owner::~Owner() {
+  if (within_) return;
   {
     const std::lock_guard lock(scheduler_.mutex_);
     scheduler_.driven_ = false;
@@ -75,6 +84,7 @@ void Scheduler::run_until(FunctionRef<bool()> enough) {
       continue;
     }
     driven_ = true;
+    driver_ = std::this_thread::get_id();
     lock.unlock();
     const bool more = step();
     lock.lock();
@@ -89,6 +99,7 @@ void Scheduler::try_to_end_cancelled() {
     const std::lock_guard lock(mutex_);
     if (driven_) return;
     driven_ = true;
+    driver_ = std::this_thread::get_id();
   }
   take_arrivals();
   end_cancelled();

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "ollm/base/callback.h"
@@ -77,7 +78,12 @@ class Scheduler {
 
    private:
     Scheduler& scheduler_;
+    bool within_ = false;  // another one of this thread
   };
+
+  /// Whether this thread drives, or is an Owner: what waits for another's sweep would wait for
+  /// itself.
+  bool driven_here();
 
   /// Lines that run, and jobs that wait; by who has the right of an Owner.
   std::size_t running() const { return running_.size(); }
@@ -135,6 +141,7 @@ class Scheduler {
   std::vector<std::unique_ptr<Entry>> arrivals_;
   std::uint64_t next_arrival_ = 0;
   bool driven_ = false;
+  std::thread::id driver_;  // where driven_
   std::size_t owners_waiting_ = 0;
 
   // of who drives

@@ -198,7 +198,12 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 
 }  // namespace
 
-Result<void> runtime::check_not_forked(const Runtime::State& state) {
+Result<void> runtime::check_may_call(Runtime::State& state) {
+  if (state.scheduler->driven_here()) {
+    return fail(ErrorKind::invalid_argument,
+                "called from inside a call that hashes the model or fills a session: nothing else "
+                "runs on this runtime meanwhile");
+  }
   if (!state.kept_kv || !state.kept_kv->in_child()) return {};
   return fail(ErrorKind::unsupported,
               "the process was forked after the model was loaded: its keys and values on disk are "
@@ -273,7 +278,7 @@ ExecutionPlan Runtime::execution_plan() const {
 const std::optional<Text>& Runtime::text() const { return state_->text; }
 
 Result<void> Runtime::keep() const {
-  OLLM_TRY_VOID(runtime::check_not_forked(*state_));
+  OLLM_TRY_VOID(runtime::check_may_call(*state_));
   const runtime::Turn turn(*state_);
   return state_->keep();
 }

@@ -315,7 +315,7 @@ std::size_t ScoreOptions::row_bytes() const { return logits_path.empty() ? 300 :
 Result<ScoreResult> Runtime::score(std::span<const ScoreRow> rows, const ScoreOptions& options,
                                    OnProgress on_progress, const CancellationToken* cancel) const {
   static const CancellationToken kNever;
-  OLLM_TRY_VOID(runtime::check_not_forked(*state_));
+  OLLM_TRY_VOID(runtime::check_may_call(*state_));
   return Scorer(*state_, rows, options, on_progress, cancel ? *cancel : kNever).run();
 }
 

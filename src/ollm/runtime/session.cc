@@ -247,7 +247,7 @@ Result<Generation> Session::generate(const Prompt& prompt, const GenerateOptions
                                      OnProgress on_progress, const CancellationToken* cancel) {
   static const CancellationToken kNever;
   if (!state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
-  OLLM_TRY_VOID(runtime::check_not_forked(*state_->runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*state_->runtime));
   OLLM_TRY(const Use use, Use::begin(*state_));
   return Generator(*state_, options, on_text, on_progress, cancel ? *cancel : kNever).run(prompt);
 }
@@ -299,7 +299,7 @@ Result<void> fill_at_random(Session& session, std::size_t tokens, OnProgress on_
                             const CancellationToken* cancel) {
   if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
   Session::State& state = *session.state_;
-  OLLM_TRY_VOID(runtime::check_not_forked(*state.runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*state.runtime));
   OLLM_TRY(const Use use, Use::begin(state));
   const std::size_t context = state.runtime->execution().context_tokens;
   if (tokens > context) {
@@ -317,7 +317,7 @@ Result<Generation> replay(Session& session, const RecordedAnswer& recorded, OnPr
                           const CancellationToken* cancel) {
   if (!session.state_) return fail(ErrorKind::invalid_argument, "the session was moved from");
   Session::State& state = *session.state_;
-  OLLM_TRY_VOID(runtime::check_not_forked(*state.runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*state.runtime));
   OLLM_TRY(const Use use, Use::begin(state));
   if (recorded.answer.empty() || !state.line.empty()) {
     return fail(ErrorKind::invalid_argument,

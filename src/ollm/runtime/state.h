@@ -121,9 +121,10 @@ struct Runtime::State {
 
 namespace runtime {
 
-/// That this process may use the runtime. Errors: unsupported in a child of the one that loaded it,
-/// where keys and values are on disk.
-Result<void> check_not_forked(const Runtime::State& state);
+/// That this process and this thread may use the runtime now. Errors: unsupported in a child of the
+/// process that loaded it, where keys and values are on disk; invalid_argument from a callback of a
+/// call that has a Turn.
+Result<void> check_may_call(Runtime::State& state);
 
 /// The right to use what one thread uses at a time, between two sweeps.
 class Turn {

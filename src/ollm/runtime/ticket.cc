@@ -49,7 +49,7 @@ struct Ticket::State {
   ~State() {
     cancel();
     // Its lines, if no sweep runs at this moment; else who drives does it.
-    if (runtime::check_not_forked(*runtime).ok()) runtime->scheduler->try_to_end_cancelled();
+    if (runtime::check_may_call(*runtime).ok()) runtime->scheduler->try_to_end_cancelled();
   }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -84,7 +84,7 @@ Ticket::~Ticket() = default;
 Result<Ticket> Runtime::submit(const Request& request) const {
   const double begin = monotonic_seconds();
   Runtime::State& runtime = *state_;
-  OLLM_TRY_VOID(runtime::check_not_forked(runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(runtime));
   if (request.answers == 0 || request.answers > kMostAnswers) {
     return fail(ErrorKind::invalid_argument, fmt::format("{} answers to one prompt: 1 to {} can be",
                                                          request.answers, kMostAnswers));
@@ -125,7 +125,7 @@ bool Ticket::ready() const {
 
 Result<std::optional<Piece>> Ticket::next() {
   if (!state_) return moved_from();
-  OLLM_TRY_VOID(runtime::check_not_forked(*state_->runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*state_->runtime));
   while (!state_->told_all()) {
     state_->runtime->scheduler->run_until([&] { return state_->with_news() != nullptr; });
     Told* told = state_->with_news();
@@ -153,7 +153,7 @@ void Ticket::cancel() {
 
 Result<Answers> Ticket::wait() {
   if (!state_) return moved_from();
-  OLLM_TRY_VOID(runtime::check_not_forked(*state_->runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*state_->runtime));
   if (state_->waited_for)
     return fail(ErrorKind::invalid_argument, "the ticket's answers were taken before");
   for (const Told& told : state_->answers) told.answer->take_whole();
@@ -184,7 +184,7 @@ Result<std::size_t> Ticket::wait_any(std::span<Ticket* const> tickets) {
     if (ticket->state_->runtime != tickets[0]->state_->runtime)
       return fail(ErrorKind::invalid_argument, "the tickets are of several runtimes");
   }
-  OLLM_TRY_VOID(runtime::check_not_forked(*tickets[0]->state_->runtime));
+  OLLM_TRY_VOID(runtime::check_may_call(*tickets[0]->state_->runtime));
   const auto first_ready = [&] {
     return std::find_if(tickets.begin(), tickets.end(),
                         [](const Ticket* ticket) { return ticket->ready(); });
