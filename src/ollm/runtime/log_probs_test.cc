@@ -102,7 +102,7 @@ TEST(AnswersLogProbs, ASessionDoesNotComputeItsPromptAgain) {
   EXPECT_EQ(made->log_probs.size(), made->ids.size());
 }
 
-TEST(Fingerprint, IsTheSameEachTimeAndNamesTheMode) {
+TEST(PlanFingerprint, IsTheSameEachTimeAndNamesTheMode) {
   const auto name_of = [](const Settings& settings, std::size_t context) {
     const Result<std::string> name = plan_of(settings, {.context_tokens = context}).fingerprint();
     EXPECT_TRUE(name.ok()) << name.error().message;
