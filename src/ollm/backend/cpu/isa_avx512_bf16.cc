@@ -23,6 +23,7 @@ namespace {
 #include "ollm/backend/cpu/matmul.inc"
 //
 #include "ollm/backend/cpu/attention.inc"
+#include "ollm/backend/cpu/kv_codes.inc"
 //
 #include "ollm/backend/cpu/table.inc"
 

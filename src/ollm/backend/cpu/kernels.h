@@ -91,6 +91,18 @@ struct ModeKernels {
   /// Within 2e-5 (f32), 1e-2 (bf16: p may round the other way) of max |v| of the truth.
   void (*attention_finish)(const Attention& attention, std::size_t kv_head, std::size_t row_begin,
                            std::size_t row_end);
+
+  /// The largest absolute value of n elements of a tile, f32 or bf16 by mode: 0 where all are below
+  /// 2^-118, a NaN where one is infinite or a NaN. n is a multiple of 16, here and below.
+  float (*kv_peak)(const std::byte* elements, std::size_t n);
+
+  /// codes[i] = the integer nearest to elements[i] / peak * 127, ties to even: the quotient is
+  /// rounded to f32, the product is not. All are 0 where kv_peak gave 0 or a NaN.
+  void (*kv_encode)(const std::byte* elements, std::size_t n, float peak, std::byte* codes);
+
+  /// elements[i] = codes[i] * (1 / 127 in f32) * peak, each product rounded to f32; then to bf16 in
+  /// bf16 mode. Encoding these gives the same peak and codes.
+  void (*kv_decode)(const std::byte* codes, std::size_t n, float peak, std::byte* elements);
 };
 
 /// The kernels of one instruction set.
