@@ -220,9 +220,8 @@ TEST_F(BadInput, WithoutAFolderForTemporaryFilesTheDoctorSaysSo) {
   EXPECT_NE(run.err.find("TMPDIR"), std::string::npos) << run.err;
 }
 
-TEST_F(BadInput, AStrategyThatThePlanCannotHaveIsTwo) {
-  const CommandResult run =
-      ollm("plan mine --kv-cache-strategy quantized-cold-tier --no-specialization");
+TEST_F(BadInput, AStrategyThatThereIsNotIsTwo) {
+  const CommandResult run = ollm("plan mine --kv-cache-strategy cold --no-specialization");
   EXPECT_EQ(run.exit_code, 2);
   EXPECT_NE(run.err.find("quantized-cold-tier"), std::string::npos) << run.err;
 }

@@ -82,10 +82,14 @@ struct Way {
   bool beside = false;
 };
 
-std::vector<Way> ways() {
+// Of the strategies whose answer is exact, or of the others, each with an answer of its own.
+enum class Answer { exact, quantized };
+
+std::vector<Way> ways(Answer answer) {
   std::vector<Way> all;
   for (const kv::Strategy& strategy : kv::kStrategies) {
-    if (!strategy.built || !strategy.exact() || strategy.writing == kv::Writing::never) continue;
+    if (strategy.writing == kv::Writing::never) continue;
+    if (strategy.exact() != (answer == Answer::exact)) continue;
     for (const bool spills : {false, true})
       for (const std::size_t chunk : {64u, 512u, 2048u})
         for (const std::size_t threads : {1u, 2u})
@@ -195,9 +199,15 @@ class KvOnDiskLaw : public ::testing::TestWithParam<Case> {
         << when;
   }
 
-  // All tokens computed by a line without any store.
-  void compute_whole(std::size_t length) {
-    const auto resident = load(options(length, 200, 1, false));
+  // All tokens computed by a line whose keys and values are in memory alone.
+  void compute_whole(std::size_t length, Answer answer) {
+    LoadOptions with = options(length, 200, 1, false);
+    if (answer == Answer::quantized) {
+      const kv::Strategy& strategy = *kv::find_strategy(kv::kQuantizedColdTier);
+      with.kv_strategy = strategy.id;
+      with.kv_block_tokens = strategy.block_tokens;
+    }
+    const auto resident = load(with);
     ASSERT_NE(resident, nullptr);
     ids_ = random_ids(length, resident->vocab_size(), 7);
     std::size_t stored = 0;
@@ -230,13 +240,14 @@ class KvOnDiskLaw : public ::testing::TestWithParam<Case> {
   }
 
   // Every `step`-th way of which the blocks are so long, beginning with the `first`.
-  void hold_some(std::size_t first, std::size_t step, std::size_t block_tokens) {
+  void hold_some(std::size_t first, std::size_t step, std::size_t block_tokens,
+                 Answer answer = Answer::exact) {
     if (!golden_model(GetParam().model))
       OLLM_WITHOUT_TEST_DATA("golden/models/" + GetParam().model);
     // More than the rows of a sweep and the tails of three lines have frames for.
-    compute_whole(block_tokens * 6 + block_tokens / 2 + 11);
+    compute_whole(block_tokens * 6 + block_tokens / 2 + 11, answer);
     std::size_t index = 0;
-    for (const Way& way : ways()) {
+    for (const Way& way : ways(answer)) {
       if (way.strategy->block_tokens != block_tokens) continue;
       if (index++ % step != first % step) continue;
       if (HasFatalFailure()) return;
@@ -253,9 +264,14 @@ TEST_P(KvOnDiskLaw, LogitsAreThoseWithoutAStoreSampled) {
   hold_some(sample, 47, 128);
 }
 
+TEST_P(KvOnDiskLaw, LogitsOfTheQuantizedTierAreThoseOfMemorySampled) {
+  const std::size_t sample = std::hash<std::string>()(case_name({GetParam(), 0}));
+  hold_some(sample, 24, 128, Answer::quantized);
+}
+
 TEST(KvOnDiskLawWays, AreThoseOfEveryExactStrategy) {
   std::map<std::size_t, std::size_t> by_block_tokens;
-  for (const Way& way : ways()) ++by_block_tokens[way.strategy->block_tokens];
+  for (const Way& way : ways(Answer::exact)) ++by_block_tokens[way.strategy->block_tokens];
   EXPECT_EQ(by_block_tokens, (std::map<std::size_t, std::size_t>{{128, 4 * 24}, {512, 24}}));
 }
 
@@ -265,6 +281,9 @@ TEST_P(KvOnDiskLawOfLongBlocks, LogitsAreThoseWithoutAStoreSampled) { hold_some(
 class SlowKvOnDiskLaw : public KvOnDiskLaw {};
 TEST_P(SlowKvOnDiskLaw, LogitsAreThoseWithoutAStore) { hold_some(0, 1, 128); }
 TEST_P(SlowKvOnDiskLaw, LogitsAreThoseWithoutAStoreInLongBlocks) { hold_some(0, 1, 512); }
+TEST_P(SlowKvOnDiskLaw, LogitsOfTheQuantizedTierAreThoseOfMemory) {
+  hold_some(0, 1, 128, Answer::quantized);
+}
 
 INSTANTIATE_TEST_SUITE_P(Models, KvOnDiskLaw, ::testing::ValuesIn(our_cases()), case_name);
 INSTANTIATE_TEST_SUITE_P(Models, KvOnDiskLawOfLongBlocks,

@@ -174,6 +174,8 @@ struct TinyOptions {
   std::size_t max_logit_rows = 200;
   std::size_t kv_tokens = 2048;
   std::size_t kv_block_tokens = 64;
+  /// Nothing: resident, or paged where blocks go to disk.
+  std::optional<std::string> kv_strategy = std::nullopt;
   /// With it blocks of KV go to disk: those beyond so many frames, and those that are kept.
   std::optional<kv::PoolOptions> kv_pool = std::nullopt;
   std::size_t kv_frames = 1000;
@@ -196,6 +198,7 @@ class TinyEngine {
                                      reads_, nullptr, never_));
     const kv::Options kv =
         kv::options_of({.layers = models::kv_layers(composition_, options.compute),
+                        .strategy = options.kv_strategy,
                         .block_tokens = options.kv_block_tokens,
                         .tokens = options.kv_tokens,
                         .lines = options.kv_lines,

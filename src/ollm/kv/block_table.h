@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -33,14 +34,25 @@ class BlockTable {
 
   /// Whether the store has the blocks for `needed` in all.
   bool can_grow(std::size_t needed) const;
-  /// Takes free blocks until there are `needed`; can_grow must hold.
+  /// Takes free blocks until there are `needed`; can_grow must hold. Where the store quantizes, one
+  /// more is taken for the copy that `settle` makes.
   void grow(std::size_t needed);
+
+  /// Where the store quantizes: gives the block for the next copy a frame. Errors: those of
+  /// Store::give_frame.
+  Result<void> prepare_copy();
+  /// The same: quantizes the blocks [first, end), which are full now, and copies the last of them
+  /// as it was, so that a rewind by as much as a block finds it so.
+  void settle(std::size_t first, std::size_t end);
+  /// Whether that copy is of this block.
+  bool has_copy_of(std::size_t index) const { return copy_of_ == index; }
 
   /// Whether `rewind` to `tokens` and growing to `needed` blocks would find the blocks that it
   /// takes, counting those that are given back.
   bool can_rewind(std::size_t tokens, std::size_t needed) const;
   /// Gives back all blocks behind `tokens` tokens. The one that becomes the open tail is opened
-  /// again where it was sealed, and copied where it is shared. can_rewind must hold.
+  /// again where it was sealed, and copied where it is shared; one that was quantized must have its
+  /// copy, which takes its place. can_rewind must hold.
   /// Errors: those of Store::load and Store::copy; all else is done then.
   Result<void> rewind(std::size_t tokens);
 
@@ -57,11 +69,17 @@ class BlockTable {
   std::size_t block_tokens() const { return store_->options().block_tokens; }
   // Whether the block with the last of `tokens` tokens is open and shared.
   bool copies_tail(std::size_t tokens) const;
+  // Whether the copy becomes the block with the last of `tokens` tokens.
+  bool takes_copy(std::size_t tokens) const;
+  // Whether the block for a copy is to be taken.
+  bool lacks_copy(std::size_t needed) const;
 
   Store* store_;
   std::size_t group_;
   std::vector<BlockRef> blocks_;
   std::size_t forgotten_ = 0;
+  BlockRef copy_;                       // where the store quantizes; this line's alone
+  std::optional<std::size_t> copy_of_;  // the index of the block that it is of
 };
 
 }  // namespace ollm::kv

@@ -1,10 +1,12 @@
 #include "ollm/kv/block_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace ollm::kv {
 
-BlockWriter::BlockWriter(Pool& pool) : pool_(pool) {
+BlockWriter::BlockWriter(Pool& pool, const backend::KvCodes& codes, std::byte* code_memory)
+    : pool_(pool), codes_(codes), code_memory_(code_memory) {
   if (Result<Thread> started = Thread::start([this] { run(); }); started.ok())
     thread_.emplace(std::move(started).value());
 }
@@ -43,6 +45,23 @@ std::uint64_t BlockWriter::give(Job job) {
   return ticket;
 }
 
+// The parts as codes, one behind the other, each with zeros to its end.
+const std::byte* BlockWriter::encode(const Write& write) {
+  const backend::KvLayout& layout = *write.as_codes.layout;
+  std::byte* out = code_memory_;
+  for (std::uint32_t layer = 0; layer < write.layers; ++layer) {
+    std::byte* const end = out + write.part_bytes;
+    const std::byte* tile = write.parts + layer * write.memory_stride;
+    for (std::size_t i = 0; i < write.as_codes.tiles; ++i) {
+      codes_.encode(layout, tile, out);
+      tile += layout.tile_bytes();
+      out += backend::code_bytes(layout);
+    }
+    out = std::fill_n(out, end - out, std::byte{0});
+  }
+  return code_memory_;
+}
+
 BlockWriter::Done BlockWriter::perform(Job job) {
   Done done;
   done.ticket = job.ticket;
@@ -63,7 +82,10 @@ BlockWriter::Done BlockWriter::perform(Job job) {
     return done;
   }
   done.place = *place;
-  Result<std::vector<Checksum>> written = pool_.write(done.place, write.parts, write.memory_stride);
+  const bool coded = write.as_codes.layout != nullptr;
+  const std::byte* const parts = coded ? encode(write) : write.parts;
+  Result<std::vector<Checksum>> written =
+      pool_.write(done.place, parts, coded ? write.part_bytes : write.memory_stride);
   if (!written.ok()) {
     pool_.give_back(done.place);
     done.result = std::move(written).error();

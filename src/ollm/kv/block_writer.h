@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "ollm/backend/kv_codes.h"
 #include "ollm/base/result.h"
 #include "ollm/base/thread.h"
 #include "ollm/kv/pool.h"
@@ -22,8 +23,9 @@ namespace ollm::kv {
 /// no thread, each is done at once by who gives it.
 class BlockWriter {
  public:
-  /// `pool` must outlive it.
-  explicit BlockWriter(Pool& pool);
+  /// `pool` must outlive it, and so must memory for the codes of a block of the most bytes; none
+  /// where no write is `as_codes`.
+  BlockWriter(Pool& pool, const backend::KvCodes& codes, std::byte* code_memory);
   /// Does all that was given, then ends.
   ~BlockWriter();
   BlockWriter(const BlockWriter&) = delete;
@@ -35,6 +37,12 @@ class BlockWriter {
     std::size_t memory_stride = 0;
     std::uint32_t layers = 0;
     std::uint32_t part_bytes = 0;  // that are written
+    /// Where the parts are written as int8 codes: how they are laid out, and the tiles of each.
+    struct Codes {
+      const backend::KvLayout* layout = nullptr;
+      std::size_t tiles = 0;
+    };
+    Codes as_codes;
     /// Behind which block it stands best: one that was placed, or the write of this ticket.
     BlockPlace before;
     std::uint64_t before_ticket = 0;
@@ -66,9 +74,12 @@ class BlockWriter {
   };
   void run();
   Done perform(Job job);
+  const std::byte* encode(const Write& write);
   std::uint64_t give(Job job);
 
   Pool& pool_;
+  const backend::KvCodes codes_;
+  std::byte* const code_memory_;
   // of who performs: the places of the last writes, of any group and line
   struct Placed {
     std::uint64_t ticket = 0;

@@ -49,6 +49,17 @@ std::size_t Line::needed_from(std::size_t group, std::size_t tokens) const {
   return kv::first_seen(store_->window(group), tokens) / block_tokens();
 }
 
+// The most tokens, up to these, whose last block is as it was written, so that rows may go on in
+// it: of blocks that are quantized the last has a copy.
+std::size_t Line::exact_below(std::size_t tokens) const {
+  const std::size_t block = tokens / block_tokens();
+  const bool quantized = store_->quantizes() && block < tokens_ / block_tokens();
+  const bool exact = !quantized || std::all_of(groups_.begin(), groups_.end(), [&](const auto& of) {
+    return of.has_copy_of(block);
+  });
+  return exact ? tokens : block * block_tokens();
+}
+
 bool Line::holds_all_for(std::size_t tokens) const {
   for (std::size_t group = 0; group < groups_.size(); ++group)
     if (groups_[group].forgotten() > needed_from(group, tokens)) return false;
@@ -80,6 +91,7 @@ Result<void> Line::prepare(std::size_t rows) {
     if (!store_->has_pool()) continue;
     for (std::size_t block = first; block < end; ++block)
       OLLM_TRY_VOID(store_->give_frame(group[block]));
+    if (store_->quantizes()) OLLM_TRY_VOID(group.prepare_copy());
     for (std::size_t block = group.forgotten(); block < first; ++block) {
       if (!store_->has_frame(group[block]) && !store_->give_spare_frame(group[block])) break;
     }
@@ -118,6 +130,10 @@ BlockContent Line::content(std::size_t group, std::size_t index,
 void Line::commit(std::span<const TokenId> tokens) {
   for (const BlockTable& group : groups_)
     OLLM_CHECK(tokens_ + tokens.size() <= group.blocks() * block_tokens());
+  if (store_->quantizes()) {
+    for (BlockTable& group : groups_)
+      group.settle(tokens_ / block_tokens(), (tokens_ + tokens.size()) / block_tokens());
+  }
   if (!store_->has_pool()) {
     tokens_ += tokens.size();
     forget();
@@ -216,6 +232,15 @@ Result<TileRun> Line::next_run() {
   return run;
 }
 
+TileRun Line::filled_as_seen(std::size_t layer, std::size_t block) {
+  const LayerPlace& place = store_->place(layer);
+  const std::byte* tile = store_->quantized_part(groups_[place.group][block], place);
+  tiles_.clear();
+  for (std::size_t i = 0; i < block_tokens() / kTileTokens; ++i, tile += place.tile_bytes)
+    tiles_.push_back(tile);
+  return {tiles_, block * block_tokens()};
+}
+
 // Changes -----------------------------------------------------------------------------------------
 
 Result<Line> Line::fork(std::size_t tokens) const {
@@ -224,6 +249,10 @@ Result<Line> Line::fork(std::size_t tokens) const {
   if (!holds_all_for(tokens)) {
     return fail(ErrorKind::invalid_argument,
                 "some layers have forgotten what the first tokens need");
+  }
+  if (exact_below(tokens) != tokens) {
+    return fail(ErrorKind::invalid_argument,
+                "the last block of the first tokens is held as codes only");
   }
   const auto can_states = [&](const StateTable& states) { return states.can_fork(tokens); };
   if (!std::all_of(groups_.begin(), groups_.end(), can) ||
@@ -259,6 +288,7 @@ Result<std::size_t> Line::restart(std::size_t kept, std::size_t tokens,
   // What is written holds its blocks until it is done.
   store_->wait_for_writes();
   const std::size_t needed = blocks_for_tokens(store_->options(), tokens);
+  kept = exact_below(kept);
   if (!holds_all_for(kept)) kept = 0;
   for (std::size_t group = 0; group < groups_.size(); ++group) {
     const std::size_t wanted = store_->forgets(group) ? 0 : needed;

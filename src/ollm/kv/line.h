@@ -64,7 +64,7 @@ class Line {
   RecurrentChunk chunk(std::size_t layer, std::size_t number) const;
 
   /// Declares the next tokens, which are these, complete in all layers. Blocks that are full now
-  /// are sealed.
+  /// are quantized, where the store does that, and sealed.
   void commit(std::span<const TokenId> tokens);
 
   /// The first token that the next row of a layer sees.
@@ -86,13 +86,18 @@ class Line {
   /// Errors: io, corrupt where blocks come from disk; the line is then to be mended.
   Result<TileRun> next_run();
 
+  /// Where the store quantizes: the tiles of one layer of a block that the rows of a sweep fill, as
+  /// those behind it see them. Valid until the next call for a line of the store, or it changes.
+  TileRun filled_as_seen(std::size_t layer, std::size_t block);
+
   /// A second line with the same first `tokens` tokens: what is complete is shared, what is open is
-  /// copied. Errors: out_of_budget; invalid_argument where a group has forgotten what these need;
-  /// io, corrupt where the tail comes from disk.
+  /// copied. Errors: out_of_budget; invalid_argument where a group has forgotten what these need,
+  /// or holds their last block as codes only; io, corrupt where the tail comes from disk.
   Result<Line> fork(std::size_t tokens) const;
 
   /// Forgets tokens from `tokens` on, or from as far before as one of the groups needs; how many
-  /// are left: fewer where the block in their middle cannot be had.
+  /// are left: fewer where the block in their middle cannot be had, as it was written. Where the
+  /// store quantizes, that can be had of the last full block that the line filled itself.
   /// Errors: out_of_budget, as a shared block that becomes the open tail is copied; nothing is
   /// changed then.
   Result<std::size_t> rewind(std::size_t tokens);
@@ -131,11 +136,13 @@ class Line {
   void make_room(std::size_t tokens);
   bool can_make_room(std::size_t tokens) const;
   bool holds_all_for(std::size_t tokens) const;
+  std::size_t exact_below(std::size_t tokens) const;
   std::size_t needed_from(std::size_t group, std::size_t tokens) const;
   void forget();
   void seal_last();
   void name_last_chunk();
   void keep_states(std::size_t end);
+  std::size_t startable_below(std::size_t tokens) const;
   bool is_entry(std::size_t tokens) const;
   std::size_t next_entry(std::size_t tokens) const;
   std::vector<std::size_t> entries_within(std::size_t rows) const;

@@ -200,7 +200,16 @@ class Line::StartSearch {
   std::vector<std::vector<BlockName>> names_;  // of each group, as far as they were needed
 };
 
-void Line::add_entry(std::size_t tokens) { entries_.push_back(tokens); }
+void Line::add_entry(std::size_t tokens) {
+  entries_.push_back(tokens);
+  if (startable_below(tokens) != tokens) entries_.push_back(startable_below(tokens));
+}
+
+// Where a later line can start once the block that these tokens end in is full: inside of it only
+// where blocks stay what they were.
+std::size_t Line::startable_below(std::size_t tokens) const {
+  return store_->quantizes() ? tokens - tokens % block_tokens() : tokens;
+}
 
 // Whether a later line may see the block.
 bool Line::entry_needs(std::size_t group, std::size_t block) const {

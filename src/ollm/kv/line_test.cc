@@ -226,11 +226,11 @@ TEST_F(KvLine, BlocksThatComeBackAreZeroAgain) {
     for (std::size_t token = 0; token < 4 * 128; ++token) ASSERT_EQ(read(next, layer, token), 0);
 }
 
-TEST(KvStoreMake, UnbuiltStrategiesAndSmallBudgetsAreRefused) {
+TEST(KvStoreMake, UnknownStrategiesAndSmallBudgetsAreRefused) {
   memory::Budget budget(1000);
-  Options paged = small_options(1);
-  paged.strategy = "quantized-cold-tier";
-  EXPECT_EQ(Store::make(paged, budget).error().kind, ErrorKind::unsupported);
+  Options unknown = small_options(1);
+  unknown.strategy = "cold";
+  EXPECT_EQ(Store::make(unknown, budget).error().kind, ErrorKind::unsupported);
   EXPECT_EQ(Store::make(small_options(1), budget).error().kind, ErrorKind::out_of_budget);
 }
 

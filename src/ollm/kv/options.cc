@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "ollm/backend/kv_codes.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/kv/strategies.h"
 #include "ollm/memory/buffer.h"
 
 namespace ollm::kv {
@@ -38,7 +40,7 @@ std::size_t blocks_of(const Options& options, const LayerOptions& layer) {
   // What the oldest row sees that may come, and the rows' own; these may begin and end inside
   // blocks, and one may still be on its way to disk.
   const std::size_t tokens = layer.window + kRewindTokens + options.sweep_rows;
-  const std::size_t blocks = blocks_for_tokens(options, tokens) + 3;
+  const std::size_t blocks = blocks_for_tokens(options, tokens) + 3 + copies_of_line(options);
   return std::min(options.max_blocks, blocks * options.lines);
 }
 
@@ -77,13 +79,34 @@ std::uint64_t block_bytes(const Options& options) {
   return bytes;
 }
 
+bool quantizes(const Options& options) {
+  const Strategy* const strategy = find_strategy(options.strategy);
+  return strategy != nullptr && strategy->encoding == ColdTierEncoding::quantized;
+}
+
+std::size_t stored_part_bytes(const Options& options, const LayerOptions& layer) {
+  if (layer.recurrent || !quantizes(options)) return part_bytes(options, layer);
+  return round_up(backend::code_bytes(layer.layout) * (options.block_tokens / kTileTokens),
+                  io::File::kDirectAlignment);
+}
+
+std::uint64_t stored_block_bytes(const Options& options) {
+  std::uint64_t bytes = 0;
+  for (const LayerOptions& layer : options.layers)
+    if (!layer.of_layer && !layer.recurrent) bytes += stored_part_bytes(options, layer);
+  return bytes;
+}
+
 std::size_t blocks_for_tokens(const Options& options, std::size_t tokens) {
   return ceil_div(tokens, options.block_tokens);
 }
 
+std::size_t copies_of_line(const Options& options) { return quantizes(options) ? 1 : 0; }
+
 std::size_t least_frames(const Options& options, std::size_t rows, std::size_t lines) {
   // Each line has a block that its rows begin in, and rows may end in one more than they fill.
-  return std::min(options.max_blocks, ceil_div(rows, options.block_tokens) + 2 * lines);
+  return std::min(options.max_blocks,
+                  ceil_div(rows, options.block_tokens) + (2 + copies_of_line(options)) * lines);
 }
 
 std::uint64_t frames_bytes(const Options& options) {
@@ -97,6 +120,21 @@ std::uint64_t frames_bytes(const Options& options) {
 std::uint64_t ring_bytes(const Options& options) {
   if (options.ring_slots == 0) return 0;
   return std::uint64_t{options.ring_slots} * options.slot_bytes + io::File::kDirectAlignment;
+}
+
+CodeMemory code_memory(const Options& options) {
+  CodeMemory out;
+  if (!quantizes(options)) return out;
+  for (const LayerOptions& layer : options.layers) {
+    if (layer.of_layer || layer.recurrent) continue;
+    const std::uint64_t part = part_bytes(options, layer);
+    const std::uint64_t stored = stored_part_bytes(options, layer);
+    out.seen = std::max(out.seen, part);
+    if (!options.pool) continue;
+    out.decoded = std::max(out.decoded, options.slot_bytes / stored * part);
+    out.encoded += stored;
+  }
+  return out;
 }
 
 std::uint64_t table_bytes(const Options& options) {

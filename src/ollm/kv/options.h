@@ -100,8 +100,16 @@ std::size_t rows_offset(const RecurrentLayout& layout);
 /// group.
 std::uint64_t block_bytes(const Options& options);
 
+/// Whether rows see the blocks before their own as int8 codes give them (docs/cache.md).
+bool quantizes(const Options& options);
+/// The same bytes as they stand on disk, where they are codes if the strategy quantizes.
+std::size_t stored_part_bytes(const Options& options, const LayerOptions& layer);
+std::uint64_t stored_block_bytes(const Options& options);
+
 /// Blocks that a line of this many tokens needs in each group.
 std::size_t blocks_for_tokens(const Options& options, std::size_t tokens);
+/// Beside them, of each line: the exact copy of its last full block, where the strategy quantizes.
+std::size_t copies_of_line(const Options& options);
 
 /// The fewest frames with which sweeps of `rows` rows of `lines` lines run: those that the rows of
 /// a sweep are written into.
@@ -111,6 +119,15 @@ std::size_t least_frames(const Options& options, std::size_t rows, std::size_t l
 std::uint64_t frames_bytes(const Options& options);
 /// Bytes of the ring; 0 where there is none.
 std::uint64_t ring_bytes(const Options& options);
+/// Where the strategy quantizes, the memory beside frames and ring: a part of a block as rows of
+/// later blocks see it; what one slot of the ring decodes into; a block's codes, to be written.
+struct CodeMemory {
+  std::uint64_t seen = 0;
+  std::uint64_t decoded = 0;
+  std::uint64_t encoded = 0;
+  std::uint64_t all() const { return seen + decoded + encoded; }
+};
+CodeMemory code_memory(const Options& options);
 /// Bytes of what is known of each block: its tokens, its place, its checksums; 0 without a pool.
 std::uint64_t table_bytes(const Options& options);
 

@@ -15,7 +15,7 @@ namespace ollm::kv {
 
 struct SmallStore {
   std::vector<LayerOptions> layers;
-  std::string strategy = "paged";  // where there is a pool
+  std::optional<std::string> strategy;  // nothing: paged where there is a pool, else resident
   std::size_t block_tokens = 64;
   std::size_t tokens = 2048;  // of all lines
   std::size_t lines = 1;
@@ -31,17 +31,17 @@ struct SmallStore {
 inline Options options_of(SmallStore store) {
   Options out;
   out.layers = std::move(store.layers);
+  out.strategy = store.strategy.value_or(store.pool ? "paged" : "resident");
   out.block_tokens = store.block_tokens;
-  out.max_blocks = blocks_for_tokens(out, store.tokens);
+  out.max_blocks = blocks_for_tokens(out, store.tokens) + copies_of_line(out) * store.lines;
   out.lines = store.lines;
   out.entry_tokens = store.entry_tokens;
   if (store.forgets) out.sweep_rows = store.sweep_rows;
   if (!store.pool) return out;
-  out.strategy = std::move(store.strategy);
   out.pool = std::move(store.pool);
   out.tail_frames = least_frames(out, store.sweep_rows, store.lines);
   out.frames = std::min(out.max_blocks, std::max(store.frames, out.tail_frames));
-  if (!out.spills()) return out;
+  if (!out.spills() && !quantizes(out)) return out;
   out.ring_slots = 3;
   for (const LayerOptions& layer : out.layers)
     if (!layer.recurrent) out.slot_bytes = std::max(out.slot_bytes, 2 * part_bytes(out, layer));

@@ -47,7 +47,8 @@ std::uint32_t BlockRef::count() const {
 
 // Making ------------------------------------------------------------------------------------------
 
-Store::Store(Options options, const Disk& disk) : options_(std::move(options)), disk_(disk) {
+Store::Store(Options options, const Disk& disk)
+    : options_(std::move(options)), disk_(disk), quantizes_(kv::quantizes(options_)) {
   places_.resize(options_.layers.size());
   for (std::size_t i = 0; i < places_.size(); ++i)
     if (!options_.layers[i].recurrent) place_layer(i);
@@ -84,6 +85,7 @@ std::size_t Store::group_of(const LayerOptions& layer) {
   group.block_tokens = layer.recurrent ? kChunkTokens : options_.block_tokens;
   group.kind = layer.recurrent ? BlockKind::states : BlockKind::keys_and_values;
   group.part_bytes = kv::part_bytes(options_, layer);
+  group.full_bytes = stored_part_bytes(options_, layer);
   group.forgets = kv::forgets(options_, layer);
   group.blocks.resize(blocks_of(options_, layer));
   group.frames = frames_of(options_, layer);
@@ -111,11 +113,8 @@ void Store::make_blocks() {
 
 Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budget,
                                            const Disk& disk) {
-  const Strategy* strategy = find_strategy(options.strategy);
-  if (strategy == nullptr || strategy->encoding != ColdTierEncoding::full_precision) {
-    return fail(ErrorKind::unsupported,
-                fmt::format("KV strategy '{}' is not built", options.strategy));
-  }
+  if (find_strategy(options.strategy) == nullptr)
+    return fail(ErrorKind::unsupported, fmt::format("no KV strategy is '{}'", options.strategy));
   OLLM_CHECK(options.block_tokens > 0 && options.block_tokens % kTileTokens == 0);
   OLLM_CHECK(options.entry_tokens > 0);
   OLLM_CHECK(options.pool.has_value() == (disk.pool != nullptr));
@@ -130,9 +129,15 @@ Result<std::unique_ptr<Store>> Store::make(Options options, memory::Budget& budg
   store->frames_ = store->has_pool() ? io::aligned_for_reads(store->storage_.bytes()).data()
                                      : store->storage_.data();
   store->make_blocks();
+  const CodeMemory codes = code_memory(made);
+  if (codes.all() != 0) {
+    OLLM_TRY(store->code_memory_, memory::Buffer::make(budget, "kv codes", codes.all()));
+  }
   if (!store->has_pool()) return store;
   store->root_ = root_id();
-  store->writer_ = std::make_unique<BlockWriter>(*disk.pool);
+  store->decoded_ = store->code_memory_.data() + codes.seen;
+  store->writer_ =
+      std::make_unique<BlockWriter>(*disk.pool, store->codes_, store->decoded_ + codes.decoded);
   OLLM_TRY(store->reads_, SweepReads::make(*store, *disk.reads, budget));
   return store;
 }
@@ -280,9 +285,11 @@ bool Store::give_spare_frame(const BlockRef& ref) {
   return group.free_frames.size() > kept && give_frame(ref).ok();
 }
 
-// One layer of a block that is on disk, zeros behind what was stored of it.
+// One layer of a block that is on disk, zeros behind what was stored of it. Codes are read by
+// SweepReads alone: who opens a block again needs what was written into it.
 Result<void> Store::read_part(const BlockRef& ref, std::size_t layer, std::byte* out) {
   const BlockPlace& place = at(ref).place;
+  OLLM_CHECK(!holds_codes(groups_[ref.group_], at(ref).tokens));
   Result<void> read =
       place.file->read_at(place.offset + layer * place.stride, {out, place.part_bytes});
   if (read.ok() && !holds(ref, layer, out))
@@ -305,6 +312,31 @@ Result<void> Store::load(const BlockRef& ref) {
     OLLM_TRY_VOID(read_part(ref, block.loaded, data(ref) + block.loaded * group.part_bytes));
   block.requested = block.loaded;
   return {};
+}
+
+// What later rows see -----------------------------------------------------------------------------
+
+void Store::quantize(const BlockRef& ref) {
+  const Group& group = groups_[ref.group_];
+  OLLM_DCHECK(at(ref).tokens == 0);
+  const std::size_t tiles = options_.block_tokens / kTileTokens;
+  for (std::size_t layer = 0; layer < group.layers; ++layer) {
+    std::byte* tile = data(ref) + layer * group.part_bytes;
+    for (std::size_t i = 0; i < tiles; ++i, tile += group.of.layout.tile_bytes())
+      codes_.quantize(group.of.layout, tile, tile);
+  }
+}
+
+const std::byte* Store::quantized_part(const BlockRef& ref, const LayerPlace& place) {
+  const Group& group = groups_[ref.group_];
+  const std::byte* tile = data(ref) + place.offset;
+  std::byte* out = code_memory_.data();
+  for (std::size_t i = 0; i < options_.block_tokens / kTileTokens; ++i) {
+    codes_.quantize(group.of.layout, tile, out);
+    tile += place.tile_bytes;
+    out += place.tile_bytes;
+  }
+  return code_memory_.data();
 }
 
 }  // namespace ollm::kv

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "ollm/backend/kv_codes.h"
 #include "ollm/base/result.h"
 #include "ollm/base/sha256.h"
 #include "ollm/base/token_id.h"
@@ -163,6 +164,16 @@ class Store {
   /// out_of_budget: that a group has too few free blocks.
   Error full() const;
 
+  // What later rows see -----------------------------------------------------------------------
+
+  /// Whether a full block holds, from its sealing on, what its int8 codes give, and not what was
+  /// written into it.
+  bool quantizes() const { return quantizes_; }
+  /// Makes that of an open block with a frame.
+  void quantize(const BlockRef& block);
+  /// The same of one layer's part, and the block stays as it is. Valid until the next call.
+  const std::byte* quantized_part(const BlockRef& block, const LayerPlace& place);
+
   // What is kept ------------------------------------------------------------------------------
 
   bool has_pool() const { return disk_.pool != nullptr; }
@@ -258,6 +269,7 @@ class Store {
     std::size_t frames = 0;
     std::size_t layers = 0;
     std::size_t part_bytes = 0;  // of one layer of a block, whole pages
+    std::size_t full_bytes = 0;  // of one layer of a full block on disk
     std::size_t block_bytes = 0;
     std::size_t first_byte = 0;  // in storage_
     std::vector<Block> blocks;
@@ -309,10 +321,11 @@ class Store {
   std::optional<Pool::Match> match_behind(std::uint32_t group, const BlockName& parent,
                                           std::span<const TokenId> tokens);
   void take_record(const BlockRef& block, const BlockRecord& record);
+  bool holds_codes(const Group& group, std::size_t tokens) const;
   std::uint32_t stored_bytes(const Group& group, std::size_t tokens) const;
   bool take_stored(const BlockRef& block, const BlockContent& content);
   void add_record(const BlockRef& block, const BlockContent& content);
-  bool fits(const Group& group, const BlockRecord& record) const;
+  bool fits(const Group& group, const Pool::Match& match) const;
   void give_up(Block& block);
   void lose(std::span<const std::uint64_t> records);
   BlockWriter::Write write_of(const BlockRef& block, const Block* before, std::size_t tokens);
@@ -336,6 +349,10 @@ class Store {
   std::size_t tables_ = 0;  // of groups_, those of keys and values
   memory::Buffer storage_;
   std::byte* frames_ = nullptr;  // in storage_, at a page border
+  const bool quantizes_;
+  const backend::KvCodes codes_;
+  memory::Buffer code_memory_;    // CodeMemory: seen, decoded, encoded
+  std::byte* decoded_ = nullptr;  // in it
   std::unique_ptr<SweepReads> reads_;
 
   // of what is kept

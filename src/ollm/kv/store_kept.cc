@@ -11,6 +11,9 @@
 #include "ollm/kv/sweep_reads.h"
 
 namespace ollm::kv {
+
+using backend::kTileTokens;
+
 namespace {
 
 // A kill loses at most what was computed since the last commit.
@@ -225,6 +228,12 @@ void Store::keep_state(const BlockRef& ref, const BlockContent& content, bool op
 
 // Writing -----------------------------------------------------------------------------------------
 
+// Whether a block of so many tokens stands on disk as codes. One that is not full is the own block
+// of rows to come, which see it as it was written.
+bool Store::holds_codes(const Group& group, std::size_t tokens) const {
+  return quantizes_ && !group.of.recurrent && tokens == options_.block_tokens;
+}
+
 // Bytes of one layer of a block that holds so many tokens, as they are stored.
 std::uint32_t Store::stored_bytes(const Group& group, std::size_t tokens) const {
   if (const auto& layout = group.of.recurrent) {
@@ -233,9 +242,9 @@ std::uint32_t Store::stored_bytes(const Group& group, std::size_t tokens) const 
     return static_cast<std::uint32_t>(
         rows_offset(*layout) + round_up(rows * layout->row_bytes, io::File::kDirectAlignment));
   }
-  return static_cast<std::uint32_t>(
-      round_up(ceil_div(tokens, backend::kTileTokens) * group.of.layout.tile_bytes(),
-               io::File::kDirectAlignment));
+  if (tokens == options_.block_tokens) return static_cast<std::uint32_t>(group.full_bytes);
+  return static_cast<std::uint32_t>(round_up(
+      ceil_div(tokens, kTileTokens) * group.of.layout.tile_bytes(), io::File::kDirectAlignment));
 }
 
 // It stands best behind the block before it.
@@ -246,6 +255,8 @@ BlockWriter::Write Store::write_of(const BlockRef& ref, const Block* before, std
   write.memory_stride = group.part_bytes;
   write.layers = static_cast<std::uint32_t>(group.layers);
   write.part_bytes = stored_bytes(group, tokens);
+  if (holds_codes(group, tokens))
+    write.as_codes = {&group.of.layout, options_.block_tokens / kTileTokens};
   if (before == nullptr) return write;
   if (before->on_disk == OnDisk::yes) write.before = before->place;
   for (const UnderWay& other : under_way_)
@@ -459,12 +470,16 @@ void Store::refresh() {
   (void)disk_.pool->refresh();
 }
 
-// Blocks of other sizes are of other strategies.
-bool Store::fits(const Group& group, const BlockRecord& record) const {
-  return record.kind == group.kind && record.tokens.size() <= group.block_tokens &&
+// Blocks of other sizes are of other strategies. Codes of some of a block's tokens are not what the
+// rows behind these see.
+bool Store::fits(const Group& group, const Pool::Match& match) const {
+  const BlockRecord& record = match.record;
+  const std::size_t size = record.tokens.size();
+  return record.kind == group.kind && size <= group.block_tokens &&
          record.place.layers == group.layers &&
-         record.place.part_bytes == stored_bytes(group, record.tokens.size()) &&
-         record.checksums.size() == group.layers;
+         record.place.part_bytes == stored_bytes(group, size) &&
+         record.checksums.size() == group.layers &&
+         (match.common == size || !holds_codes(group, size));
 }
 
 std::size_t Store::count_stored(std::size_t group, const BlockName& parent,
@@ -473,7 +488,7 @@ std::size_t Store::count_stored(std::size_t group, const BlockName& parent,
   const auto match = match_behind(static_cast<std::uint32_t>(group), parent, tokens);
   if (!match) return 0;
   disk_.pool->release(match->record.id);
-  return fits(groups_[group], match->record) ? match->common : 0;
+  return fits(groups_[group], *match) ? match->common : 0;
 }
 
 std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName& parent,
@@ -484,7 +499,7 @@ std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName
   if (!match) return std::nullopt;
   const BlockRecord& record = match->record;
   const std::size_t size = record.tokens.size();
-  if (!fits(group, record) || group.free.empty()) {
+  if (!fits(group, *match) || group.free.empty()) {
     disk_.pool->release(record.id);
     return std::nullopt;
   }
@@ -505,6 +520,8 @@ std::optional<Store::Found> Store::find(std::size_t group_index, const BlockName
 
 Result<void> Store::open_again(const BlockRef& ref) {
   OLLM_CHECK(ref.count() == 1);
+  if (holds_codes(groups_[ref.group_], at(ref).tokens))
+    return fail(ErrorKind::invalid_argument, "a block of keys and values is held as codes only");
   OLLM_TRY_VOID(load(ref));
   Block& block = at(ref);
   give_up(block);

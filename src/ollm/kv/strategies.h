@@ -27,7 +27,8 @@ enum class ResidencyMode { fully_resident, buffered_tail, tiered_write_back };
 /// Which tokens are kept; a window changes the answer.
 enum class WindowPolicy { full_history, sliding_window };
 
-/// How blocks out of memory are written; quantized ones change the answer.
+/// How full blocks are seen by the tokens behind them, in memory and on disk; quantized ones change
+/// the answer.
 enum class ColdTierEncoding { full_precision, quantized };
 
 /// Who finds blocks that are kept.
@@ -57,7 +58,6 @@ struct Strategy {
   /// A layer's part of what stands together on disk, and so of the longest read of it.
   std::uint64_t stripe_part_bytes = std::uint64_t{2} << 20;
   bool can_compact = false;  // what was replaced on disk can be given back
-  bool built = false;        // whether the store has it
 
   /// Whether answers are those of every other strategy that is exact.
   constexpr bool exact() const {
@@ -78,30 +78,24 @@ inline constexpr std::array kStrategies{
              .residency = ResidencyMode::fully_resident,
              .sharing = Sharing::nobody,
              .writing = Writing::never,
-             .block_tokens = 64,
-             .built = true},
-    Strategy{.id = kChunked,
-             .format = PersistenceFormat::chunked_manifest,
-             .sharing = Sharing::line,
-             .built = true},
-    Strategy{.id = kPaged, .format = PersistenceFormat::paged_manifest, .built = true},
+             .block_tokens = 64},
+    Strategy{
+        .id = kChunked, .format = PersistenceFormat::chunked_manifest, .sharing = Sharing::line},
+    Strategy{.id = kPaged, .format = PersistenceFormat::paged_manifest},
     Strategy{.id = "streamed-segmented",
              .format = PersistenceFormat::streamed_segmented,
              .block_tokens = 512,
-             .stripe_part_bytes = std::uint64_t{8} << 20,
-             .built = true},
+             .stripe_part_bytes = std::uint64_t{8} << 20},
     Strategy{.id = "log-structured-journal",
              .format = PersistenceFormat::log_structured_journal,
              .sharing = Sharing::line,
-             .can_compact = true,
-             .built = true},
+             .can_compact = true},
     Strategy{.id = kSlidingWindow,
              .format = PersistenceFormat::sliding_window_ring_buffer,
              .window = WindowPolicy::sliding_window,
              .sharing = Sharing::nobody,
              .writing = Writing::never,
-             .block_tokens = 64,
-             .built = true},
+             .block_tokens = 64},
     Strategy{.id = kQuantizedColdTier,
              .format = PersistenceFormat::log_structured_journal,
              .encoding = ColdTierEncoding::quantized,
@@ -110,30 +104,13 @@ inline constexpr std::array kStrategies{
              .format = PersistenceFormat::log_structured_journal,
              .residency = ResidencyMode::tiered_write_back,
              .writing = Writing::out_of_frames,
-             .can_compact = true,
-             .built = true},
+             .can_compact = true},
 };
-
-/// How many of them are built, or are not.
-constexpr std::size_t count_strategies(bool built) {
-  std::size_t count = 0;
-  for (const Strategy& strategy : kStrategies) count += strategy.built == built ? 1 : 0;
-  return count;
-}
 
 /// Their names, in their order.
 inline constexpr auto kStrategyIds = [] {
   std::array<std::string_view, kStrategies.size()> out{};
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = kStrategies[i].id;
-  return out;
-}();
-
-/// The names of those that are not built.
-inline constexpr auto kUnbuiltStrategyIds = [] {
-  std::array<std::string_view, count_strategies(false)> out{};
-  std::size_t at = 0;
-  for (const Strategy& strategy : kStrategies)
-    if (!strategy.built) out[at++] = strategy.id;
   return out;
 }();
 

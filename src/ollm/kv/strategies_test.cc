@@ -52,11 +52,5 @@ TEST(KvStrategies, TwoChangeTheAnswer) {
   }
 }
 
-TEST(KvStrategies, EachIsBuiltOrNamedAsNotBuilt) {
-  EXPECT_EQ(kStrategyIds.size(), kStrategies.size());
-  EXPECT_EQ(kUnbuiltStrategyIds.size() + count_strategies(true), kStrategies.size());
-  for (const std::string_view id : kUnbuiltStrategyIds) EXPECT_FALSE(find_strategy(id)->built);
-}
-
 }  // namespace
 }  // namespace ollm::kv

@@ -34,7 +34,7 @@ Result<std::unique_ptr<SweepReads>> SweepReads::make(Store& store, io::ReadQueue
   std::unique_ptr<SweepReads> made(new SweepReads(store, queue));
   const Options& options = store.options();
   if (options.ring_slots == 0) {
-    OLLM_CHECK(!options.spills());
+    OLLM_CHECK(!options.spills() && !store.quantizes());
     return made;
   }
   OLLM_TRY(made->memory_, memory::Buffer::make(budget, "kv ring", kv::ring_bytes(options)));
@@ -107,7 +107,8 @@ bool SweepReads::begin_piece() {
   const auto entry = [&](std::size_t block) -> Store::Block& {
     return store_.at(line.line->block(place.group, block));
   };
-  Piece piece{line.line, layer_, block_, 0, entry(block_).frame < 0};
+  const bool has_frames = entry(block_).frame >= 0;
+  Piece piece{line.line, layer_, block_, 0, has_frames, !has_frames || store_.quantizes()};
   if (piece.in_ring && ring_begun_ - ring_used_ == slots_) return false;
   const std::size_t most_bytes = piece.in_ring ? store_.options().slot_bytes : kFramePieceBytes;
   const std::size_t number = begun_ % pieces_.size();
@@ -121,7 +122,7 @@ bool SweepReads::begin_piece() {
     Store::Block& block = entry(block_);
     const std::size_t part = block.place.part_bytes;
     const bool unread = block.tokens != 0 && (block.frame < 0 || block.requested <= place.index);
-    if (!unread || (block.frame < 0) != piece.in_ring) break;
+    if (!unread || (block.frame >= 0) != piece.has_frames) break;
     if (bytes != 0 && bytes + part > most_bytes) break;
     const std::uint64_t offset = block.place.offset + place.index * block.place.stride;
     std::byte* out = piece.in_ring
@@ -171,6 +172,15 @@ void SweepReads::release_held() {
   release_front();
 }
 
+// One layer's part of a block, from its codes.
+void SweepReads::decode(const Store::Group& group, const std::byte* part, std::byte* out) const {
+  for (std::size_t i = 0; i < store_.options().block_tokens / backend::kTileTokens; ++i) {
+    store_.codes_.decode(group.of.layout, part, out);
+    part += backend::code_bytes(group.of.layout);
+    out += group.of.layout.tile_bytes();
+  }
+}
+
 Result<void> SweepReads::check(const Piece& piece) {
   const LayerPlace& place = store_.place(piece.layer);
   const Store::Group& group = store_.groups_[place.group];
@@ -178,19 +188,18 @@ Result<void> SweepReads::check(const Piece& piece) {
   for (std::size_t i = 0; i < piece.blocks; ++i) {
     const BlockRef& ref = piece.line->block(place.group, piece.first_block + i);
     Store::Block& block = store_.at(ref);
-    const std::byte* bytes =
-        piece.in_ring ? in_ring
-                      : store_.frame_data(group, block.frame) + place.index * group.part_bytes;
+    std::byte* const out =
+        piece.has_frames ? store_.frame_data(group, block.frame) + place.index * group.part_bytes
+                         : store_.decoded_ + i * group.part_bytes;  // of codes only
+    const std::byte* bytes = piece.in_ring ? in_ring : out;
     if (!store_.holds(ref, place.index, bytes)) {
       blamed_ = piece.first_block + i;
       store_.damaged(ref);
       return fail(ErrorKind::corrupt, "a stored block of keys and values is damaged");
     }
-    if (piece.in_ring) {
-      in_ring += block.place.part_bytes;
-    } else {
-      block.loaded = static_cast<std::uint32_t>(place.index + 1);
-    }
+    if (store_.quantizes()) decode(group, bytes, out);
+    if (piece.in_ring) in_ring += block.place.part_bytes;
+    if (piece.has_frames) block.loaded = static_cast<std::uint32_t>(place.index + 1);
   }
   return {};
 }
@@ -219,7 +228,8 @@ Result<SweepReads::Arrived> SweepReads::take(const Line& line, std::size_t layer
     return *request.error();
   }
   OLLM_TRY_VOID(check(piece));
-  return Arrived{piece.blocks, piece.in_ring ? slot(ring_used_) : nullptr};
+  if (piece.has_frames) return Arrived{piece.blocks, nullptr};
+  return Arrived{piece.blocks, store_.quantizes() ? store_.decoded_ : slot(ring_used_)};
 }
 
 std::uint64_t SweepReads::bytes_read() const {

@@ -27,7 +27,7 @@ struct SweepLine {
 
 /// The reads of one store's sweeps. A block without a frame comes through the ring in every sweep;
 /// one whose frame is still empty is read into it, once. One thread at a time; allocates nothing
-/// in a sweep.
+/// in a sweep. Codes come through the ring for both, and are decoded as they are taken.
 class SweepReads {
  public:
   /// Both must outlive it. Errors: out_of_budget.
@@ -47,7 +47,7 @@ class SweepReads {
   /// They are valid until the next call.
   struct Arrived {
     std::size_t blocks = 0;
-    const std::byte* parts = nullptr;  // in the ring, part_bytes each; null: they are in frames now
+    const std::byte* parts = nullptr;  // Store::part_bytes each; null: they are in frames now
   };
   /// Errors: io, corrupt; the block that is to blame was told to Store::damaged and is `blamed`.
   Result<Arrived> take(const Line& line, std::size_t layer, std::size_t block);
@@ -63,7 +63,8 @@ class SweepReads {
     std::size_t layer = 0;
     std::size_t first_block = 0;
     std::size_t blocks = 0;
-    bool in_ring = false;
+    bool has_frames = false;
+    bool in_ring = false;  // where their bytes arrive; else in their frames
   };
 
   SweepReads(Store& store, io::ReadQueue& queue);
@@ -76,6 +77,7 @@ class SweepReads {
   void release_held();
   void release_front();
   Result<void> check(const Piece& piece);
+  void decode(const Store::Group& group, const std::byte* part, std::byte* out) const;
 
   Store& store_;
   io::ReadQueue& queue_;

@@ -457,6 +457,8 @@ class Chooser {
     sizes.kv_bytes_per_token = kv::block_bytes(kv) / kv.block_tokens;
     sizes.kv_written_bytes_per_token = kv_written_bytes_per_token(kv);
     sizes.kv_groups = plan_.kv_groups;
+    sizes.kv_disk_share = static_cast<double>(kv::stored_block_bytes(kv)) /
+                          static_cast<double>(std::max<std::uint64_t>(1, kv::block_bytes(kv)));
     sizes.kv_disk_bytes_per_second = kv_disk_rate_;
     if (kv.spills()) sizes.kv_resident_tokens = pinned_blocks(kv) * kv.block_tokens;
     if (kv.pool && (kv.reuses || kv.spills()))

@@ -178,7 +178,7 @@ TEST(ChooseKv, TheSmallestBudgetIsExact) {
     Wishes wishes;
     if (random() % 2 == 0) wishes.prefill_chunk = one_of({1, 7, 64, 97, 512, 3000});
     const kv::Strategy& row = kv::kStrategies[random() % kv::kStrategies.size()];
-    if (row.built) wishes.kv.strategy = row.id;
+    wishes.kv.strategy = row.id;
     wishes.kv.reused = random() % 2 == 0;
     wishes.kv.kept = wishes.kv.reused && random() % 2 == 0;
     wishes.kv.by_name = random() % 2 == 0;
@@ -261,7 +261,7 @@ TEST(ChooseKv, WithoutAFolderNothingGoesToDisk) {
 TEST(ChooseKv, EachStrategyHasItsBlocksAndStripes) {
   const Model model(k8B);
   for (const kv::Strategy& row : kv::kStrategies) {
-    if (!row.built || row.writing == kv::Writing::never) continue;
+    if (row.writing == kv::Writing::never) continue;
     Wishes wishes = kept();
     wishes.kv.strategy = row.id;
     wishes.kv.by_name = true;
@@ -272,7 +272,7 @@ TEST(ChooseKv, EachStrategyHasItsBlocksAndStripes) {
     EXPECT_EQ(plan->kv.strategy, row.id);
     EXPECT_EQ(plan->kv.block_tokens, row.block_tokens);
     EXPECT_EQ(plan->kv.pool->stripe_part_bytes, row.stripe_part_bytes);
-    EXPECT_EQ(plan->kv.slot_bytes % kv::part_bytes(plan->kv, plan->kv.layers.front()), 0U);
+    EXPECT_EQ(plan->kv.slot_bytes % kv::stored_part_bytes(plan->kv, plan->kv.layers.front()), 0U);
   }
 }
 

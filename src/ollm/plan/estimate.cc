@@ -104,7 +104,7 @@ class Sweeps {
                               : std::min(stored, static_cast<double>(group.window) * sequences);
       bytes += std::max(0.0, seen - resident) * static_cast<double>(group.bytes_per_token);
     }
-    return bytes;
+    return bytes * sizes_.kv_disk_share;
   }
 
   // Bytes that are written of the tokens from `begin` to `end` of all sequences.

@@ -30,6 +30,7 @@ struct SweepSizes {
   /// Nothing: none are.
   std::optional<std::uint64_t> kv_written_from = {};
   std::uint64_t kv_written_bytes_per_token = 0;
+  double kv_disk_share = 1;             // bytes on disk of one in memory, of what is read
   double kv_disk_bytes_per_second = 0;  // of the disk that they stand on
   std::size_t chunk_rows = 1;           // of a prefill sweep, over all sequences
   std::size_t logit_rows = 0;           // all rows (score), or those of the last sweep

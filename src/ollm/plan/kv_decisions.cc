@@ -28,6 +28,16 @@ Decision frames(const LoadPlan& plan) {
                       share_in_memory(plan))};
 }
 
+Decision codes(const LoadPlan& plan) {
+  const kv::Options& kv = plan.kv;
+  return {"kv.codes", "int8",
+          fmt::format("each token sees the {} tokens of its own block as they are, and all before "
+                      "as codes of one byte: the answer is not that of exact keys and values; a "
+                      "token takes {} in memory and {} on disk",
+                      kv.block_tokens, format_bytes(kv::block_bytes(kv) / kv.block_tokens),
+                      format_bytes(kv::stored_block_bytes(kv) / kv.block_tokens))};
+}
+
 Decision disk(const LoadPlan& plan, const CacheStorage& storage) {
   const kv::PoolOptions& pool = *plan.kv.pool;
   const std::uint64_t bytes = kv_disk_bytes(plan.kv);
@@ -84,7 +94,7 @@ std::uint64_t context_within(const LoadPlan& plan, std::uint64_t bytes) {
   std::uint64_t block_bytes = 0;
   for (const kv::LayerOptions& layer : kv.layers) {
     if (layer.of_layer) continue;
-    const std::uint64_t part = kv::part_bytes(kv, layer);
+    const std::uint64_t part = kv::stored_part_bytes(kv, layer);
     if (kv::forgets(kv, layer)) {
       bytes -= std::min(bytes, part * kv::blocks_of(kv, layer));
     } else {
@@ -99,6 +109,7 @@ std::uint64_t context_within(const LoadPlan& plan, std::uint64_t bytes) {
 
 std::vector<Decision> kv_decisions(const LoadPlan& plan, const CacheStorage& storage) {
   std::vector<Decision> out;
+  if (kv::quantizes(plan.kv)) out.push_back(codes(plan));
   if (!plan.kv.pool) return out;
   out.push_back(frames(plan));
   out.push_back(disk(plan, storage));
@@ -114,7 +125,7 @@ std::string why_not_on_disk(const LoadPlan& plan, const CacheStorage& storage,
     return "keys and values that memory does not hold would go to disk, but no folder is known for "
            "them (--cache-dir)";
   }
-  const std::uint64_t bytes = kv_bytes(plan.kv);
+  const std::uint64_t bytes = kv_stored_bytes(plan.kv);
   if (!storage.free_bytes || *storage.free_bytes >= bytes) return {};
   return fmt::format(
       "keys and values of {} tokens take {}, and {} has {} free: --context {} would fit there",

@@ -115,7 +115,9 @@ constexpr std::array kRules{
          kResidentChain, false, "the plan has no disk cache"},
     Rule{"capacity-text-full-history",
          [](const Question& q) { return q.profile("capacity") && q.text_only(); }, kQuantizedChain,
-         false, "the profile capacity keeps the whole history in the least space"},
+         false,
+         "the profile capacity keeps the whole history in the least space, as int8, which changes "
+         "the answer"},
     Rule{"capacity-multimodal-conservative",
          [](const Question& q) { return q.profile("capacity"); }, kPagedChain, false,
          "the profile capacity keeps images and audio at full precision"},
@@ -160,21 +162,11 @@ std::string instead_of_resident(const Question& question) {
       kv::kResident);
 }
 
-// A program may ask for any word.
-bool is_built(std::string_view strategy) {
-  const kv::Strategy* row = kv::find_strategy(strategy);
-  return row != nullptr && row->built;
-}
-
 // Goes down the list to the first that can be had.
 Result<void> apply_first(KvSelection& out, WhyNotStrategy why_not) {
   for (const std::string& strategy : out.fallback_chain) {
     std::optional<std::string> why;
-    if (!is_built(strategy)) {
-      why = "it is not built yet";
-    } else if (why_not) {
-      why = why_not(strategy);
-    }
+    if (why_not) why = why_not(strategy);
     if (!why) {
       out.applied = strategy;
       return {};
@@ -192,9 +184,11 @@ Error needs_disk_cache(const Question& question, std::string_view rule_id,
                           strategy, rule_id, why_no_disk_cache(question)));
 }
 
-Error not_built(std::string_view rule_id, std::string_view strategy) {
-  return fail(ErrorKind::unsupported,
-              fmt::format("KV strategy '{}' ({}) is not built yet", strategy, rule_id));
+// A program may ask for any word.
+Error not_known(std::string_view rule_id, std::string_view strategy) {
+  return fail(ErrorKind::invalid_argument,
+              fmt::format("no KV strategy is '{}' ({}): there are {}", strategy, rule_id,
+                          fmt::join(kv::kStrategyIds, ", ")));
 }
 
 void apply_lifecycle(KvSelection& out, const settings::RuntimeConfig& config) {
@@ -262,7 +256,7 @@ Result<KvSelection> select_kv(const PlanDraft& plan, const settings::RuntimeConf
     asked_for = rule.asked_for;
   }
   out.selected = out.fallback_chain.front();
-  if (asked_for && !is_built(out.selected)) return not_built(out.rule_id, out.selected);
+  if (kv::find_strategy(out.selected) == nullptr) return not_known(out.rule_id, out.selected);
   if (asked_for && out.selected != kv::kResident && !plan.supports_disk_cache)
     return needs_disk_cache(question, out.rule_id, out.selected);
   if (out.rule_id == "no-disk-cache-support") {

@@ -74,8 +74,7 @@ TEST(KvSelector, TakesTheFirstRuleThatHolds) {
     EXPECT_EQ(kv->rule_id, row.rule) << row.model << " " << row.host_gib;
     EXPECT_EQ(kv->fallback_chain, row.chain) << row.rule;
     EXPECT_EQ(kv->selected, row.chain.front());
-    const bool built = row.chain.front() != "quantized-cold-tier";
-    EXPECT_EQ(kv->applied, built ? row.chain.front() : "paged");
+    EXPECT_EQ(kv->applied, row.chain.front());
     EXPECT_EQ(kv->requested_override, "");
   }
 }
@@ -110,13 +109,13 @@ TEST(KvSelector, WhatIsStoredHasAFrameForEachBlockInsteadOfBeingResident) {
   EXPECT_FALSE(keeps_kv(without, *kv));
 }
 
-TEST(KvSelector, CapacityTakesWhatIsBuiltAndSaysSo) {
+TEST(KvSelector, CapacitySaysThatItChangesTheAnswer) {
   settings::RuntimeConfig config;
   config.strategy_selector_profile = "capacity";
   const auto kv = select_kv(disk_plan(), config, machine());
   ASSERT_TRUE(kv.ok());
-  EXPECT_EQ(kv->applied, "paged");
-  EXPECT_THAT(kv->reason, HasSubstr("quantized-cold-tier was not taken: it is not built yet"));
+  EXPECT_EQ(kv->applied, "quantized-cold-tier");
+  EXPECT_THAT(kv->reason, HasSubstr("changes the answer"));
 }
 
 TEST(KvSelector, TakesWhatWasAskedForOrRefusesIt) {
@@ -124,17 +123,21 @@ TEST(KvSelector, TakesWhatWasAskedForOrRefusesIt) {
     settings::RuntimeConfig config;
     config.kv_cache_strategy = strategy.id;
     const auto kv = select_kv(disk_plan(), config, machine());
-    ASSERT_EQ(kv.ok(), strategy.built) << strategy.id;
-    if (!kv.ok()) {
-      EXPECT_EQ(kv.error().kind, ErrorKind::unsupported);
-      EXPECT_THAT(kv.error().message, HasSubstr(strategy.id));
-      continue;
-    }
+    ASSERT_TRUE(kv.ok()) << strategy.id;
     EXPECT_EQ(kv->rule_id, "explicit-override");
     EXPECT_EQ(kv->requested_override, strategy.id);
     EXPECT_EQ(kv->applied, strategy.id);
     EXPECT_THAT(kv->fallback_chain, ElementsAre(strategy.id));
   }
+}
+
+TEST(KvSelector, AWordThatIsNoStrategyIsRefused) {
+  settings::RuntimeConfig config;
+  config.kv_cache_strategy = "cold";
+  const auto kv = select_kv(disk_plan(), config, machine());
+  ASSERT_FALSE(kv.ok());
+  EXPECT_EQ(kv.error().kind, ErrorKind::invalid_argument);
+  EXPECT_THAT(kv.error().message, HasSubstr("quantized-cold-tier"));
 }
 
 TEST(KvSelector, AWindowIsAskedForByItsProfileOrItsSize) {

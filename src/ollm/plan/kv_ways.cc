@@ -37,8 +37,16 @@ const kv::Strategy& row_of(std::string_view strategy) {
 std::size_t largest_part_bytes(const kv::Options& options) {
   std::size_t most = 0;
   for (const kv::LayerOptions& layer : options.layers)
-    if (!layer.of_layer && !layer.recurrent) most = std::max(most, kv::part_bytes(options, layer));
+    if (!layer.of_layer && !layer.recurrent)
+      most = std::max(most, kv::stored_part_bytes(options, layer));
   return most;
+}
+
+void give_ring(kv::Options& options, KvRing ring) {
+  const std::size_t part = largest_part_bytes(options);
+  options.ring_slots = kRingSlots;
+  options.slot_bytes =
+      ring == KvRing::least ? part : part * std::max<std::size_t>(1, kRoomySlotBytes / part);
 }
 
 kv::Options options_of(const KvLines& lines, const kv::Strategy& row, std::size_t rows) {
@@ -46,7 +54,9 @@ kv::Options options_of(const KvLines& lines, const kv::Strategy& row, std::size_
   options.strategy = row.id;
   options.layers = lines.layers;
   options.block_tokens = row.block_tokens;
-  options.max_blocks = kv::blocks_for_tokens(options, lines.context_tokens) * lines.lines;
+  options.max_blocks =
+      (kv::blocks_for_tokens(options, lines.context_tokens) + kv::copies_of_line(options)) *
+      lines.lines;
   options.sweep_rows = rows;
   options.lines = lines.lines;
   options.frames = options.max_blocks;
@@ -73,16 +83,24 @@ bool spills(const kv::Options& options, const kv::LayerOptions& layer) {
   return kv::blocks_of(options, layer) > kv::frames_of(options, layer);
 }
 
+// Of the blocks that there may be of a layer those that hold tokens of lines, and no copies.
+std::size_t without_copies(const kv::Options& options, const kv::LayerOptions& layer,
+                           std::size_t blocks) {
+  const std::size_t copies = layer.recurrent ? 0 : kv::copies_of_line(options) * options.lines;
+  return blocks - std::min(blocks, copies);
+}
+
 // Blocks of a layer that do not stay in memory.
 std::size_t unheld(const kv::Options& options, const kv::LayerOptions& layer) {
-  return spills(options, layer) ? kv::blocks_of(options, layer) - pinned_blocks(options) : 0;
+  if (!spills(options, layer)) return 0;
+  return without_copies(options, layer, kv::blocks_of(options, layer)) - pinned_blocks(options);
 }
 
 std::uint64_t unheld_bytes(const kv::Options& options) {
   std::uint64_t bytes = 0;
   for (const kv::LayerOptions& layer : options.layers)
     if (!layer.of_layer)
-      bytes += std::uint64_t{kv::part_bytes(options, layer)} * unheld(options, layer);
+      bytes += std::uint64_t{kv::stored_part_bytes(options, layer)} * unheld(options, layer);
   return bytes;
 }
 
@@ -90,7 +108,7 @@ std::uint64_t unheld_bytes(const kv::Options& options) {
 // layer forgets also those that memory has no room for, which may be others.
 std::size_t stored(const kv::Options& options, const kv::LayerOptions& layer) {
   const std::size_t kept = kv::kept_blocks_of(options, layer);
-  return std::min(options.max_blocks,
+  return std::min(without_copies(options, layer, options.max_blocks),
                   kept + (kv::forgets(options, layer) ? unheld(options, layer) : 0));
 }
 
@@ -163,11 +181,11 @@ kv::Options kv_in_memory(const KvLines& lines, const KvWishes& wishes, const Cac
   const kv::Strategy& row = row_of(wishes.strategy);
   const bool on_disk = row.writing != kv::Writing::never && (wishes.reused || wishes.by_name) &&
                        !storage.folder.empty();
-  // A window is not stored, and is no other strategy's.
-  const bool window = row.window == kv::WindowPolicy::sliding_window;
-  if (!on_disk) return options_of(lines, window ? row : row_of(kv::kResident), rows);
+  // The answer of a strategy that changes it is no other's, wherever keys and values are.
+  if (!on_disk) return options_of(lines, row.exact() ? row_of(kv::kResident) : row, rows);
   kv::Options options = options_of(lines, row, rows);
   give_pool(options, row, wishes, storage, index_bytes);
+  if (kv::quantizes(options)) give_ring(options, KvRing::least);
   return options;
 }
 
@@ -182,10 +200,7 @@ std::optional<kv::Options> kv_spilled(const KvLines& lines, const KvWishes& wish
     return !storage.free_bytes || unheld_bytes(some) <= *storage.free_bytes;
   });
   if (!options.spills()) return std::nullopt;
-  const std::size_t part = largest_part_bytes(options);
-  options.ring_slots = kRingSlots;
-  options.slot_bytes =
-      ring == KvRing::least ? part : part * std::max<std::size_t>(1, kRoomySlotBytes / part);
+  give_ring(options, ring);
   give_pool(options, row, wishes, storage, index_bytes);
   return options;
 }
@@ -202,7 +217,8 @@ void add_frames(kv::Options& options, std::uint64_t bytes) {
   options.frames = beyond;
   if (kv::frames_bytes(options) > most) --options.frames;
   if (options.spills()) return;
-  options.tail_frames = options.ring_slots = options.slot_bytes = 0;
+  options.tail_frames = 0;
+  if (!kv::quantizes(options)) options.ring_slots = options.slot_bytes = 0;
 }
 
 std::uint64_t kv_bytes(const kv::Options& options) {
@@ -214,13 +230,23 @@ std::uint64_t kv_bytes(const kv::Options& options) {
   return bytes;
 }
 
+std::uint64_t kv_stored_bytes(const kv::Options& options) {
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers) {
+    if (layer.of_layer) continue;
+    bytes += std::uint64_t{kv::stored_part_bytes(options, layer)} *
+             without_copies(options, layer, kv::blocks_of(options, layer));
+  }
+  return bytes;
+}
+
 std::uint64_t kv_disk_bytes(const kv::Options& options) {
   if (!options.pool) return 0;
   if (!options.reuses) return unheld_bytes(options);
   std::uint64_t bytes = 0;
   for (const kv::LayerOptions& layer : options.layers)
     if (!layer.of_layer)
-      bytes += std::uint64_t{kv::part_bytes(options, layer)} * stored(options, layer);
+      bytes += std::uint64_t{kv::stored_part_bytes(options, layer)} * stored(options, layer);
   return bytes;
 }
 
@@ -228,7 +254,7 @@ std::uint64_t kv_written_bytes_per_token(const kv::Options& options) {
   std::uint64_t bytes = 0;
   for (const kv::LayerOptions& layer : options.layers) {
     if (layer.of_layer) continue;
-    const std::uint64_t part = kv::part_bytes(options, layer);
+    const std::uint64_t part = kv::stored_part_bytes(options, layer);
     // What has no room in memory is written, be it kept or not.
     const bool all = !options.reuses || spills(options, layer);
     bytes += all ? part : part * kv::kept_blocks_of(options, layer) / options.max_blocks;
@@ -242,6 +268,8 @@ void add_kv(memory::Ledger& ledger, const kv::Options& options) {
   ledger.add("kv", Phase::run, kv::frames_bytes(options));
   if (const std::uint64_t ring = kv::ring_bytes(options); ring != 0)
     ledger.add("kv ring", Phase::run, ring);
+  if (const std::uint64_t codes = kv::code_memory(options).all(); codes != 0)
+    ledger.add("kv codes", Phase::run, memory::charged_bytes(codes));
   if (!options.pool) return;
   ledger.add("kv table", Phase::run, kv::table_bytes(options), Charged::on_load);
   if (options.pool->index_bytes != 0)

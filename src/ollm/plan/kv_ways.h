@@ -83,6 +83,9 @@ void add_frames(kv::Options& options, std::uint64_t bytes);
 /// Bytes of all blocks that there may be at once, wherever they are.
 std::uint64_t kv_bytes(const kv::Options& options);
 
+/// Bytes that all tokens there may be at once would take on disk.
+std::uint64_t kv_stored_bytes(const kv::Options& options);
+
 /// Bytes that stand on disk when all lines are full: of all tokens where they are used again, of
 /// layers that forget those that entries need; else of blocks that do not stay in memory.
 std::uint64_t kv_disk_bytes(const kv::Options& options);

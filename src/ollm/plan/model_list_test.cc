@@ -167,14 +167,15 @@ TEST_F(ModelList, AFolderThatOneMayNotReadIsListedWithItsReason) {
 
 // A setting that one of the models cannot have.
 TEST_F(ModelList, AModelThatTheSettingsDoNotFitIsListedWithItsReason) {
-  world_.llama("models/mine");
-  world_.config().kv_cache_strategy = "quantized-cold-tier";
+  world_.bare("models/mine", tiny_config("mamba2", "Mamba2ForCausalLM"));
+  world_.config().kv_cache_strategy = "paged";
   const auto models = list();
   const auto found = std::find_if(models.begin(), models.end(), [](const ListedModel& model) {
     return model.discovery_source == kDiscoveredLocal;
   });
   ASSERT_NE(found, models.end());
   EXPECT_EQ(found->planned.selection.refusal->kind, ErrorKind::unsupported);
+  EXPECT_THAT(found->planned.selection.plan.reason, HasSubstr("needs a disk cache"));
   EXPECT_EQ(found->planned.selection.plan.reason, found->planned.selection.refusal->message);
 }
 

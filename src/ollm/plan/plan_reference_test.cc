@@ -30,8 +30,8 @@ TEST(PlanReference, HoldsTheSettingsItIsGiven) {
 TEST(PlanReference, AStrategyThatCannotBeHadIsAnError) {
   World world;
   world.llama("work/tiny");
-  world.config().kv_cache_strategy = "quantized-cold-tier";
-  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::unsupported);
+  world.config().kv_cache_strategy = "cold";
+  EXPECT_EQ(world.plan("./tiny").error().kind, ErrorKind::invalid_argument);
 }
 
 TEST(PlanReference, TheEffectiveSettingsHaveWhatWasApplied) {

@@ -9,14 +9,6 @@
 #include "ollm/models/composition_text.h"
 
 namespace ollm::runtime {
-namespace {
-
-bool changes_the_answer(const kv::Strategy& strategy) {
-  return strategy.window != kv::WindowPolicy::full_history ||
-         strategy.encoding != kv::ColdTierEncoding::full_precision;
-}
-
-}  // namespace
 
 Digest fingerprint(const Digest& content, const models::Composition& composition,
                    const backend::Options& backend, const kv::Options& kv) {
@@ -30,8 +22,9 @@ Digest fingerprint(const Digest& content, const models::Composition& composition
   add(backend::numeric_class_name(backend));
   const kv::Strategy* const strategy = kv::find_strategy(kv.strategy);
   OLLM_CHECK(strategy != nullptr);
-  if (changes_the_answer(*strategy)) {
+  if (!strategy->exact()) {
     add(strategy->id);
+    if (kv::quantizes(kv)) hash.add(std::uint64_t{kv.block_tokens});  // what a row sees exactly
     for (const kv::LayerOptions& layer : kv.layers) hash.add(std::uint64_t{layer.window});
   }
   return hash.finish();

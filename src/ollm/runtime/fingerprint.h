@@ -16,7 +16,8 @@ namespace ollm::runtime {
 ///   default that the family chose, so that a family that is mended does not meet its old KV, and
 ///   of longrope the frequencies that were taken;
 /// - the compute mode and the numeric class of the table on this machine;
-/// - of a strategy that changes the answer its name and what each layer may see;
+/// - of a strategy that changes the answer its name, what each layer may see, and of how many
+///   tokens a block is that its rows see exactly;
 /// - backend::kNumericsVersion.
 ///
 /// Not in it, as no bit depends on them (docs/decisions/same-bits.md): exact strategies, the size

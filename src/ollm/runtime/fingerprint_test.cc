@@ -97,6 +97,9 @@ TEST_F(Fingerprint, HasStrategiesThatChangeTheAnswerAndNoOthers) {
   kv_.strategy = kv::kQuantizedColdTier;
   const Digest quantized = now();
   EXPECT_NE(quantized, exact);
+  kv_.block_tokens *= 2;
+  EXPECT_NE(now(), quantized);
+  kv_.block_tokens /= 2;
   kv_.strategy = kv::kSlidingWindow;
   kv_.layers[0].window = 4;
   const Digest narrow = now();

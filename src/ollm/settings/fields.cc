@@ -32,7 +32,6 @@ constexpr std::string_view kStores[] = {"none", "memory", "plugin"};
 // What this build lacks, once for the fields that depend on it.
 constexpr std::string_view kAccelerators[] = {"cuda"};
 constexpr std::string_view kNoAccelerator = "this build computes on the CPU alone";
-constexpr std::string_view kNoLossyKv = "this build keeps keys and values at full precision";
 constexpr std::string_view kNoAdvice = "this build recommends no other strategy";
 constexpr std::string_view kNoAdapters = "this build runs no adapters";
 constexpr std::string_view kNoMedia = "this build reads no images and no audio";
@@ -210,9 +209,10 @@ constexpr std::array kFields{
                                     .type = FieldType::choice,
                                     .choices = kv::kStrategyIds,
                                     .flag = "--kv-cache-strategy",
-                                    .summary = "how keys and values are kept",
+                                    .summary =
+                                        "how keys and values are kept; quantized-cold-tier and "
+                                        "sliding-window-ring-buffer change the answer",
                                     .example = "paged",
-                                    .not_built = {kv::kUnbuiltStrategyIds, kNoLossyKv},
                                     .normalize = lower_case}),
     runtime<&R::strategy_selector_profile>({.name = "strategy_selector_profile",
                                             .type = FieldType::choice,

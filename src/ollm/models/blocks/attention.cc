@@ -46,56 +46,126 @@ void store(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer
                          activations.k.as<float>(), activations.v.as<float>(), {slots, count});
 }
 
-// All rows over the tiles of their lines: first those in memory of all lines at once, then line by
-// line those that are read for it, so that the ring holds what one line walks over. A line with a
-// block that cannot be read is damaged then, and what its rows give is of no meaning.
-void attend(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer,
-            std::span<const RowSpan> spans, std::size_t rows, Activations& activations) {
-  const SeenTokens seen = activations.seen_of(spec.window);
-  for (const RowSpan& span : spans) {
-    if (span.rows == 0 || span.dropped) continue;
-    const std::uint32_t* first = seen.first + span.first_row;
-    const std::uint32_t* end = seen.end + span.first_row;
-    span.line->walk(layer, *std::min_element(first, first + span.rows),
-                    *std::max_element(end, end + span.rows));
+// One layer's attention: calls of the backend over the same rows.
+class Attending {
+ public:
+  Attending(const SweepTools& tools, const AttentionSpec& spec, std::size_t layer, std::size_t rows,
+            Activations& activations)
+      : backend_(tools.backend),
+        layer_(layer),
+        seen_(activations.seen_of(spec.window)),
+        options_(attention_options(spec, kv_layout(spec, tools.backend.options().compute))),
+        rows_{activations.q.as<float>(),
+              activations.attended.as<float>(),
+              seen_.first,
+              seen_.end,
+              activations.positions.as<std::uint32_t>(),
+              rows},
+        lines_(activations.lines.as<backend::AttentionLine>()),
+        state_(activations.attention_state.data()) {
+    if (spec.sinks) options_.sinks = tools.tape.vector(*spec.sinks).data;
   }
-  backend::AttentionOptions options =
-      attention_options(spec, kv_layout(spec, tools.backend.options().compute));
-  if (spec.sinks) options.sinks = tools.tape.vector(*spec.sinks).data;
-  const backend::AttentionRows block{activations.q.as<float>(),
-                                     activations.attended.as<float>(),
-                                     seen.first,
-                                     seen.end,
-                                     activations.positions.as<std::uint32_t>(),
-                                     rows};
-  backend::AttentionLine* lines = activations.lines.as<backend::AttentionLine>();
-  const auto fold = [&](std::size_t count) {
-    if (count > 0)
-      tools.backend.attention(options, block, {lines, count}, activations.attention_state.data());
-  };
-  const auto line_of = [](const RowSpan& span, const kv::TileRun& run) {
-    return backend::AttentionLine{span.first_row,  span.rows, run.tiles,
-                                  run.first_token, run.first, run.last};
-  };
-  std::size_t count = 0;
-  bool all = true;
-  for (const RowSpan& span : spans) {
-    if (span.rows == 0 || span.dropped) continue;
-    const kv::TileRun run = span.line->next_run_in_memory();
-    if (!run.tiles.empty()) lines[count++] = line_of(span, run);
-    all = all && run.last;
+
+  // All rows over the tiles of their lines: first those in memory of all lines at once, then line
+  // by line those that are read for it, so that the ring holds what one line walks over. A line
+  // with a block that cannot be read is damaged then, and what its rows give is of no meaning.
+  void attend(std::span<const RowSpan> spans) {
+    bool all = true;
+    for (const RowSpan& span : spans) {
+      if (span.rows == 0 || span.dropped) continue;
+      walk(span);
+      const kv::TileRun run = span.line->next_run_in_memory();
+      if (!run.tiles.empty()) add(span.first_row, span.rows, run, !fills_block(span));
+      all = all && run.last;
+    }
+    fold();
+    if (!all) attend_to_reads(spans);
+    for (const RowSpan& span : spans)
+      if (fills_block(span) && !span.line->is_damaged()) attend_by_blocks(span);
   }
-  fold(count);
-  if (all) return;
-  for (const RowSpan& span : spans) {
-    while (span.rows > 0 && !span.dropped && !span.line->walked()) {
-      const Result<kv::TileRun> run = span.line->next_run();
-      if (!run.ok()) break;
-      lines[0] = line_of(span, *run);
-      fold(1);
+
+ private:
+  // Whether rows behind a block that this span fills see that as codes give it, and not as it
+  // stands in memory for the block's own rows.
+  static bool fills_block(const RowSpan& span) {
+    if (span.rows == 0 || span.dropped || !span.line->store().quantizes()) return false;
+    const std::size_t tokens = span.line->store().options().block_tokens;
+    return (span.line->tokens() + span.rows - 1) / tokens > span.line->tokens() / tokens;
+  }
+
+  std::size_t first_seen(const RowSpan& span) const {
+    const std::uint32_t* first = seen_.first + span.first_row;
+    return *std::min_element(first, first + span.rows);
+  }
+
+  // Over all that the rows see, or up to the first block of the rows.
+  void walk(const RowSpan& span) const {
+    const std::uint32_t* ends = seen_.end + span.first_row;
+    std::size_t end = *std::max_element(ends, ends + span.rows);
+    if (fills_block(span)) {
+      const std::size_t tokens = span.line->store().options().block_tokens;
+      end = span.line->tokens() / tokens * tokens;
+    }
+    span.line->walk(layer_, std::min(first_seen(span), end), end);
+  }
+
+  void attend_to_reads(std::span<const RowSpan> spans) {
+    for (const RowSpan& span : spans) {
+      while (span.rows > 0 && !span.dropped && !span.line->walked()) {
+        const Result<kv::TileRun> run = span.line->next_run();
+        if (!run.ok()) break;
+        add(span.first_row, span.rows, *run, !fills_block(span));
+        fold();
+      }
     }
   }
-}
+
+  // The blocks that the rows of a span stand in, in order: each for its own rows as it is, and for
+  // those behind them as its codes give it.
+  void attend_by_blocks(const RowSpan& span) {
+    kv::Line& line = *span.line;
+    const std::size_t block_tokens = line.store().options().block_tokens;
+    const std::size_t begin = line.tokens();
+    const std::size_t end = begin + span.rows;
+    bool first = first_seen(span) / block_tokens >= begin / block_tokens;
+    for (std::size_t token = begin; token < end; first = false) {
+      const std::size_t block = token / block_tokens;
+      const std::size_t next = std::min(end, (block + 1) * block_tokens);
+      line.walk(layer_, block * block_tokens, next);
+      kv::TileRun own = line.next_run_in_memory();
+      own.first = first;
+      add(span.first_row + token - begin, next - token, own, true);
+      fold();
+      if (next < end) {
+        kv::TileRun seen = line.filled_as_seen(layer_, block);
+        seen.first = first;
+        seen.last = false;
+        add(span.first_row + next - begin, end - next, seen, false);
+        fold();
+      }
+      token = next;
+    }
+  }
+
+  void add(std::size_t first_row, std::size_t rows, const kv::TileRun& run, bool may_be_last) {
+    lines_[count_++] = {first_row,       rows,      run.tiles,
+                        run.first_token, run.first, run.last && may_be_last};
+  }
+
+  void fold() {
+    if (count_ > 0) backend_.attention(options_, rows_, {lines_, count_}, state_);
+    count_ = 0;
+  }
+
+  backend::Backend& backend_;
+  const std::size_t layer_;
+  const SeenTokens seen_;
+  backend::AttentionOptions options_;
+  const backend::AttentionRows rows_;
+  backend::AttentionLine* const lines_;  // of the next call
+  std::size_t count_ = 0;
+  std::byte* const state_;
+};
 
 }  // namespace
 
@@ -112,7 +182,7 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
     OLLM_TRY_VOID(keys_and_values(tools, composition, spec, input, activations));
     store(tools, spec, layer, spans, activations);
   }
-  attend(tools, spec, layer, spans, rows, activations);
+  Attending(tools, spec, layer, rows, activations).attend(spans);
 
   const backend::LeftOperand attended = tools.backend.prepare_left(
       activations.attended.as<float>(), spec.o.in, rows, spec.o.in, activations.left.data());
