@@ -12,10 +12,12 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ollm/base/sha256.h"
 #include "ollm/io/file.h"
+#include "ollm/kv/strategies.h"
 #include "tests/loaded_model.h"
 
 namespace ollm::testing {
@@ -24,7 +26,8 @@ namespace {
 constexpr const char* kFile = "tests/laws/numerics.txt";
 
 // The shipped model, and of our own those that have between them every kind of block, each family
-// with a windowed layer, a rotary or a type of weights of its own.
+// with a windowed layer, a rotary or a type of weights of its own. And two of them as they compute
+// over int8 keys and values.
 constexpr const char* kModels[] = {"clerk",
                                    "grouped-tied",
                                    "llama3-rope-bias-bf16",
@@ -37,9 +40,13 @@ constexpr const char* kModels[] = {"clerk",
                                    "smollm3-no-rope-layer",
                                    "olmo2-norms-behind",
                                    "granite-bf16",
-                                   "starcoder2-window-bf16"};
+                                   "starcoder2-window-bf16",
+                                   "clerk/int8",
+                                   "mistral-window/int8"};
+constexpr std::string_view kInt8 = "/int8";
 
-std::filesystem::path folder_of(const std::string& model) {
+std::filesystem::path folder_of(std::string_view model) {
+  if (model.ends_with(kInt8)) model.remove_suffix(kInt8.size());
   if (model == "clerk") return "examples/models/clerk";
   return std::filesystem::path("tests/fixtures/models") / model;
 }
@@ -97,27 +104,32 @@ std::vector<std::int32_t> ids_below(std::size_t vocab, std::size_t count) {
   return ids;
 }
 
-// Of the logits of a prompt that fills more than one tile of keys and values, prefilled at once,
-// and of tokens that are decoded behind it, which see what was stored.
+// Of the logits of a prompt that fills more than one tile of keys and values, of int8 ones a block,
+// prefilled at once, and of tokens that are decoded behind it, which see what was stored.
 std::string hash_of(const std::string& model, const backend::Options& table) {
-  constexpr std::size_t kPrompt = 83;
+  const bool int8 = model.ends_with(kInt8);
+  const std::size_t prompt = int8 ? 150 : 83;
   constexpr std::size_t kDecoded = 6;
   LoadOptions options;
   options.isa = table.isa;
   options.compute = table.compute;
-  options.kv_tokens = options.context_tokens = 128;
+  options.kv_tokens = options.context_tokens = int8 ? 256 : 128;
+  if (int8) {
+    options.kv_strategy = kv::kQuantizedColdTier;
+    options.kv_block_tokens = kv::find_strategy(kv::kQuantizedColdTier)->block_tokens;
+  }
   auto loaded = LoadedModel::load(folder_of(model), options);
   EXPECT_TRUE(loaded.ok()) << model << ": " << loaded.error().message;
   if (!loaded.ok()) return {};
   const std::vector<std::int32_t> ids =
-      ids_below((*loaded)->composition().vocab_size, kPrompt + kDecoded);
+      ids_below((*loaded)->composition().vocab_size, prompt + kDecoded);
 
   Sha256 hash;
   const CancellationToken never;
   kv::Line line = (*loaded)->new_line();
   EXPECT_TRUE(line.reserve(ids.size()).ok());
   for (std::size_t done = 0; done < ids.size();) {
-    const std::size_t count = done == 0 ? kPrompt : 1;
+    const std::size_t count = done == 0 ? prompt : 1;
     const engine::Work work{&line, std::span(ids).subspan(done, count), 0};
     const auto take = [&](std::size_t, std::size_t, std::span<float> logits) {
       hash.add(std::as_bytes(logits));
