@@ -203,6 +203,27 @@ TEST_P(QuantizedKv, WhatIsStoredIsFoundAsTheRuleHasIt) {
   }
 }
 
+// Of layers that forget those blocks are kept that a start where a block begins needs.
+TEST_P(QuantizedKv, WhatEndsInsideOfABlockIsFoundUpToWhereThatBegins) {
+  TinyOptions with = options(200, 1000);
+  with.kv_entry_tokens = 4096;
+  {
+    TinyEngine tiny(model_, with);
+    kv::Line line(tiny.store());
+    ASSERT_TRUE(line.restart(0, 640).ok());
+    line.add_entry(300);
+    go_on(tiny, line, 640, 200);
+    keep(tiny, line);
+  }
+  TinyEngine again(model_, with);
+  const auto found = [&](std::size_t tokens) {
+    kv::Line line(again.store());
+    return restart(again, line, tokens, 97);
+  };
+  EXPECT_EQ(found(350), 256u);
+  EXPECT_EQ(found(kTokens), 640u);
+}
+
 // The codes are a quarter of f32, half of bf16.
 TEST_P(QuantizedKv, FullBlocksAreStoredAsCodes) {
   TinyEngine tiny(model_, options(200, 1000));

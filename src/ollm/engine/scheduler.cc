@@ -216,7 +216,8 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
     std::size_t common = 0;
     const Running* donor = entry.terms.reuses ? best_donor(entry, common) : nullptr;
     if (donor != nullptr && common >= kWorthSharing) {
-      Result<kv::Line> forked = donor->line->fork(std::min(common, donor->line->tokens()));
+      const std::size_t shared = std::min(common, donor->line->tokens());
+      Result<kv::Line> forked = donor->line->fork(donor->line->exact_below(shared));
       if (forked.ok()) {
         *made.own = std::move(forked).value();
         kept = made.line->tokens();

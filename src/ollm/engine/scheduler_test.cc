@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ollm/engine/tiny_engine.h"
+#include "ollm/kv/strategies.h"
 
 namespace ollm::engine {
 namespace {
@@ -198,6 +199,62 @@ TEST_F(Schedules, GuessAndChangeNothing) {
       EXPECT_EQ(job->accepted_, 0U);
     }
   }
+}
+
+// Blocks become int8 codes once all their tokens stand, guesses that were dropped not among them.
+// Guesses lie across the borders of blocks here, at each place before them.
+TEST_F(Schedules, GuessAndChangeNothingOfQuantizedBlocks) {
+  const std::vector<TokenId> prompt = random_ids(100, 8);
+  constexpr std::size_t kNew = 180;
+  const auto run = [&](Greedy& job, const std::shared_ptr<Greedy>& shared, std::size_t guesses) {
+    TinyOptions with = options(16, 1024);
+    with.kv_strategy = kv::kQuantizedColdTier;
+    with.kv_block_tokens = 128;
+    TinyEngine tiny(model_, with);
+    Scheduler scheduler(tiny.engine(), tiny.store(), pool_,
+                        {.lines = kLines, .speculation = {guesses + 1, guesses}});
+    scheduler.submit(shared, terms(job));
+    scheduler.run_until([&] { return job.over_.load(); });
+    EXPECT_FALSE(job.error_);
+  };
+  const auto expected = std::make_shared<Greedy>(prompt, kNew);
+  run(*expected, expected, 0);
+  EXPECT_FALSE(same(*expected, *alone(prompt, kNew))) << "no block was quantized";
+  for (const std::size_t wrong_every : {2U, 3U, 5U, 7U, 1000U}) {
+    for (const std::size_t guesses : {1U, 4U, 9U}) {
+      SCOPED_TRACE(testing::Message() << wrong_every << ' ' << guesses);
+      const auto job = std::make_shared<Guessing>(prompt, kNew, expected->ids_, wrong_every);
+      run(*job, job, guesses);
+      EXPECT_TRUE(same(*job, *expected));
+      EXPECT_GT(job->accepted_, 0U);
+    }
+  }
+}
+
+// What begins alike in the middle of a block shares the blocks before.
+TEST_F(Schedules, ComputeEqualQuantizedBlocksOnce) {
+  TinyOptions with = options(32, 2048);
+  with.kv_strategy = kv::kQuantizedColdTier;
+  with.kv_block_tokens = 128;
+  std::vector<TokenId> ids = random_ids(500, 1);
+  const auto expect = [&](const std::vector<TokenId>& of) {
+    TinyEngine tiny(model_, with);
+    Scheduler scheduler(tiny.engine(), tiny.store(), pool_, {.lines = 1});
+    auto job = submit(scheduler, of, 6);
+    scheduler.run_until([&] { return job->over_.load(); });
+    return job;
+  };
+  TinyEngine tiny(model_, with);
+  Scheduler scheduler(tiny.engine(), tiny.store(), pool_, {.lines = kLines});
+  const auto first = submit(scheduler, ids, 6);
+  scheduler.run_until([&] { return first->ids_.size() == 502; });
+  std::vector<TokenId> other(ids.begin(), ids.begin() + 200);
+  other.back() = (other.back() + 1) % 60;
+  const auto second = submit(scheduler, other, 6);
+  scheduler.run_until([&] { return first->over_ && second->over_; });
+  EXPECT_EQ(second->cached_, std::vector<std::size_t>{128});
+  EXPECT_TRUE(same(*first, *expect(ids)));
+  EXPECT_TRUE(same(*second, *expect(other)));
 }
 
 // Who waits for what another computes goes on where that one goes away.

@@ -49,8 +49,7 @@ std::size_t Line::needed_from(std::size_t group, std::size_t tokens) const {
   return kv::first_seen(store_->window(group), tokens) / block_tokens();
 }
 
-// The most tokens, up to these, whose last block is as it was written, so that rows may go on in
-// it: of blocks that are quantized the last has a copy.
+// Of blocks that are quantized the last has a copy.
 std::size_t Line::exact_below(std::size_t tokens) const {
   const std::size_t block = tokens / block_tokens();
   const bool quantized = store_->quantizes() && block < tokens_ / block_tokens();

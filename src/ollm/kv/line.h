@@ -90,6 +90,10 @@ class Line {
   /// those behind it see them. Valid until the next call for a line of the store, or it changes.
   TileRun filled_as_seen(std::size_t layer, std::size_t block);
 
+  /// The most tokens, up to these, that rows may go on behind: where the store quantizes, those of
+  /// whole blocks, but inside of the last ones, which are held as they were written.
+  std::size_t exact_below(std::size_t tokens) const;
+
   /// A second line with the same first `tokens` tokens: what is complete is shared, what is open is
   /// copied. Errors: out_of_budget; invalid_argument where a group has forgotten what these need,
   /// or holds their last block as codes only; io, corrupt where the tail comes from disk.
@@ -136,7 +140,6 @@ class Line {
   void make_room(std::size_t tokens);
   bool can_make_room(std::size_t tokens) const;
   bool holds_all_for(std::size_t tokens) const;
-  std::size_t exact_below(std::size_t tokens) const;
   std::size_t needed_from(std::size_t group, std::size_t tokens) const;
   void forget();
   void seal_last();
