@@ -1,6 +1,6 @@
 // Promise: nothing lost, no work twice, never a wrong token. Real processes that store keys and
-// values are killed at random times, alone and two at once on one folder; every answer after it is
-// that of a run without any cache.
+// values, exact ones and int8, are killed at random times, alone and two at once on one folder;
+// every answer after it is that of a run of its kind without any cache.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -59,9 +59,9 @@ class KvKills : public ::testing::Test {
   }
 
   // The ids without any cache.
-  const Json& expected(const std::string& model, std::size_t words) {
-    Json& ids = expected_[{model, words}];
-    if (ids.is_null()) ids = answer(model, words, "--no-cache")["ids"];
+  const Json& expected(const std::string& model, std::size_t words, const std::string& strategy) {
+    Json& ids = expected_[{model + strategy, words}];
+    if (ids.is_null()) ids = answer(model, words, strategy + "--no-cache")["ids"];
     return ids;
   }
 
@@ -85,17 +85,19 @@ TEST_F(KvKills, AnswersAfterAKillAreThoseWithoutACache) {
              seconds) {
     const std::size_t words = 40 * (1 + below(12));
     const std::string model = below(2) == 0 ? kShippedModel : windowed();
+    const std::string strategy =
+        below(3) == 0 ? "--kv-cache-strategy quantized-cold-tier " : std::string();
     std::string script;
     for (std::size_t i = 0; i <= below(2); ++i) {
       script += fmt::format("timeout -s KILL 0.{:03} {} >/dev/null 2>&1 & ", 1 + below(120),
-                            command(model, words - 20 * i, ""));
+                            command(model, words - 20 * i, strategy));
       ++kills;
     }
     (void)run_shell(script + "wait");
     if (below(3) != 0) continue;
-    const Json after = answer(model, words, "");
+    const Json after = answer(model, words, strategy);
     ASSERT_TRUE(after.is_object());
-    ASSERT_EQ(after["ids"], expected(model, words));
+    ASSERT_EQ(after["ids"], expected(model, words, strategy)) << strategy;
     cached += after["cached_tokens"].get<std::size_t>();
     ++answers;
   }
