@@ -142,6 +142,11 @@ void Scheduler::end_cancelled() {
 }
 
 void Scheduler::admit() {
+  if (options_.finds_again && options_.finds_again()) {
+    waiting_.look_up([&](std::span<const TokenId> tokens) {
+      return kv::Line(store_).count_stored(tokens.first(tokens.size() - 1));
+    });
+  }
   while (!waiting_.empty()) {
     std::unique_ptr<Running> made;
     std::unique_ptr<Entry> entry = waiting_.take([&](Entry& candidate) {

@@ -415,6 +415,25 @@ TEST_F(Schedules, PutNothingAsideForWhatWaits) {
   EXPECT_TRUE(same(*low, *alone(random_ids(10, 1), 100)));
 }
 
+// Of two that wait the one whose beginning is stored goes first.
+TEST_F(Schedules, TakeFirstWhatIsStored) {
+  const io::TemporaryFolder folder;
+  TinyEngine tiny(model_, stored_options(16, folder));
+  Scheduler scheduler(tiny.engine(), tiny.store(), pool_,
+                      {.lines = 1, .finds_again = [] { return true; }});
+  const std::vector<TokenId> known = random_ids(200, 1);
+  const auto stored = submit(scheduler, known, 2);
+  scheduler.run_until([&] { return stored->over_.load(); });
+  tiny.store().wait_for_commits();
+  const auto running = submit(scheduler, random_ids(3, 2), 30);
+  scheduler.run_until([&] { return running->sweeps_ == 1; });
+  const auto first = submit(scheduler, random_ids(100, 3), 2);
+  const auto second = submit(scheduler, known, 2);
+  scheduler.run_until([&] { return second->over_.load(); });
+  EXPECT_FALSE(first->over_);
+  EXPECT_EQ(second->cached_, std::vector<std::size_t>{199});
+}
+
 // Of what nobody takes one does not put the other aside.
 TEST_F(Schedules, RestOnTheLinesThatTheyHave) {
   const io::TemporaryFolder folder;

@@ -113,6 +113,10 @@ class Line {
   Result<std::size_t> restart(std::size_t kept, std::size_t tokens,
                               std::span<const TokenId> ids = {});
 
+  /// How many tokens a line that begins with `ids` would find stored, or in this one: what
+  /// `restart` would say, without reading any of it.
+  std::size_t count_stored(std::span<const TokenId> ids);
+
   /// Whether a walk met a block that is damaged or cannot be read.
   bool is_damaged() const { return damage_.has_value(); }
   /// What that walk met: io, corrupt.

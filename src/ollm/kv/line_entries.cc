@@ -280,6 +280,11 @@ void Line::take_start(std::span<const TokenId> ids) {
   }
 }
 
+std::size_t Line::count_stored(std::span<const TokenId> ids) {
+  if (!store_->has_pool() || !store_->knows_fingerprint() || ids.size() <= tokens_) return tokens_;
+  return StartSearch(*this, ids).deepest();
+}
+
 std::size_t Line::next_entry(std::size_t tokens) const {
   std::size_t next = round_up(tokens + 1, store_->options().entry_tokens);
   for (const std::size_t entry : entries_)
