@@ -72,7 +72,7 @@ class Attending {
   void attend(std::span<const RowSpan> spans) {
     bool all = true;
     for (const RowSpan& span : spans) {
-      if (span.rows == 0 || span.dropped) continue;
+      if (!span.runs()) continue;
       walk(span);
       const kv::TileRun run = span.line->next_run_in_memory();
       if (!run.tiles.empty()) add(span.first_row, span.rows, run, !fills_block(span));
@@ -88,7 +88,7 @@ class Attending {
   // Whether rows behind a block that this span fills see that as codes give it, and not as it
   // stands in memory for the block's own rows.
   static bool fills_block(const RowSpan& span) {
-    if (span.rows == 0 || span.dropped || !span.line->store().quantizes()) return false;
+    if (!span.runs() || !span.line->store().quantizes()) return false;
     const std::size_t tokens = span.line->store().options().block_tokens;
     return (span.line->tokens() + span.rows - 1) / tokens > span.line->tokens() / tokens;
   }
@@ -111,7 +111,7 @@ class Attending {
 
   void attend_to_reads(std::span<const RowSpan> spans) {
     for (const RowSpan& span : spans) {
-      while (span.rows > 0 && !span.dropped && !span.line->walked()) {
+      while (span.runs() && !span.line->walked()) {
         const Result<kv::TileRun> run = span.line->next_run();
         if (!run.ok()) break;
         add(span.first_row, span.rows, *run, !fills_block(span));

@@ -17,6 +17,9 @@ struct RowSpan {
   std::size_t first_row = 0;
   std::size_t rows = 0;
   bool dropped = false;  // nothing of what its rows give is wanted
+
+  /// Whether somebody wants what its rows give.
+  bool runs() const { return rows > 0 && !dropped; }
 };
 
 struct Activations;
