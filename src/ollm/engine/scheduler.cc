@@ -32,7 +32,6 @@ Scheduler::Scheduler(Engine& engine, kv::Store& store, ThreadPool& pool, Options
   shares_.reserve(lines_);
   work_.reserve(lines_);
   swept_.reserve(lines_);
-  first_logit_rows_.reserve(lines_ + 1);
 }
 
 Scheduler::~Scheduler() = default;
@@ -46,8 +45,7 @@ Scheduler::Owner::Owner(Scheduler& scheduler) : scheduler_(scheduler) {
   ++scheduler.owners_waiting_;
   scheduler.changed_.wait(lock, [&] { return !scheduler.driven_; });
   --scheduler.owners_waiting_;
-  scheduler.driven_ = true;
-  scheduler.driver_ = std::this_thread::get_id();
+  scheduler.drive();
 }
 
 bool Scheduler::driven_here() {
@@ -57,11 +55,19 @@ bool Scheduler::driven_here() {
 
 Scheduler::Owner::~Owner() {
   if (within_) return;
-  {
-    const std::lock_guard lock(scheduler_.mutex_);
-    scheduler_.driven_ = false;
-  }
-  scheduler_.changed_.notify_all();
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.leave();
+}
+
+// This thread drives from now on, or does no more; both with mutex_.
+void Scheduler::drive() {
+  driven_ = true;
+  driver_ = std::this_thread::get_id();
+}
+
+void Scheduler::leave() {
+  driven_ = false;
+  changed_.notify_all();
 }
 
 void Scheduler::submit(std::shared_ptr<Job> job, const Terms& terms) {
@@ -83,31 +89,24 @@ void Scheduler::run_until(FunctionRef<bool()> enough) {
       changed_.wait(lock);
       continue;
     }
-    driven_ = true;
-    driver_ = std::this_thread::get_id();
+    drive();
     lock.unlock();
     const bool more = step();
     lock.lock();
-    driven_ = false;
-    changed_.notify_all();
+    leave();
     if (!more && arrivals_.empty()) return;
   }
 }
 
 void Scheduler::try_to_end_cancelled() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (driven_) return;
-    driven_ = true;
-    driver_ = std::this_thread::get_id();
-  }
+  std::unique_lock lock(mutex_);
+  if (driven_) return;
+  drive();
+  lock.unlock();
   take_arrivals();
   end_cancelled();
-  {
-    const std::lock_guard lock(mutex_);
-    driven_ = false;
-  }
-  changed_.notify_all();
+  lock.lock();
+  leave();
 }
 
 void Scheduler::take_arrivals() {
@@ -138,14 +137,16 @@ void Scheduler::end_cancelled() {
   drop_ended();
   const auto gone = [](const Entry& entry) { return entry.job->cancelled(); };
   for (const std::unique_ptr<Entry>& entry : waiting_.take_all(gone))
-    end_waiting(*entry, cancelled());
+    entry->job->ended(cancelled(), 0);
 }
 
 void Scheduler::admit() {
-  if (options_.finds_again && options_.finds_again()) {
+  if (finds_again()) {
     waiting_.look_up([&](std::span<const TokenId> tokens) {
       return kv::Line(store_).count_stored(tokens.first(tokens.size() - 1));
     });
+  } else if (running_.size() == lines_) {
+    return;  // and so it is at every sweep while all lines run
   }
   while (!waiting_.empty()) {
     std::unique_ptr<Running> made;
@@ -162,52 +163,44 @@ void Scheduler::admit() {
     put_aside_.clear();
     if (entry == nullptr) return;
     if (made->failed) {
-      end_waiting(*entry, *made->failed);
+      entry->job->ended(*made->failed, 0);
       continue;
     }
     waiting_.learn(entry->job->tokens());
     made->entry = std::move(entry);
     made->drafted.reserve(1 + options_.speculation.most_drafts);
-    const auto before = [](const std::unique_ptr<Running>& a, const std::unique_ptr<Running>& b) {
-      const Entry& first = *a->entry;
-      const Entry& second = *b->entry;
-      if (first.terms.priority != second.terms.priority)
-        return first.terms.priority > second.terms.priority;
-      return first.arrival < second.arrival;
+    const auto before = [](const auto& a, const auto& b) {
+      return goes_before(*a->entry, *b->entry);
     };
     running_.insert(std::upper_bound(running_.begin(), running_.end(), made, before),
                     std::move(made));
   }
 }
 
-// The line that runs and has most of a job's first tokens, those that it will have by and by.
-const Scheduler::Running* Scheduler::best_donor(const Entry& entry, std::size_t& common) const {
-  const Running* best = nullptr;
+// The line that has most of a job's first tokens, for a job that may share them.
+Scheduler::Donor Scheduler::best_donor(const Entry& entry) const {
+  if (entry.terms.line != nullptr || !entry.terms.reuses) return {};
+  Donor best;
   const std::span<const TokenId> tokens = entry.job->tokens();
-  common = 0;
   for (const std::unique_ptr<Running>& run : running_) {
     if (!run->entry->terms.reuses) continue;
-    const std::size_t with =
+    const std::size_t common =
         common_prefix(tokens.first(tokens.size() - 1), run->entry->job->tokens());
-    if (with <= common) continue;
-    common = with;
-    best = run.get();
+    if (common > best.common) best = {run.get(), common};
   }
-  return best;
+  return best.common < kWorthSharing ? Donor() : best;
 }
 
 // Whether it begins as a line does whose prompt is being computed: it shares its blocks then. Not
 // for one of a higher priority, nor for what was overtaken too often; and what stands behind a
 // prompt comes a token a sweep, or not at all as long as the line rests.
 bool Scheduler::waits_for_another(const Entry& entry) const {
-  if (entry.terms.line != nullptr || !entry.terms.reuses) return false;
   if (entry.overtaken >= WaitingJobs::kMostOvertakes) return false;
-  std::size_t common = 0;
-  const Running* donor = best_donor(entry, common);
-  if (donor == nullptr || common < kWorthSharing) return false;
-  const Job& job = *donor->entry->job;
-  return donor->line->tokens() < std::min(common, job.first_logit()) &&
-         donor->entry->terms.priority >= entry.terms.priority && !job.rests();
+  const Donor donor = best_donor(entry);
+  if (donor.run == nullptr) return false;
+  const Entry& computing = *donor.run->entry;
+  return donor.run->line->tokens() < std::min(donor.common, computing.job->first_logit()) &&
+         computing.terms.priority >= entry.terms.priority && !computing.job->rests();
 }
 
 // The job gets its line, if there is room for it; of one that begins as it does it shares the
@@ -218,11 +211,9 @@ WaitingJobs::Fit Scheduler::try_to_begin(Entry& entry, Running& made) {
   if (made.line == nullptr) {
     made.own.emplace(store_);
     made.line = &*made.own;
-    std::size_t common = 0;
-    const Running* donor = entry.terms.reuses ? best_donor(entry, common) : nullptr;
-    if (donor != nullptr && common >= kWorthSharing) {
-      const std::size_t shared = std::min(common, donor->line->tokens());
-      Result<kv::Line> forked = donor->line->fork(donor->line->exact_below(shared));
+    if (const Donor donor = best_donor(entry); donor.run != nullptr) {
+      const kv::Line& line = *donor.run->line;
+      Result<kv::Line> forked = line.fork(line.exact_below(std::min(donor.common, line.tokens())));
       if (forked.ok()) {
         *made.own = std::move(forked).value();
         kept = made.line->tokens();
@@ -259,7 +250,7 @@ WaitingJobs::Fit Scheduler::no_room_for(const Entry& entry) {
 // Whose line makes room for a job: one whose answer nobody takes, or the latest of a lower
 // priority. None for a job that would only rest on it: two of them would take turns for ever.
 std::optional<std::size_t> Scheduler::whom_to_put_aside(const Entry& entry) const {
-  if (!options_.finds_again || !options_.finds_again() || entry.job->rests()) return std::nullopt;
+  if (!finds_again() || entry.job->rests()) return std::nullopt;
   for (std::size_t i = running_.size(); i-- > 0;) {
     const Running& run = *running_[i];
     if (!run.own || !run.entry->terms.reuses) continue;
@@ -286,8 +277,6 @@ void Scheduler::end(Running& run, Result<void> how) {
   run.line->keep();
   run.entry->job->ended(std::move(how), run.line->tokens());
 }
-
-void Scheduler::end_waiting(Entry& entry, Result<void> how) { entry.job->ended(std::move(how), 0); }
 
 void Scheduler::drop_ended() {
   std::erase_if(running_, [](const std::unique_ptr<Running>& run) { return run->over; });
@@ -349,17 +338,11 @@ void Scheduler::sweep() {
   const Result<void> computed = engine_.compute(
       work_, [&](std::size_t work) { return !swept_[work]->entry->job->cancelled(); });
   if (options_.after_compute) options_.after_compute();
-  swept_rows_ = 0;
-  for (const Work& item : work_) swept_rows_ += item.tokens.size();
-  const std::span<const Engine::LogitRow> rows = engine_.logit_rows();
-  first_logit_rows_.assign(work_.size() + 1, rows.size());
-  for (std::size_t i = rows.size(); i-- > 0;) first_logit_rows_[rows[i].work] = i;
-  for (std::size_t i = work_.size(); i-- > 0;)
-    first_logit_rows_[i] = std::min(first_logit_rows_[i], first_logit_rows_[i + 1]);
   if (computed.ok()) pool_.parallel_for(work_.size(), [&](std::size_t work) { take_logits(work); });
-  for (std::size_t i = 0; i < work_.size(); ++i) settle(i, computed);
+  std::size_t rows = 0;
+  for (const Work& item : work_) rows += item.tokens.size();
+  for (std::size_t i = 0; i < work_.size(); ++i) settle(i, rows, computed);
   drop_ended();
-  ++counts_.sweeps;
   if (options_.after_sweep) options_.after_sweep();
 }
 
@@ -367,8 +350,11 @@ void Scheduler::sweep() {
 void Scheduler::take_logits(std::size_t work) {
   if (engine_.failure(work)) return;
   Running& run = *swept_[work];
-  for (std::size_t i = first_logit_rows_[work]; i < first_logit_rows_[work + 1]; ++i) {
-    const std::size_t token = engine_.logit_rows()[i].token;
+  const std::span<const Engine::LogitRow> rows = engine_.logit_rows();
+  const auto before = [](const Engine::LogitRow& row, std::size_t of) { return row.work < of; };
+  const auto first = std::lower_bound(rows.begin(), rows.end(), work, before) - rows.begin();
+  for (auto i = static_cast<std::size_t>(first); i < rows.size() && rows[i].work == work; ++i) {
+    const std::size_t token = rows[i].token;
     const std::size_t position = run.line->tokens() + token;
     // Nothing that follows from damaged logits is an answer.
     Result<void> numbers = sampling::check_logits(engine_.logits(i), position);
@@ -388,8 +374,8 @@ void Scheduler::take_logits(std::size_t work) {
   }
 }
 
-// What a sweep means for one of its lines.
-void Scheduler::settle(std::size_t work, const Result<void>& computed) {
+// What a sweep of so many rows means for one of its lines.
+void Scheduler::settle(std::size_t work, std::size_t rows, const Result<void>& computed) {
   Running& run = *swept_[work];
   const std::optional<Error>& failure = engine_.failure(work);
   if (failure || !computed.ok()) {
@@ -409,13 +395,11 @@ void Scheduler::settle(std::size_t work, const Result<void>& computed) {
     end(run, *run.failed);
     return;
   }
-  counts_.rows += work_[work].tokens.size();
   if (const std::size_t drafts = run.row_tokens.size() - run.rows; drafts > 0)
     run.entry->job->judge(drafts, run.accepted);
   // As the job has them: row_tokens may be of before it took the logits, and gone.
   run.line->commit(run.entry->job->tokens().subspan(run.line->tokens(), run.rows + run.accepted));
-  const double share =
-      static_cast<double>(work_[work].tokens.size()) / static_cast<double>(swept_rows_);
+  const double share = static_cast<double>(work_[work].tokens.size()) / static_cast<double>(rows);
   if (!run.entry->job->swept(run.line->tokens(), share)) end(run, {});
 }
 

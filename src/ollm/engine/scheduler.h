@@ -26,12 +26,6 @@
 
 namespace ollm::engine {
 
-/// What the sweeps of a scheduler cost in all.
-struct SweepCounts {
-  std::uint64_t sweeps = 0;
-  std::uint64_t rows = 0;
-};
-
 /// Runs jobs, as many at once as there are lines for. Any thread may submit; there is no thread of
 /// its own: whoever waits drives it, one thread at a time, and sweeps for all (`run_until`).
 ///
@@ -88,7 +82,6 @@ class Scheduler {
   /// Lines that run, and jobs that wait; by who has the right of an Owner.
   std::size_t running() const { return running_.size(); }
   std::size_t waiting() const { return waiting_.size(); }
-  const SweepCounts& counts() const { return counts_; }
 
  private:
   // A job with its line.
@@ -106,26 +99,33 @@ class Scheduler {
     bool over = false;
   };
 
+  // A line that runs, and how many of a job's first tokens it has, or will have by and by.
+  struct Donor {
+    const Running* run = nullptr;  // null: none that is worth sharing with
+    std::size_t common = 0;
+  };
+
+  void drive();
+  void leave();
   bool step();
   void take_arrivals();
   void end_cancelled();
   void admit();
   WaitingJobs::Fit try_to_begin(Entry& entry, Running& made);
-  std::optional<std::size_t> begin_line(const Entry& entry, Running& made);
-  const Running* best_donor(const Entry& entry, std::size_t& common) const;
+  Donor best_donor(const Entry& entry) const;
   bool waits_for_another(const Entry& entry) const;
   static WaitingJobs::Fit no_room_for(const Entry& entry);
   std::optional<std::size_t> whom_to_put_aside(const Entry& entry) const;
+  bool finds_again() const { return options_.finds_again && options_.finds_again(); }
   void put_aside(std::size_t index);
   bool lay_out(bool also_resting);
   std::size_t draft_rows() const;
   void add_drafts(Running& run, std::size_t most);
   void sweep();
   void take_logits(std::size_t work);
-  void settle(std::size_t work, const Result<void>& computed);
+  void settle(std::size_t work, std::size_t rows, const Result<void>& computed);
   bool mend(Running& run);
   void end(Running& run, Result<void> how);
-  void end_waiting(Entry& entry, Result<void> how);
   void drop_ended();
 
   Engine& engine_;
@@ -151,9 +151,6 @@ class Scheduler {
   std::vector<RowShare> shares_;
   std::vector<Work> work_;
   std::vector<Running*> swept_;  // of each work item
-  std::size_t swept_rows_ = 0;
-  std::vector<std::size_t> first_logit_rows_;  // of each work item, and the end of the last
-  SweepCounts counts_;
 };
 
 }  // namespace ollm::engine

@@ -12,11 +12,13 @@ std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b
       a.begin());
 }
 
+bool goes_before(const Entry& a, const Entry& b) {
+  if (a.terms.priority != b.terms.priority) return a.terms.priority > b.terms.priority;
+  return a.arrival < b.arrival;
+}
+
 void WaitingJobs::add(std::unique_ptr<Entry> entry) {
-  const auto before = [](const std::unique_ptr<Entry>& a, const std::unique_ptr<Entry>& b) {
-    if (a->terms.priority != b->terms.priority) return a->terms.priority > b->terms.priority;
-    return a->arrival < b->arrival;
-  };
+  const auto before = [](const auto& a, const auto& b) { return goes_before(*a, *b); };
   const auto place = std::upper_bound(entries_.begin(), entries_.end(), entry, before);
   entries_.insert(place, std::move(entry));
 }

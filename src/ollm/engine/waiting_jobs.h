@@ -40,6 +40,9 @@ struct Entry {
   bool put_aside = false;     // it had a line, which is on its way to disk
 };
 
+/// The order in which jobs run and wait: the highest priority first, then who came first.
+bool goes_before(const Entry& a, const Entry& b);
+
 /// What waits. One thread.
 class WaitingJobs {
  public:
