@@ -103,8 +103,8 @@ Result<std::vector<float>> LoadedModel::logits(const std::vector<std::int32_t>& 
   for (std::size_t done = 0; done < ids.size();) {
     const std::size_t count = std::min(chunk, ids.size() - done);
     const engine::Work work{&line, std::span(ids).subspan(done, count), 0};
-    OLLM_TRY_VOID(engine_->sweep(
-        {&work, 1},
+    OLLM_TRY_VOID(engine::sweep(
+        *engine_, {&work, 1},
         [&](std::size_t, std::size_t token, std::span<float> row) {
           std::copy(row.begin(), row.end(),
                     all.begin() + static_cast<std::ptrdiff_t>((done + token) * vocab_size()));
@@ -122,10 +122,10 @@ Result<std::vector<std::int32_t>> LoadedModel::greedy(const std::vector<std::int
   OLLM_TRY_VOID(line.reserve(ids.size() + count));
   std::vector<std::int32_t> out;
   const auto take = [&](std::span<float> row) { out.push_back(argmax(row)); };
-  OLLM_TRY_VOID(engine_->extend(line, ids, nullptr, take, never));
+  OLLM_TRY_VOID(engine::extend(*engine_, line, ids, nullptr, take, never));
   while (out.size() < count) {
     const std::int32_t last = out.back();
-    OLLM_TRY_VOID(engine_->extend(line, {&last, 1}, nullptr, take, never));
+    OLLM_TRY_VOID(engine::extend(*engine_, line, {&last, 1}, nullptr, take, never));
   }
   return out;
 }

@@ -12,6 +12,7 @@
 #include "ollm/base/thread_pool.h"
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/engine/engine.h"
+#include "ollm/engine/whole_sweep.h"
 #include "ollm/kv/line.h"
 #include "ollm/models/composition.h"
 #include "ollm/weights/tape.h"

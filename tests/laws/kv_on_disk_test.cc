@@ -172,8 +172,8 @@ class KvOnDiskLaw : public ::testing::TestWithParam<Case> {
         if (count > 0) work.push_back({&lines[i], std::span(of[i]).subspan(at, count), 0});
       }
       const std::size_t done = lines.front().tokens() - *stored;
-      const Result<void> swept = model.engine().sweep(
-          work,
+      const Result<void> swept = engine::sweep(
+          model.engine(), work,
           [&](std::size_t item, std::size_t token, std::span<float> row) {
             if (item != 0) return;
             std::copy(row.begin(), row.end(),

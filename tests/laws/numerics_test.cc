@@ -134,7 +134,7 @@ std::string hash_of(const std::string& model, const backend::Options& table) {
     const auto take = [&](std::size_t, std::size_t, std::span<float> logits) {
       hash.add(std::as_bytes(logits));
     };
-    const Result<void> swept = (*loaded)->engine().sweep({&work, 1}, take, never);
+    const Result<void> swept = engine::sweep((*loaded)->engine(), {&work, 1}, take, never);
     EXPECT_TRUE(swept.ok());
     done += count;
   }

@@ -101,16 +101,15 @@ class SameBits : public ::testing::TestWithParam<Case> {
         work.push_back({&lines[i], std::span(all).subspan(done[i], count), 0});
         who.push_back(i);
       }
-      EXPECT_TRUE(model.engine()
-                      .sweep(
-                          work,
-                          [&](std::size_t item, std::size_t token, std::span<float> logits) {
-                            if (who[item] != kOthers) return;
-                            std::copy(logits.begin(), logits.end(),
-                                      out.begin() + static_cast<std::ptrdiff_t>(
-                                                        (done[kOthers] + token) * vocab));
-                          },
-                          never)
+      EXPECT_TRUE(engine::sweep(
+                      model.engine(), work,
+                      [&](std::size_t item, std::size_t token, std::span<float> logits) {
+                        if (who[item] != kOthers) return;
+                        std::copy(logits.begin(), logits.end(),
+                                  out.begin() +
+                                      static_cast<std::ptrdiff_t>((done[kOthers] + token) * vocab));
+                      },
+                      never)
                       .ok());
       for (std::size_t i = 0; i < work.size(); ++i) done[who[i]] += work[i].tokens.size();
     }

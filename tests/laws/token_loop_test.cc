@@ -52,11 +52,11 @@ TEST_P(TokenLoop, AllocatesNothingAfterTheFirstToken) {
     std::vector<std::int32_t> line = {1, 40, 7, 26, 37};
     line.reserve(256);
     const auto take = [&](std::span<float> logits) { line.push_back(argmax(logits)); };
-    ASSERT_TRUE(model.engine().extend(kv, line, nullptr, take, never).ok());
+    ASSERT_TRUE(engine::extend(model.engine(), kv, line, nullptr, take, never).ok());
     const std::size_t before = allocation_count();
     for (int token = 0; token < 200; ++token) {
       const std::int32_t last = line.back();
-      ASSERT_TRUE(model.engine().extend(kv, {&last, 1}, nullptr, take, never).ok());
+      ASSERT_TRUE(engine::extend(model.engine(), kv, {&last, 1}, nullptr, take, never).ok());
     }
     EXPECT_EQ(allocation_count() - before, 0u);
   }
@@ -87,12 +87,12 @@ TEST(TokenLoopOnDisk, AllocatesNothingButWhereABlockIsFull) {
   std::vector<std::int32_t> line = {1, 40, 7, 26, 37};
   line.reserve(1024);
   const auto take = [&](std::span<float> logits) { line.push_back(argmax(logits)); };
-  ASSERT_TRUE(model.engine().extend(kv, line, nullptr, take, never).ok());
+  ASSERT_TRUE(engine::extend(model.engine(), kv, line, nullptr, take, never).ok());
   std::size_t between = 0;
   for (int token = 0; token < 800; ++token) {
     const std::int32_t last = line.back();
     const std::size_t before = allocation_count();
-    ASSERT_TRUE(model.engine().extend(kv, {&last, 1}, nullptr, take, never).ok());
+    ASSERT_TRUE(engine::extend(model.engine(), kv, {&last, 1}, nullptr, take, never).ok());
     if (kv.tokens() % kBlock == 0) {
       model.store().wait_for_commits();  // the writer allocates at its own time
     } else {

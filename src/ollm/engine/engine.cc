@@ -10,7 +10,6 @@
 #include "ollm/models/blocks/attention.h"
 #include "ollm/models/blocks/feed_forward.h"
 #include "ollm/models/blocks/linear.h"
-#include "ollm/sampling/logits_check.h"
 
 namespace ollm::engine {
 
@@ -241,24 +240,6 @@ std::span<float> Engine::logits(std::size_t index) {
   return {logits_.as<float>() + index * vocab, vocab};
 }
 
-Result<void> Engine::sweep(std::span<const Work> work, LogitsSink sink,
-                           const CancellationToken& cancel) {
-  OLLM_TRY_VOID(cancel.check());
-  const Result<void> computed = compute(work, [&](std::size_t) { return !cancel.cancelled(); });
-  for (std::size_t i = 0; i < work.size(); ++i)
-    if (failures_[i]) return *failures_[i];
-  OLLM_TRY_VOID(computed);
-  // Nothing that follows from damaged logits is an answer, so they do not leave the engine.
-  for (std::size_t i = 0; i < logit_rows_.size(); ++i) {
-    const LogitRow& row = logit_rows_[i];
-    OLLM_TRY_VOID(sampling::check_logits(logits(i), work[row.work].line->tokens() + row.token));
-  }
-  for (std::size_t i = 0; i < logit_rows_.size(); ++i)
-    sink(logit_rows_[i].work, logit_rows_[i].token, logits(i));
-  for (const Work& item : work) item.line->commit(item.tokens);
-  return {};
-}
-
 Result<void> Engine::compute(std::span<const Work> work, StillWanted still_wanted) {
   kv_reads_ = nullptr;
   logit_rows_.clear();
@@ -290,23 +271,6 @@ Result<void> Engine::run(std::span<const Work> work, StillWanted still_wanted) {
   // meanwhile is of no model.
   OLLM_TRY_VOID(pass.end());
   ++sweeps_;
-  return {};
-}
-
-Result<void> Engine::extend(kv::Line& line, std::span<const TokenId> tokens,
-                            FunctionRef<void(std::size_t)> progress,
-                            FunctionRef<void(std::span<float>)> sink,
-                            const CancellationToken& cancel) {
-  for (std::size_t done = 0; done < tokens.size();) {
-    const std::size_t count = std::min(options_.max_rows, tokens.size() - done);
-    const bool last = done + count == tokens.size();
-    const Work work{&line, tokens.subspan(done, count), last ? count - 1 : count};
-    OLLM_TRY_VOID(sweep(
-        {&work, 1}, [&](std::size_t, std::size_t, std::span<float> logits) { sink(logits); },
-        cancel));
-    done += count;
-    if (progress) progress(done);
-  }
   return {};
 }
 

@@ -48,9 +48,6 @@ struct Work {
   std::size_t first_logit = 0;      // logits are wanted of tokens [first_logit, tokens.size())
 };
 
-/// Gets the logits [vocab] of one token of one work item; the memory is the engine's.
-using LogitsSink = FunctionRef<void(std::size_t work, std::size_t token, std::span<float> logits)>;
-
 /// Whether a work item's line is to go on; asked between layers.
 using StillWanted = FunctionRef<bool(std::size_t work)>;
 
@@ -65,17 +62,11 @@ class Engine {
   const Options& options() const { return options_; }
   const models::Composition& composition() const { return composition_; }
 
-  /// One pass over the weights. On success the tokens are committed to their lines; on an error
-  /// none is, `sink` was not called, and the sweep may be tried again.
-  /// Errors: invalid_argument for a token outside the vocabulary, naming it and the limit; io,
-  /// corrupt from weights or KV, or where logits are no numbers (NaN, +infinity, all -infinity);
-  /// cancelled, asked between layers.
-  Result<void> sweep(std::span<const Work> work, LogitsSink sink, const CancellationToken& cancel);
-
-  /// The same, but nothing is committed and logits are not looked at: they wait in `logits` for
-  /// whoever says which tokens hold. A line that fails by itself, or is not wanted any more, is
-  /// dropped from the sweep (`failure`) and changes nothing for the others.
-  /// Errors: as sweep, for what all lines share; cancelled, where none is left.
+  /// One pass over the weights. Nothing is committed and logits are not looked at: they wait in
+  /// `logits` for whoever says which tokens hold, and on an error the sweep may be tried again. A
+  /// line that fails by itself, or is not wanted any more, is dropped from the sweep (`failure`)
+  /// and changes nothing for the others. Errors: io, corrupt from weights; cancelled, where no line
+  /// is left.
   Result<void> compute(std::span<const Work> work, StillWanted still_wanted);
   /// Why a work item of the last `compute` was dropped: cancelled; io, corrupt from its KV; the
   /// errors of Line::prepare; an id outside the vocabulary.
@@ -88,13 +79,6 @@ class Engine {
   };
   std::span<const LogitRow> logit_rows() const { return logit_rows_; }
   std::span<float> logits(std::size_t index);
-
-  /// Extends a line by `tokens`, be it a prompt or the token that was just chosen: sweeps in chunks
-  /// of max_rows; the logits of the last token go to `sink`. `progress` is told the tokens done.
-  /// Errors: as sweep; what was committed stays.
-  Result<void> extend(kv::Line& line, std::span<const TokenId> tokens,
-                      FunctionRef<void(std::size_t done)> progress,
-                      FunctionRef<void(std::span<float>)> sink, const CancellationToken& cancel);
 
   /// Sweeps so far, and bytes of weights that they read from disk.
   std::uint64_t sweeps() const { return sweeps_; }

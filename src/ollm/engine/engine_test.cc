@@ -30,8 +30,8 @@ TinyOptions streamed() {
 Result<void> fails(TinyEngine& tiny, kv::Line& line, std::span<const TokenId> ids,
                    const CancellationToken& cancel) {
   const Work work{&line, ids, 0};
-  return tiny.engine().sweep(
-      {&work, 1},
+  return sweep(
+      tiny.engine(), {&work, 1},
       [](std::size_t, std::size_t, std::span<float>) { ADD_FAILURE() << "logits went out"; },
       cancel);
 }
@@ -62,7 +62,7 @@ TEST(Engine, LogitsThatAreNoNumbersAreCorruptAndNothingIsCommitted) {
   // Tokens whose logits nobody wants are not looked at.
   const std::vector<TokenId> ids = random_ids(5, 1);
   const Work work{&line, ids, ids.size()};
-  EXPECT_TRUE(tiny.engine().sweep({&work, 1}, nullptr, tiny.never()).ok());
+  EXPECT_TRUE(sweep(tiny.engine(), {&work, 1}, nullptr, tiny.never()).ok());
   EXPECT_EQ(line.tokens(), 5u);
 }
 
@@ -93,8 +93,8 @@ TEST(Engine, AReadThatFailsCommitsNothingAndTheSweepMayBeTriedAgain) {
       got.clear();
       const std::size_t before = line.tokens();
       const Work work{&line, ids, 0};
-      const Result<void> result = tiny.engine().sweep(
-          {&work, 1},
+      const Result<void> result = sweep(
+          tiny.engine(), {&work, 1},
           [&](std::size_t, std::size_t, std::span<float> row) {
             got.insert(got.end(), row.begin(), row.end());
           },
@@ -134,14 +134,14 @@ TEST(Engine, ExtendSweepsInChunksAndKeepsWhatWasCommitted) {
   };
   std::vector<float> got;
   const auto take = [&](std::span<float> row) { got.assign(row.begin(), row.end()); };
-  const Result<void> stopped = tiny.engine().extend(line, ids, stop_after_eight, take, cancel);
+  const Result<void> stopped = extend(tiny.engine(), line, ids, stop_after_eight, take, cancel);
   EXPECT_EQ(stopped.error().kind, ErrorKind::cancelled);
   EXPECT_EQ(told, (std::vector<std::size_t>{4, 8}));
   EXPECT_EQ(line.tokens(), 8u);
   EXPECT_TRUE(got.empty());
 
   ASSERT_TRUE(
-      tiny.engine().extend(line, std::span(ids).subspan(8), nullptr, take, tiny.never()).ok());
+      extend(tiny.engine(), line, std::span(ids).subspan(8), nullptr, take, tiny.never()).ok());
   EXPECT_EQ(line.tokens(), 10u);
   EXPECT_TRUE(same_bits(got, last));
 }
@@ -154,14 +154,13 @@ TEST(Engine, OnlyWantedLogitsGoOutWithTheirWorkAndToken) {
   kv::Line line_b = tiny.line(4);
   const std::vector<Work> work = {{&line_a, a, 3}, {&line_b, b, 2}};
   std::vector<std::pair<std::size_t, std::size_t>> rows;
-  ASSERT_TRUE(tiny.engine()
-                  .sweep(
-                      work,
-                      [&](std::size_t item, std::size_t token, std::span<float> row) {
-                        EXPECT_EQ(row.size(), TinyModel::kVocab);
-                        rows.emplace_back(item, token);
-                      },
-                      tiny.never())
+  ASSERT_TRUE(sweep(
+                  tiny.engine(), work,
+                  [&](std::size_t item, std::size_t token, std::span<float> row) {
+                    EXPECT_EQ(row.size(), TinyModel::kVocab);
+                    rows.emplace_back(item, token);
+                  },
+                  tiny.never())
                   .ok());
   EXPECT_EQ(rows, (std::vector<std::pair<std::size_t, std::size_t>>{{1, 2}, {1, 3}}));
 }
@@ -195,7 +194,7 @@ TEST(Engine, ManyLinesAreEachAsAlone) {
           std::vector<float>& all = got[who[item]];
           all.insert(all.end(), row.begin(), row.end());
         };
-        ASSERT_TRUE(tiny.engine().sweep(work, take, tiny.never()).ok());
+        ASSERT_TRUE(sweep(tiny.engine(), work, take, tiny.never()).ok());
       }
     }
     lines.clear();
@@ -219,7 +218,7 @@ TEST(Engine, SweepsOfManyLinesAllocateNothing) {
   const auto ignore = [](std::size_t, std::size_t, std::span<float>) {};
   const std::size_t before = ollm::testing::allocation_count();
   for (int token = 0; token < 90; ++token)
-    ASSERT_TRUE(tiny.engine().sweep(work, ignore, tiny.never()).ok());
+    ASSERT_TRUE(sweep(tiny.engine(), work, ignore, tiny.never()).ok());
   EXPECT_EQ(ollm::testing::allocation_count() - before, 0u);
 }
 

@@ -185,8 +185,8 @@ TEST_F(KvEntries, LinesThatStartedThereGoOnAsAnyOther) {
   ASSERT_EQ(*line.restart(0, kTokens, ids.first(kTokens - 1)), 700u);
   const auto run_to = [&](std::size_t end) {
     std::vector<float> last;
-    const Result<void> done = again.engine().extend(
-        line, ids.first(end).subspan(line.tokens()), nullptr,
+    const Result<void> done = extend(
+        again.engine(), line, ids.first(end).subspan(line.tokens()), nullptr,
         [&](std::span<float> row) { last.assign(row.begin(), row.end()); }, again.never());
     ASSERT_TRUE(done.ok()) << done.error().message;
     expect_tail_of_whole(last, end);

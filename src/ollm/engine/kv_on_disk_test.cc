@@ -100,21 +100,19 @@ TEST_F(KvOnDisk, WhatLiesOutsideTheWindowsIsForgottenWithTheSameBits) {
 
     // Back by what may be taken back exactly, and by more, which begins anew.
     kv::Line line = tiny.line(kTokens);
-    ASSERT_TRUE(
-        tiny.engine()
-            .extend(
-                line, std::span(ids_).first(700), nullptr, [](std::span<float>) {}, tiny.never())
-            .ok());
+    ASSERT_TRUE(extend(
+                    tiny.engine(), line, std::span(ids_).first(700), nullptr,
+                    [](std::span<float>) {}, tiny.never())
+                    .ok());
     for (const std::size_t back : {700 - kv::kRewindTokens, std::size_t{400}}) {
       const Result<std::size_t> left = line.restart(back, kTokens);
       ASSERT_TRUE(left.ok());
       EXPECT_EQ(*left, back == 400 ? 0u : back);
       std::vector<float> last;
-      ASSERT_TRUE(tiny.engine()
-                      .extend(
-                          line, std::span(ids_).first(700).subspan(*left), nullptr,
-                          [&](std::span<float> row) { last.assign(row.begin(), row.end()); },
-                          tiny.never())
+      ASSERT_TRUE(extend(
+                      tiny.engine(), line, std::span(ids_).first(700).subspan(*left), nullptr,
+                      [&](std::span<float> row) { last.assign(row.begin(), row.end()); },
+                      tiny.never())
                       .ok());
       expect_tail_of_whole(last, 700);
     }
@@ -135,8 +133,8 @@ TEST_F(KvOnDisk, NothingIsReadBehindASweepThatFailed) {
   ASSERT_TRUE(found.ok());
   ASSERT_GT(*found, 0u);
   const Work work{&line, std::span(ids_).subspan(*found, 1), 0};
-  const Result<void> swept = again.engine().sweep(
-      {&work, 1}, [](std::size_t, std::size_t, std::span<float>) {}, again.never());
+  const Result<void> swept = sweep(
+      again.engine(), {&work, 1}, [](std::size_t, std::size_t, std::span<float>) {}, again.never());
   EXPECT_FALSE(swept.ok());
   EXPECT_TRUE(line.is_damaged());
   EXPECT_FALSE(again.store().sweep_reads()->reading());
@@ -162,8 +160,8 @@ TEST_F(KvOnDisk, LinesOfOneSweepComeFromDiskTogether) {
       of.push_back(i);
     }
     if (work.empty()) break;
-    const Result<void> swept = tiny.engine().sweep(
-        work,
+    const Result<void> swept = sweep(
+        tiny.engine(), work,
         [&](std::size_t item, std::size_t, std::span<float> row) {
           logits[of[item]].insert(logits[of[item]].end(), row.begin(), row.end());
         },

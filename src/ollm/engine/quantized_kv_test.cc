@@ -66,7 +66,7 @@ std::vector<float> by_the_rule(const TinyModel& model, ComputeMode compute,
     const auto append = [&](std::size_t, std::size_t, std::span<float> row) {
       out.insert(out.end(), row.begin(), row.end());
     };
-    EXPECT_TRUE(tiny.engine().sweep({&work, 1}, append, tiny.never()).ok());
+    EXPECT_TRUE(sweep(tiny.engine(), {&work, 1}, append, tiny.never()).ok());
     if (line.tokens() % kBlock == 0)
       replace_block(line, tiny.store().options(), line.tokens() - kBlock);
   }
@@ -100,8 +100,8 @@ class QuantizedKv : public ::testing::TestWithParam<ComputeMode> {
           std::span(ids_).subspan(at, std::min(chunk, tokens - at));
       const Work work{&line, now, 0};
       std::size_t wrong = 0;
-      const Result<void> swept = tiny.engine().sweep(
-          {&work, 1},
+      const Result<void> swept = sweep(
+          tiny.engine(), {&work, 1},
           [&](std::size_t, std::size_t token, std::span<float> row) {
             wrong += is_by_the_rule(at + token, row) ? 0 : 1;
           },
@@ -340,7 +340,7 @@ TEST_P(QuantizedKv, ASweepThatFailedLeavesBlocksAsTheyWere) {
   const Work work[] = {{&other, std::span(ids_).subspan(100, 190), 0},
                        {&damaged, std::span(ids_).subspan(damaged.tokens(), 1), 0}};
   const Result<void> swept =
-      again.engine().sweep(work, [](std::size_t, std::size_t, std::span<float>) {}, again.never());
+      sweep(again.engine(), work, [](std::size_t, std::size_t, std::span<float>) {}, again.never());
   ASSERT_FALSE(swept.ok());
   EXPECT_TRUE(damaged.is_damaged());
   EXPECT_FALSE(other.is_damaged());
@@ -370,8 +370,8 @@ TEST_P(QuantizedKv, LinesOfOneSweepHaveTheBitsThatTheyHaveAlone) {
       }
       if (work.empty()) break;
       std::size_t wrong = 0;
-      const Result<void> swept = tiny.engine().sweep(
-          work,
+      const Result<void> swept = sweep(
+          tiny.engine(), work,
           [&](std::size_t item, std::size_t token, std::span<float> row) {
             wrong += is_by_the_rule(begins[item] + token, row) ? 0 : 1;
           },

@@ -49,8 +49,8 @@ class StoredRun : public ::testing::Test {
     while (line.tokens() < tokens) {
       const std::size_t at = line.tokens();
       const Work work{&line, ids.subspan(at, std::min(chunk, tokens - at)), 0};
-      const Result<void> swept = tiny.engine().sweep(
-          {&work, 1},
+      const Result<void> swept = sweep(
+          tiny.engine(), {&work, 1},
           [&](std::size_t, std::size_t token, std::span<float> row) {
             const std::size_t place = (at + token) * TinyModel::kVocab;
             std::copy(row.begin(), row.end(), out.begin() + static_cast<std::ptrdiff_t>(place));

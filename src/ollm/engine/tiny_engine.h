@@ -19,6 +19,7 @@
 #include "ollm/base/check.h"
 #include "ollm/checkpoint/safetensors_writer.h"
 #include "ollm/engine/engine.h"
+#include "ollm/engine/whole_sweep.h"
 #include "ollm/io/read_queue.h"
 #include "ollm/io/temporary_folder.h"
 #include "ollm/kv/small_store.h"
@@ -240,7 +241,7 @@ class TinyEngine {
       const auto append = [&](std::size_t, std::size_t, std::span<float> row) {
         out.insert(out.end(), row.begin(), row.end());
       };
-      OLLM_CHECK(engine_->sweep({&work, 1}, append, never_).ok());
+      OLLM_CHECK(sweep(*engine_, {&work, 1}, append, never_).ok());
     }
     return out;
   }
