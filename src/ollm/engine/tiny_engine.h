@@ -101,14 +101,14 @@ class TinyModel {
   weights::MatrixId matrix(const std::string& name, std::size_t rows, std::size_t cols,
                            weights::Section section) {
     tensor(name, Shape({rows, cols}), rows * cols, 1.5F / std::sqrt(static_cast<float>(cols)), 0);
-    out_.tape.matrices.push_back({name, 0, rows, cols, rows, section});
+    out_.tape.matrices.push_back({name, 0, rows, cols, rows, section, false});
     return {static_cast<std::uint32_t>(out_.tape.matrices.size() - 1)};
   }
 
   weights::VectorId vector(const std::string& name, std::size_t size, float middle,
                            std::optional<float> add = std::nullopt) {
     tensor(name, Shape({size}), size, 0.3F, middle);
-    out_.tape.vectors.push_back({name, 0, size, size, add});
+    out_.tape.vectors.push_back({name, 0, size, size, add, 0});
     return {static_cast<std::uint32_t>(out_.tape.vectors.size() - 1)};
   }
 

@@ -65,12 +65,12 @@ Composition Composer::take() { return std::move(out_); }
 
 MatrixId Composer::matrix(std::string tensor, Part part, std::size_t in) {
   out_.tape.matrices.push_back(
-      {std::move(tensor), part.first, part.out, in, part.whole, weights::Section::layers});
+      {std::move(tensor), part.first, part.out, in, part.whole, weights::Section::layers, false});
   return {static_cast<std::uint32_t>(out_.tape.matrices.size() - 1)};
 }
 
 VectorId Composer::vector(std::string tensor, Part part) {
-  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole, {}});
+  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole, {}, 0});
   return {static_cast<std::uint32_t>(out_.tape.vectors.size() - 1)};
 }
 

@@ -13,6 +13,10 @@ const DenseSpec* dense_of(const LayerSpec& layer) {
   return std::get_if<DenseSpec>(&layer.feed_forward);
 }
 
+const MixtureSpec* mixture_of(const LayerSpec& layer) {
+  return std::get_if<MixtureSpec>(&layer.feed_forward);
+}
+
 std::optional<std::size_t> settle_context(Composition& composition, std::size_t context_tokens) {
   std::optional<std::size_t> original;
   for (RotarySpec& rotary : composition.rotaries) {

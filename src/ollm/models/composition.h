@@ -15,6 +15,7 @@
 
 namespace ollm::models {
 
+using weights::ExpertsId;
 using weights::MatrixId;
 using weights::VectorId;
 
@@ -79,11 +80,64 @@ struct DenseSpec {
   LinearSpec down;
 };
 
+/// How a row chooses its experts, and what each then weighs. Products, scores and sums of scores
+/// are f32 in both modes, of a row that was not rounded; ties go to the lower number. Source:
+/// Shazeer et al., "Outrageously Large Neural Networks", 2017.
+struct RouterSpec {
+  enum class Scores {
+    softmax,            // of all experts' products
+    softmax_of_chosen,  // the largest products are chosen, and the softmax is taken of those alone
+    sigmoid,            // of each product
+    sparse_mixer,       // Phi-3.5-MoE's: two experts, each by a softmax over those near to the best
+  };
+  LinearSpec products;  // [experts, hidden], held
+  Scores scores = Scores::softmax;
+  std::size_t chosen = 0;  // of each row
+  /// [experts], added to scores where experts are chosen, but not to what they weigh.
+  std::optional<VectorId> correction;
+  /// Experts stand in so many groups of equal size, and only those of the best groups are chosen;
+  /// a group is as good as its best two experts together, corrections included.
+  /// Source: DeepSeek-AI, "DeepSeek-V3 Technical Report", 2024.
+  std::size_t groups = 1;
+  std::size_t chosen_groups = 1;
+  bool best_of_group = false;  // a group is as good as its best expert alone (DeepSeek-V2)
+  bool normalised = false;     // scores of the chosen are divided by their sum
+  float least_sum = 0;         // that sum is taken for at least this
+  float sum_offset = 0;        // and this is added to it
+  float scaling = 1;           // multiplies what the chosen weigh
+  float jitter = 0;  // sparse_mixer: what is near to the best, Phi-3.5-MoE's router_jitter_noise
+};
+
+/// gpt-oss's gated activation, (up + 1) * gate * sigmoid(alpha * gate), of what is clamped first:
+/// gate from above, up from both sides.
+struct ClampedSwiglu {
+  float alpha = 1.702F;
+  float limit = 7;
+};
+
+/// A feed-forward of which each row meets some experts alone:
+///
+///   sum over the row's experts e, ascending, of weight(e) * expert_e(x), then + shared(x)
+///
+/// where every expert is a gated feed-forward as DenseSpec is.
+struct MixtureSpec {
+  RouterSpec router;
+  ExpertsId experts;
+  std::size_t inner = 0;  // of one expert
+  backend::Activation activation = backend::Activation::silu;
+  std::optional<ClampedSwiglu> clamped;  // instead of the activation; gate and up are interleaved
+  /// [experts, inner or twice that] as the first products give them, and [experts, hidden].
+  std::optional<VectorId> gate_up_bias, down_bias;
+  std::optional<DenseSpec> shared;  // met by every row
+  std::optional<LinearSpec>
+      shared_gate;  // [1, hidden]: sigmoid of its product weighs the shared one
+};
+
 /// What mixes tokens in a layer, and what works on each alone. The engine visits: a further kind is
 /// a further alternative, and a block beside those of blocks/.
 using MixerSpec = std::variant<AttentionSpec>;
 struct NoFeedForward {};
-using FeedForwardSpec = std::variant<DenseSpec, NoFeedForward>;
+using FeedForwardSpec = std::variant<DenseSpec, MixtureSpec, NoFeedForward>;
 
 enum class Wiring {
   sequential,  // h += after(mixer(before(h))), then the same with the feed-forward
@@ -102,8 +156,9 @@ struct LayerSpec {
 
 /// The attention of a layer, or nullptr where something else mixes its tokens.
 const AttentionSpec* attention_of(const LayerSpec& layer);
-/// The same of its dense feed-forward.
+/// The same of its dense feed-forward, and of its mixture.
 const DenseSpec* dense_of(const LayerSpec& layer);
+const MixtureSpec* mixture_of(const LayerSpec& layer);
 
 struct Composition {
   std::size_t hidden_size = 0;

@@ -46,7 +46,9 @@ class Writer {
   std::string vector(VectorId id) const {
     const weights::VectorUse& use = model_.tape.vectors[id.index];
     const std::string add = use.add ? fmt::format(" + {:a}", *use.add) : "";
-    return fmt::format("{}[{}+{} of {}]{}", use.tensor, use.first, use.size, use.tensor_size, add);
+    const std::string rows = use.tensor_rows == 0 ? "" : fmt::format(" in {}", use.tensor_rows);
+    return fmt::format("{}[{}+{} of {}]{}{}", use.tensor, use.first, use.size, use.tensor_size,
+                       rows, add);
   }
   std::string vector(const std::optional<VectorId>& id) const { return id ? vector(*id) : "none"; }
 
@@ -106,6 +108,44 @@ class Writer {
     write_linear("down", dense.down);
   }
   void write(const NoFeedForward&) { line("no feed-forward"); }
+
+  void write(const RouterSpec& router) {
+    write_linear("router", router.products);
+    line("scores {} chosen {} correction {}", static_cast<int>(router.scores), router.chosen,
+         vector(router.correction));
+    line("groups {} of {} by {}", router.chosen_groups, router.groups,
+         router.best_of_group ? "one" : "two");
+    line("normalised {} least {:a} offset {:a} times {:a} jitter {:a}", router.normalised,
+         router.least_sum, router.sum_offset, router.scaling, router.jitter);
+  }
+
+  void write(const weights::ExpertMatrix& matrix) {
+    const WeightFormat& format = matrix.format;
+    line("of each expert [{}, {}] {} {}", matrix.rows, matrix.cols, to_string(format.element),
+         format.layout == WeightLayout::out_by_in ? "out by in" : "in by out");
+    if (format.scale) {
+      line("scale {} of {} by {}", static_cast<int>(format.scale->type), format.scale->rows,
+           format.scale->cols);
+    }
+    for (const std::string& tensor : matrix.tensors) line("{}", tensor);
+    for (const std::string& tensor : matrix.scales) line("{}", tensor);
+  }
+
+  void write(const MixtureSpec& mixture) {
+    const weights::ExpertsUse& use = model_.tape.experts[mixture.experts.index];
+    line("mixture of {} experts of {} activation {}", use.experts, mixture.inner,
+         static_cast<int>(mixture.activation));
+    write(mixture.router);
+    for (const weights::ExpertsForm& form : use.forms) {
+      line("gate and up {}", static_cast<int>(form.gate_up));
+      for (const weights::ExpertMatrix& matrix : form.matrices) write(matrix);
+    }
+    if (mixture.clamped)
+      line("clamped at {:a} alpha {:a}", mixture.clamped->limit, mixture.clamped->alpha);
+    line("biases {} {}", vector(mixture.gate_up_bias), vector(mixture.down_bias));
+    if (mixture.shared) write(*mixture.shared);
+    if (mixture.shared_gate) write_linear("shared gate", *mixture.shared_gate);
+  }
 
   void write_layer(const LayerSpec& layer) {
     line("{}", layer.wiring == Wiring::sequential ? "sequential" : "parallel");

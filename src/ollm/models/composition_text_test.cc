@@ -56,10 +56,11 @@ DenseSpec& dense_of(Composition& model) {
   const LayerSpec& layer = model.layers[0];
   [[maybe_unused]] const auto& [hidden, vocab, positions, tape, embedding, multiplier, rotaries,
                                 layers, residual, final_norm, head, stored_head, divisor] = model;
-  [[maybe_unused]] const auto& [matrices, vectors] = model.tape;
-  [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section] =
+  [[maybe_unused]] const auto& [matrices, vectors, experts] = model.tape;
+  [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section, held] =
       model.tape.matrices[0];
-  [[maybe_unused]] const auto& [source, first, size, tensor_size, add] = model.tape.vectors[0];
+  [[maybe_unused]] const auto& [source, first, size, tensor_size, add, in_rows] =
+      model.tape.vectors[0];
   [[maybe_unused]] const auto& [frequencies, magnitude, beyond] = model.rotaries[0];
   [[maybe_unused]] const auto& [length, longer] = *model.rotaries[0].beyond;
   [[maybe_unused]] const auto& [wiring, before_mixer, after_mixer, mixer, before_feed_forward,
@@ -73,8 +74,8 @@ DenseSpec& dense_of(Composition& model) {
   [[maybe_unused]] const auto& [kind, norm_weight, norm_bias, eps] = model.final_norm;
 }
 
-// Sections are no part of it: they say when a matrix is read. `in` and `out` of a linear layer are
-// those of its matrix.
+// Sections and `held` are no part of it: they say when a matrix is read. `in` and `out` of a linear
+// layer are those of its matrix.
 const Change kChanges[] = {
     [](Composition& m) { m.hidden_size = 9; },
     [](Composition& m) { m.vocab_size = 17; },
@@ -90,6 +91,7 @@ const Change kChanges[] = {
     [](Composition& m) { m.tape.vectors[0].tensor_size = 9; },
     [](Composition& m) { m.tape.vectors[0].add = 1.0F; },
     [](Composition& m) { m.tape.vectors[0].add = 0.0F; },
+    [](Composition& m) { m.tape.vectors[0].tensor_rows = 2; },
     [](Composition& m) { m.embedding = {8}; },
     [](Composition& m) { m.embedding_multiplier = 2; },
     [](Composition& m) { m.rotaries[0].inverse_frequencies[1] = 0.25F; },

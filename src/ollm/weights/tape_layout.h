@@ -1,4 +1,5 @@
-// Which weights a sweep touches, in the order in which it does: names, rows and shapes, no bytes.
+// Which weights a sweep touches, in the order in which it does: names, rows and shapes, no bytes;
+// and the experts of which it chooses some.
 // Written by models/ from a composition; leaves to tape.h where the bytes are.
 #pragma once
 
@@ -9,13 +10,18 @@
 #include <string>
 #include <vector>
 
+#include "ollm/tensor/weight_format.h"
+
 namespace ollm::weights {
 
-/// Index into TapeLayout::matrices and TapeLayout::vectors.
+/// Index into TapeLayout::matrices, TapeLayout::vectors and TapeLayout::experts.
 struct MatrixId {
   std::uint32_t index = 0;
 };
 struct VectorId {
+  std::uint32_t index = 0;
+};
+struct ExpertsId {
   std::uint32_t index = 0;
 };
 
@@ -66,9 +72,11 @@ struct MatrixUse {
   std::size_t cols = 0;
   std::size_t tensor_rows = 0;  // of the whole tensor, to be checked against the file
   Section section = Section::layers;
+  /// Stays in memory whatever the limit, and may be met at any time: a router, which also guesses.
+  bool held = false;
 };
 
-/// Elements [first, first + size) of a stored tensor [tensor_size]; always held in memory, as f32.
+/// Elements [first, first + size) of a stored tensor of tensor_size; always held in memory, as f32.
 struct VectorUse {
   std::string tensor;
   std::size_t first = 0;
@@ -77,6 +85,48 @@ struct VectorUse {
   /// Of weights of RMS norms alone: added to each element after it was widened. 1 where the norm
   /// multiplies by 1 + w; else 0, which makes a weight of -0 one of +0.
   std::optional<float> add = std::nullopt;
+  /// Rows of the stored tensor, which is then [rows, tensor_size / rows]: a bias of each expert.
+  /// 0: it is [tensor_size].
+  std::size_t tensor_rows = 0;
+};
+
+/// One matrix of every expert of a layer, of `rows` outputs and `cols` inputs.
+struct ExpertMatrix {
+  /// One tensor for each expert, by the number of the expert; or a single one in which all are
+  /// stacked, [experts, ...]. Of each expert a tensor holds what `format` says: [rows, cols] or, of
+  /// in_by_out, [cols, rows]; of e2m1 bytes of two weights, [rows, cols / 2] or [rows, cols / 32,
+  /// 16].
+  std::vector<std::string> tensors;
+  /// Its scales, [rows, cols / 32] of each expert, in as many tensors; empty: it has none.
+  std::vector<std::string> scales;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  /// How it is stored. The type of its plain weights (F32, F16, BF16) is that of its tensors, and
+  /// written here when they are bound.
+  WeightFormat format;
+};
+
+/// How the gates and the ups of a feed-forward stand in its matrices.
+enum class GateUp : std::uint8_t {
+  apart,        // gate, up, down: three matrices
+  halves,       // gate and up in one, all gates first; down
+  interleaved,  // the same, gate and up by turns
+  none,         // up, down: there is no gate
+};
+
+/// One way to store the experts of a layer: their matrices, in the order of use.
+struct ExpertsForm {
+  GateUp gate_up = GateUp::apart;
+  std::vector<ExpertMatrix> matrices;
+};
+
+/// The experts of a layer: each sweep wants those that its rows choose.
+struct ExpertsUse {
+  std::size_t experts = 0;
+  /// How they may be stored. Binding to tensors keeps the first whose tensors are there.
+  std::vector<ExpertsForm> forms;
+
+  const ExpertsForm& form() const { return forms.front(); }
 };
 
 /// The order of a sweep.
@@ -85,6 +135,7 @@ struct TapeLayout {
   /// that are gathered, at any time.
   std::vector<MatrixUse> matrices;
   std::vector<VectorUse> vectors;
+  std::vector<ExpertsUse> experts;  // of each layer that has some, in the order of the layers
 };
 
 }  // namespace ollm::weights
