@@ -15,6 +15,7 @@
 #include "ollm/io/file.h"
 #include "ollm/io/slot_ring.h"
 #include "ollm/tensor/weight_format.h"
+#include "ollm/weights/loads.h"
 #include "ollm/weights/tape_layout.h"
 
 namespace ollm::weights {
@@ -45,42 +46,6 @@ struct Segment {
   std::uint64_t place = 0;  // pinned: byte of the storage; streamed: byte of its load's slot
   std::uint32_t load = 0;   // streamed: the load that brings it
 };
-
-/// Bytes of one of the tensor index's files.
-struct FileExtent {
-  std::uint32_t file = 0;
-  std::uint64_t offset_bytes = 0;
-  std::uint64_t size_bytes = 0;
-};
-
-/// What one slot of the ring is filled with at once: neighbours in the order of use, read in the
-/// order of the file, with small gaps read through.
-struct Load {
-  std::uint32_t first_extent = 0;
-  std::uint32_t extents = 0;
-};
-
-/// Items of equal kind gathered into loads: `place` and `load` of each item are set.
-struct LoadItem {
-  FileExtent extent;
-  std::uint64_t place = 0;  // of the item's first byte in the slot
-  std::uint32_t load = 0;
-};
-struct Loads {
-  std::vector<FileExtent> extents;
-  std::vector<Load> loads;
-  std::uint64_t largest_bytes = 0;  // of a slot that holds any of them
-  std::size_t most_reads = 0;       // of a slot
-
-  std::span<const FileExtent> extents_of(std::uint32_t load) const {
-    return {extents.data() + loads[load].first_extent, loads[load].extents};
-  }
-};
-
-/// Groups `items`, in their order, behind the loads that are there already; no load holds items of
-/// two calls. A load takes at most `slot_bytes` unless one item alone is larger.
-void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
-               Loads& loads);
 
 /// A vector: where it stands in its file, and where in the storage, widened to f32.
 struct HeldVector {
