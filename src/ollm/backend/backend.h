@@ -17,11 +17,17 @@ namespace ollm::backend {
 
 /// Some rows of one weight matrix [out, in], as they stand in the file: row-major, packed, at any
 /// byte (files promise no alignment); of a format for which there is no unsupported_reason.
+///
+/// `data` are [rows, cols] of format.element. Of layout in_by_out they are [cols, rows]: such a
+/// matrix comes whole, as what one output needs stands in all of its stored rows.
 struct WeightRows {
   const std::byte* data = nullptr;
   WeightFormat format;
   std::size_t rows = 0;  // outputs of this segment
   std::size_t cols = 0;  // inputs
+  /// Of format.scale: [rows / its rows, cols / its cols], both
+  /// rounded up, packed, at any byte. A segment begins where a block does.
+  const std::byte* scales = nullptr;
 };
 
 /// A weight vector [size], widened to f32 when it was loaded.
@@ -30,12 +36,17 @@ struct WeightVector {
   std::size_t size = 0;
 };
 
+/// What becomes of a left operand before products: `as_mode` rounds it to bf16 in bf16 mode, `none`
+/// never (a router's scores decide which experts run, so that they are f32 in both modes).
+enum class LeftRounding { as_mode, none };
+
 /// The left operand of matrix products, rounded and padded once for all weights that it meets.
 /// Opaque; written by `Backend::prepare_left`.
 struct LeftOperand {
   const std::byte* data = nullptr;
   std::size_t rows = 0;
   std::size_t cols = 0;
+  LeftRounding rounding = LeftRounding::as_mode;
 };
 
 enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared };
@@ -102,14 +113,17 @@ class Backend {
                                     std::size_t outputs) const = 0;
 
   /// Bytes of a LeftOperand of this size.
-  virtual std::size_t left_bytes(std::size_t rows, std::size_t cols) const = 0;
+  virtual std::size_t left_bytes(std::size_t rows, std::size_t cols,
+                                 LeftRounding rounding = LeftRounding::as_mode) const = 0;
 
-  /// Rounds (bf16 mode) and pads x for `matmul`. x [rows, cols] f32, rows `x_stride` floats apart;
-  /// `storage` at least left_bytes(rows, cols), 64-byte aligned.
+  /// Rounds and pads x for `matmul`. x [rows, cols] f32, rows `x_stride` floats apart; `storage` at
+  /// least left_bytes(rows, cols, rounding), 64-byte aligned.
   virtual LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
-                                   std::size_t cols, std::byte* storage) = 0;
+                                   std::size_t cols, std::byte* storage,
+                                   LeftRounding rounding = LeftRounding::as_mode) = 0;
 
-  /// out[r][j] = sum_i x[r][i] * w[j][i] for the rows j of this segment; x.cols == w.cols.
+  /// out[r][j] = sum_i x[r][i] * w[j][i] for the rows j of this segment; x.cols == w.cols. With
+  /// LeftRounding::none the bits are those of f32 mode.
   /// out points at the first output of the segment; rows `out_stride` floats apart.
   virtual void matmul(const LeftOperand& x, const WeightRows& w, float* out,
                       std::size_t out_stride) = 0;
@@ -135,6 +149,17 @@ class Backend {
   /// x[r][i] += y[r][i] * y_scale, n = rows * size values, packed. y_scale 1 adds y itself.
   virtual void add(float* x, const float* y, float y_scale, std::size_t n) = 0;
 
+  /// out[rows[i]][j] += x[i][j] * weights[i], each one rounding, for the rows of a mixture that an
+  /// expert has computed: out rows `out_stride` floats apart, x [n_rows, size] packed. rows
+  /// [n_rows] are distinct.
+  virtual void add_weighted(float* out, std::size_t out_stride, const std::uint32_t* rows,
+                            const float* weights, const float* x, std::size_t n_rows,
+                            std::size_t size) = 0;
+
+  /// x[i][j] *= factors[i]; x [n_rows, size] packed.
+  virtual void multiply_rows(float* x, std::size_t n_rows, std::size_t size,
+                             const float* factors) = 0;
+
   /// x[i] *= factor.
   virtual void scale(float* x, float factor, std::size_t n) = 0;
 
@@ -149,6 +174,12 @@ class Backend {
   /// n values; out may be gate.
   virtual void activate(Activation activation, const float* gate, const float* up, float* out,
                         std::size_t n) = 0;
+
+  /// out[i] = (up + 1) * (gate * sigmoid(alpha * gate)) of the pairs (gate, up) that stand one
+  /// after the other, cut to [-inf, limit] and [-limit, limit] before. gate_up [n, 2], out [n].
+  /// Source: Transformers, GptOssExperts._apply_gate.
+  virtual void clamped_swiglu(const float* gate_up, float alpha, float limit, float* out,
+                              std::size_t n) = 0;
 
   /// cos_out, sin_out [rows, pairs]: cos and sin of the f32 product positions[r] *
   /// inverse_frequencies[i], times `magnitude` (yarn's attention factor). The angle is rounded to

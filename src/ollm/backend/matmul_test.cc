@@ -291,6 +291,26 @@ TEST(Matmul, Bf16ModeRoundsTheLeftOperand) {
   }
 }
 
+TEST(Matmul, AnUnroundedLeftOperandGivesTheBitsOfF32Mode) {
+  ThreadPool pool(2);
+  for (const Isa isa : supported_isas()) {
+    const auto f32 = backend_of(isa, ComputeMode::f32, pool);
+    const auto bf16 = backend_of(isa, ComputeMode::bf16, pool);
+    for (const DType dtype : kWeightDTypes) {
+      for (const std::size_t rows : {std::size_t{1}, std::size_t{5}, std::size_t{60}}) {
+        const Operands o = operands({rows, 515, 37}, dtype, 1, 37);
+        const AlignedBytes left(bf16->left_bytes(rows, 515, LeftRounding::none));
+        const LeftOperand x =
+            bf16->prepare_left(o.x.data(), 515, rows, 515, left.get(), LeftRounding::none);
+        std::vector<float> out(rows * 37);
+        bf16->matmul(x, {o.weights.data() + 1, *plain_format(dtype), 37, 515}, out.data(), 37);
+        EXPECT_TRUE(same_bits(product(*f32, o), out)) << to_string(isa) << ", " << rows;
+        EXPECT_FALSE(same_bits(product(*bf16, o), out)) << to_string(isa) << ", " << rows;
+      }
+    }
+  }
+}
+
 TEST(Matmul, DenormalsAreZeroAndNanStays) {
   ThreadPool pool(1);
   for (const ComputeMode mode : kModes) {

@@ -113,6 +113,24 @@ const Named kKernels[] = {
        return x;
      },
      1e-6},
+    {"add_weighted",
+     [](Backend& b, std::size_t size, DType) {
+       const std::uint32_t rows[] = {4, 0, 2};
+       const float weights[] = {0.37f, -1, 0.01f};
+       std::vector<float> out = random_floats(5 * (size + 2), 1);
+       const std::vector<float> x = random_floats(kRows * size, 2);
+       b.add_weighted(out.data(), size + 2, rows, weights, x.data(), kRows, size);
+       return out;
+     },
+     1e-6},
+    {"multiply_rows",
+     [](Backend& b, std::size_t size, DType) {
+       const float factors[] = {0.37f, -1, 0.01f};
+       std::vector<float> x = random_floats(kRows * size, 1);
+       b.multiply_rows(x.data(), kRows, size, factors);
+       return x;
+     },
+     0},
     {"scale",
      [](Backend& b, std::size_t size, DType) {
        std::vector<float> x = random_floats(size, 1);
@@ -159,6 +177,14 @@ const Named kKernels[] = {
        return with_activation(b, size, Activation::relu_squared, true);
      },
      1e-4},
+    {"clamped_swiglu",
+     [](Backend& b, std::size_t size, DType) {
+       const std::vector<float> gate_up = random_floats(2 * size, 1, 5);
+       std::vector<float> out(size);
+       b.clamped_swiglu(gate_up.data(), 1.702f, 7, out.data(), size);
+       return out;
+     },
+     2e-5},
     {"rotate halves", [](Backend& b, std::size_t size, DType) { return rotated(b, size, false); },
      1e-5},
     {"rotate interleaved",
@@ -229,6 +255,28 @@ TEST(Vectors, BitsDoNotDependOnTheAlignmentOfVectors) {
       backend->add_bias(out.data(), 77, 1, vector);
       if (offset == 0) expected = out;
       ASSERT_TRUE(same_bits(out, expected)) << offset;
+    }
+  }
+}
+
+// gpt-oss's constants; the values are torch 2.15's, by GptOssExperts._apply_gate in f32.
+TEST(Vectors, ClampedSwigluCutsBothSidesOfUpAndOneOfTheGate) {
+  ThreadPool pool(1);
+  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
+  isas.push_back(Isa::reference);
+  const float nan = std::nanf("");
+  const std::vector<float> gate_up = {1, 2, 100, 100, -100, 3, 2, -50, 0, -1, nan, 1, 1, nan, 7, 7};
+  const std::vector<float> truth = {2.53738737f, 55.9996262f, -0.0f, -11.6139517f,
+                                    0,           nan,         nan,   55.9996262f};
+  for (const Isa isa : isas) {
+    const auto backend = backend_of(isa, ComputeMode::f32, pool);
+    std::vector<float> out(8);
+    backend->clamped_swiglu(gate_up.data(), 1.702f, 7, out.data(), 8);
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (std::isnan(truth[i]))
+        EXPECT_TRUE(std::isnan(out[i])) << to_string(isa) << ", " << i;
+      else
+        EXPECT_NEAR(out[i], truth[i], 1e-6f * std::abs(truth[i])) << to_string(isa) << ", " << i;
     }
   }
 }

@@ -165,17 +165,24 @@ std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows,
          std::min(parts_at_once(threads), divide_up(outputs, part_outputs));
 }
 
-std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols) const {
-  return rows * divide_up(cols, 32) * mode_.left_step_bytes;
+const cpu::ModeKernels& CpuBackend::products(LeftRounding rounding) const {
+  const ComputeMode mode = rounding == LeftRounding::none ? ComputeMode::f32 : options_.compute;
+  return kernels_.mode[static_cast<std::size_t>(mode)];
+}
+
+std::size_t CpuBackend::left_bytes(std::size_t rows, std::size_t cols,
+                                   LeftRounding rounding) const {
+  return rows * divide_up(cols, 32) * products(rounding).left_step_bytes;
 }
 
 LeftOperand CpuBackend::prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
-                                     std::size_t cols, std::byte* storage) {
+                                     std::size_t cols, std::byte* storage, LeftRounding rounding) {
+  const cpu::ModeKernels& mode = products(rounding);
   const std::size_t groups = kernels_.groups(rows);
   split(groups, 1, rows * cols / 4, [&](std::size_t begin, std::size_t end) {
-    mode_.prepare_left(x, x_stride, rows, cols, begin, end, storage);
+    mode.prepare_left(x, x_stride, rows, cols, begin, end, storage);
   });
-  return {storage, rows, cols};
+  return {storage, rows, cols, rounding};
 }
 
 void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
@@ -183,7 +190,7 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   if (x.rows == 0 || w.rows == 0) return;
   OLLM_DCHECK(x.cols == w.cols);
   const cpu::Matmul product = {x.data, x.rows, x.cols, w.data, w.rows, out, out_stride};
-  const auto kernel = mode_.matmul[type_index(w.format)];
+  const auto kernel = products(x.rounding).matmul[type_index(w.format)];
   const std::size_t scratch_bytes = scratch_of_thread(kernels_);
   const std::size_t threads = pool_.threads();
   const std::size_t units = divide_up(w.rows, kernels_.output_multiple);
@@ -248,6 +255,22 @@ void CpuBackend::add(float* x, const float* y, float y_scale, std::size_t n) {
   });
 }
 
+void CpuBackend::add_weighted(float* out, std::size_t out_stride, const std::uint32_t* rows,
+                              const float* weights, const float* x, std::size_t n_rows,
+                              std::size_t size) {
+  split(n_rows, 1, n_rows * size / 8, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i)
+      kernels_.add(out + rows[i] * out_stride, x + i * size, weights[i], size);
+  });
+}
+
+void CpuBackend::multiply_rows(float* x, std::size_t n_rows, std::size_t size,
+                               const float* factors) {
+  split(n_rows, 1, n_rows * size / 8, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) kernels_.scale(x + i * size, factors[i], size);
+  });
+}
+
 void CpuBackend::scale(float* x, float factor, std::size_t n) {
   split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
     kernels_.scale(x + begin, factor, end - begin);
@@ -271,6 +294,13 @@ void CpuBackend::activate(Activation activation, const float* gate, const float*
   const auto kernel = kernels_.activate[static_cast<std::size_t>(activation)];
   split(n, 16, n, [&](std::size_t begin, std::size_t end) {
     kernel(gate + begin, up == nullptr ? nullptr : up + begin, out + begin, end - begin);
+  });
+}
+
+void CpuBackend::clamped_swiglu(const float* gate_up, float alpha, float limit, float* out,
+                                std::size_t n) {
+  split(n, 16, n, [&](std::size_t begin, std::size_t end) {
+    kernels_.clamped_swiglu(gate_up + 2 * begin, alpha, limit, out + begin, end - begin);
   });
 }
 

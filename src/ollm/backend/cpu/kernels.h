@@ -156,6 +156,11 @@ struct Kernels {
   /// relative; gelu 2e-6 where |gate| < 6.
   void (*activate[5])(const float* gate, const float* up, float* out, std::size_t n);
 
+  /// out[i] = (up + 1) * (gate / (1 + e^-(gate * alpha))) of n pairs (gate, up), the gate at most
+  /// `limit`, up from -limit to limit. Within 1e-6, relative. Source: Transformers,
+  /// GptOssExperts._apply_gate.
+  void (*clamped_swiglu)(const float* gate_up, float alpha, float limit, float* out, std::size_t n);
+
   /// cos_out, sin_out [rows, pairs]: of the f32 product positions[r] * inverse_frequencies[i],
   /// exact to 1 ulp, then times `magnitude`.
   void (*rotary_table)(const std::uint32_t* positions, std::size_t rows,

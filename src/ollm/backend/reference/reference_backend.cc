@@ -2,6 +2,7 @@
 // Leaves to others: attention (reference_attention.cc).
 #include "ollm/backend/reference/reference_backend.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -30,16 +31,18 @@ double activated(Activation activation, double x) {
 
 }  // namespace
 
-std::size_t ReferenceBackend::left_bytes(std::size_t rows, std::size_t cols) const {
+std::size_t ReferenceBackend::left_bytes(std::size_t rows, std::size_t cols, LeftRounding) const {
   return rows * cols * sizeof(float);
 }
 
 LeftOperand ReferenceBackend::prepare_left(const float* x, std::size_t x_stride, std::size_t rows,
-                                           std::size_t cols, std::byte* storage) {
+                                           std::size_t cols, std::byte* storage,
+                                           LeftRounding rounding) {
+  const ComputeMode mode = rounding == LeftRounding::none ? ComputeMode::f32 : mode_;
   auto* to = reinterpret_cast<float*>(storage);
   for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t i = 0; i < cols; ++i) *to++ = rounded(mode_, x[r * x_stride + i]);
-  return {storage, rows, cols};
+    for (std::size_t i = 0; i < cols; ++i) *to++ = rounded(mode, x[r * x_stride + i]);
+  return {storage, rows, cols, rounding};
 }
 
 void ReferenceBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
@@ -111,6 +114,18 @@ void ReferenceBackend::add(float* x, const float* y, float y_scale, std::size_t 
                               static_cast<double>(y[i]) * static_cast<double>(y_scale));
 }
 
+void ReferenceBackend::add_weighted(float* out, std::size_t out_stride, const std::uint32_t* rows,
+                                    const float* weights, const float* x, std::size_t n_rows,
+                                    std::size_t size) {
+  for (std::size_t i = 0; i < n_rows; ++i)
+    add(out + rows[i] * out_stride, x + i * size, weights[i], size);
+}
+
+void ReferenceBackend::multiply_rows(float* x, std::size_t n_rows, std::size_t size,
+                                     const float* factors) {
+  for (std::size_t i = 0; i < n_rows; ++i) scale(x + i * size, factors[i], size);
+}
+
 void ReferenceBackend::scale(float* x, float factor, std::size_t n) {
   const FloatMode mode;
   for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
@@ -134,6 +149,18 @@ void ReferenceBackend::activate(Activation activation, const float* gate, const 
   for (std::size_t i = 0; i < n; ++i) {
     const double factor = up == nullptr ? 1.0 : static_cast<double>(up[i]);
     out[i] = static_cast<float>(activated(activation, static_cast<double>(gate[i])) * factor);
+  }
+}
+
+void ReferenceBackend::clamped_swiglu(const float* gate_up, float alpha, float limit, float* out,
+                                      std::size_t n) {
+  const FloatMode mode;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float gate = limit < gate_up[2 * i] ? limit : gate_up[2 * i];
+    const float up = std::clamp(gate_up[2 * i + 1], -limit, limit);
+    const double glu = static_cast<double>(gate) /
+                       (1 + std::exp(-static_cast<double>(alpha) * static_cast<double>(gate)));
+    out[i] = static_cast<float>((static_cast<double>(up) + 1) * glu);
   }
 }
 

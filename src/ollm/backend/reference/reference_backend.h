@@ -17,9 +17,9 @@ class ReferenceBackend final : public Backend {
   Options options() const override { return {Isa::reference, mode_}; }
 
   std::size_t scratch_bytes(std::size_t, std::size_t, std::size_t) const override { return 0; }
-  std::size_t left_bytes(std::size_t rows, std::size_t cols) const override;
+  std::size_t left_bytes(std::size_t rows, std::size_t cols, LeftRounding rounding) const override;
   LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
-                           std::byte* storage) override;
+                           std::byte* storage, LeftRounding rounding) override;
   void matmul(const LeftOperand& x, const WeightRows& w, float* out,
               std::size_t out_stride) override;
   void add_bias(float* x, std::size_t x_stride, std::size_t rows,
@@ -30,11 +30,17 @@ class ReferenceBackend final : public Backend {
   void layer_norm(const float* x, const WeightVector& weight, const WeightVector& bias, float eps,
                   float* out, std::size_t rows) override;
   void add(float* x, const float* y, float y_scale, std::size_t n) override;
+  void add_weighted(float* out, std::size_t out_stride, const std::uint32_t* rows,
+                    const float* weights, const float* x, std::size_t n_rows,
+                    std::size_t size) override;
+  void multiply_rows(float* x, std::size_t n_rows, std::size_t size, const float* factors) override;
   void scale(float* x, float factor, std::size_t n) override;
   void divide(float* x, float divisor, std::size_t n) override;
   void soft_cap(float* x, float cap, std::size_t n) override;
   void activate(Activation activation, const float* gate, const float* up, float* out,
                 std::size_t n) override;
+  void clamped_swiglu(const float* gate_up, float alpha, float limit, float* out,
+                      std::size_t n) override;
   void rotary_table(const std::uint32_t* positions, std::size_t rows,
                     const float* inverse_frequencies, std::size_t pairs, float magnitude,
                     float* cos_out, float* sin_out) override;
