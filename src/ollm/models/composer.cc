@@ -42,6 +42,23 @@ NormSpec Composer::norm(std::string_view name, NormKind kind, std::size_t size, 
   return spec;
 }
 
+VectorId Composer::values(std::string tensor, std::size_t size, std::size_t rows) {
+  const VectorId id = vector(std::move(tensor), {0, size, size});
+  out_.tape.vectors.back().tensor_rows = rows;
+  return id;
+}
+
+LinearSpec Composer::router(std::string_view name, std::size_t experts, bool bias) {
+  const LinearSpec spec = linear(name, experts, out_.hidden_size, bias);
+  out_.tape.matrices.back().held = true;
+  return spec;
+}
+
+ExpertsId Composer::experts(std::size_t count, std::vector<weights::ExpertsForm> forms) {
+  out_.tape.experts.push_back({count, std::move(forms)});
+  return {static_cast<std::uint32_t>(out_.tape.experts.size() - 1)};
+}
+
 std::size_t Composer::rotary(RotarySpec spec) {
   out_.rotaries.push_back(std::move(spec));
   return out_.rotaries.size() - 1;
@@ -64,8 +81,13 @@ void Composer::head(std::string tensor, float divisor) {
 Composition Composer::take() { return std::move(out_); }
 
 MatrixId Composer::matrix(std::string tensor, Part part, std::size_t in) {
-  out_.tape.matrices.push_back(
-      {std::move(tensor), part.first, part.out, in, part.whole, weights::Section::layers, false});
+  weights::MatrixUse use;
+  use.tensor = std::move(tensor);
+  use.first_row = part.first;
+  use.rows = part.out;
+  use.cols = in;
+  use.tensor_rows = part.whole;
+  out_.tape.matrices.push_back(std::move(use));
   return {static_cast<std::uint32_t>(out_.tape.matrices.size() - 1)};
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ollm/models/composition.h"
 
@@ -42,6 +43,18 @@ class Composer {
 
   /// name.weight [size] and, with `bias`, name.bias [size].
   NormSpec norm(std::string_view name, NormKind kind, std::size_t size, float eps, bool bias);
+
+  /// A vector by the whole name of its tensor, [size]; with `rows` its tensor is [rows, size /
+  /// rows]: a bias of each expert.
+  VectorId values(std::string tensor, std::size_t size, std::size_t rows = 0);
+
+  /// What chooses experts, name.weight [experts, hidden_size] and, with `bias`, name.bias; in
+  /// memory whatever the limit.
+  LinearSpec router(std::string_view name, std::size_t experts, bool bias);
+
+  /// The experts of a layer, and how they may be stored (expert_forms.h): the first form whose
+  /// tensors are there is kept when the composition is bound.
+  ExpertsId experts(std::size_t count, std::vector<weights::ExpertsForm> forms);
 
   /// The index by which layers name it.
   std::size_t rotary(RotarySpec spec);

@@ -39,8 +39,9 @@ class Writer {
 
   std::string matrix(MatrixId id) const {
     const weights::MatrixUse& use = model_.tape.matrices[id.index];
-    return fmt::format("{}[{}+{} of {}, {}]", use.tensor, use.first_row, use.rows, use.tensor_rows,
-                       use.cols);
+    const std::string scales = use.scales.empty() ? "" : fmt::format(" by {}", use.scales);
+    return fmt::format("{}[{}+{} of {}, {}]{}", use.tensor, use.first_row, use.rows,
+                       use.tensor_rows, use.cols, scales);
   }
 
   std::string vector(VectorId id) const {

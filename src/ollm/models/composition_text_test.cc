@@ -57,8 +57,8 @@ DenseSpec& dense_of(Composition& model) {
   [[maybe_unused]] const auto& [hidden, vocab, positions, tape, embedding, multiplier, rotaries,
                                 layers, residual, final_norm, head, stored_head, divisor] = model;
   [[maybe_unused]] const auto& [matrices, vectors, experts] = model.tape;
-  [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section, held] =
-      model.tape.matrices[0];
+  [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section, held, scales,
+                                format] = model.tape.matrices[0];
   [[maybe_unused]] const auto& [source, first, size, tensor_size, add, in_rows] =
       model.tape.vectors[0];
   [[maybe_unused]] const auto& [frequencies, magnitude, beyond] = model.rotaries[0];
@@ -74,7 +74,8 @@ DenseSpec& dense_of(Composition& model) {
   [[maybe_unused]] const auto& [kind, norm_weight, norm_bias, eps] = model.final_norm;
 }
 
-// Sections and `held` are no part of it: they say when a matrix is read. `in` and `out` of a linear
+// Sections and `held` are no part of it: they say when a matrix is read; nor how it is stored,
+// which is content. `in` and `out` of a linear
 // layer are those of its matrix.
 const Change kChanges[] = {
     [](Composition& m) { m.hidden_size = 9; },
@@ -85,6 +86,7 @@ const Change kChanges[] = {
     [](Composition& m) { m.tape.matrices[1].rows = 7; },
     [](Composition& m) { m.tape.matrices[1].cols = 7; },
     [](Composition& m) { m.tape.matrices[1].tensor_rows = 9; },
+    [](Composition& m) { m.tape.matrices[1].scales = "x"; },
     [](Composition& m) { m.tape.vectors[0].tensor = "x"; },
     [](Composition& m) { m.tape.vectors[0].first = 1; },
     [](Composition& m) { m.tape.vectors[0].size = 7; },

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <span>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
+#include "ollm/models/tensor_binding.h"
 #include "ollm/tensor/weight_format.h"
 
 namespace ollm::models {
@@ -28,19 +28,6 @@ constexpr std::string_view kIgnoredSuffixes[] = {
 bool ignored(std::string_view name) {
   return std::any_of(std::begin(kIgnoredSuffixes), std::end(kIgnoredSuffixes),
                      [&](std::string_view suffix) { return name.ends_with(suffix); });
-}
-
-Result<void> check_type(const checkpoint::TensorInfo& tensor) {
-  if (holds_built_weights(tensor)) return {};
-  return fail(ErrorKind::unsupported, fmt::format("tensor {}: expected F32, F16 or BF16, found {}",
-                                                  tensor.name, to_string(tensor.dtype)));
-}
-
-Result<void> check_shape(const checkpoint::TensorInfo& tensor, const Shape& expected) {
-  if (tensor.shape == expected) return check_type(tensor);
-  return fail(ErrorKind::corrupt,
-              fmt::format("tensor {}: expected {} from config.json, found {}", tensor.name,
-                          to_string(expected), to_string(tensor.shape)));
 }
 
 // Of rewards and values that trainers put beside the head; Transformers passes over them.
@@ -66,13 +53,13 @@ bool starts_with_any(std::string_view name, std::span<const std::string_view> pr
 }
 
 Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unused,
-                              const std::unordered_set<const checkpoint::TensorInfo*>& used) {
+                              const TensorBinding& binding) {
   Inventory out;
   std::vector<std::string> left;
   bool of_layers = false;  // a part of what is computed, which nobody should leave out
   for (const checkpoint::TensorInfo& tensor : names.index().tensors()) {
     const std::string_view plain = names.plain(tensor);
-    if (used.contains(&tensor) || ignored(plain)) continue;
+    if (binding.uses(tensor) || ignored(plain)) continue;
     const bool allowed =
         std::any_of(unused.allowed.begin(), unused.allowed.end(),
                     [&](const std::string& pattern) { return matches(pattern, tensor.name); });
@@ -100,38 +87,35 @@ Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unu
 
 Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& unused,
                                Composition& composition) {
-  std::unordered_set<const checkpoint::TensorInfo*> used;
-  const auto bind = [&](std::string& name, const Shape& shape) -> Result<void> {
-    OLLM_TRY(const checkpoint::TensorInfo* tensor, names.require(name));
-    OLLM_TRY_VOID(check_shape(*tensor, shape));
-    used.insert(tensor);
-    name = tensor->name;
-    return {};
-  };
+  TensorBinding binding(names);
   const bool tied = composition.tape.matrices[composition.head.weight.index].tensor ==
                     composition.tape.matrices[composition.embedding.index].tensor;
-  for (weights::MatrixUse& use : composition.tape.matrices)
-    OLLM_TRY_VOID(bind(use.tensor, Shape{use.tensor_rows, use.cols}));
-  for (weights::VectorUse& use : composition.tape.vectors)
-    OLLM_TRY_VOID(bind(use.tensor, Shape{use.tensor_size}));
+  for (weights::MatrixUse& use : composition.tape.matrices) OLLM_TRY_VOID(binding.bind(use));
+  for (weights::VectorUse& use : composition.tape.vectors) OLLM_TRY_VOID(binding.bind(use));
+  for (weights::ExpertsUse& use : composition.tape.experts) OLLM_TRY_VOID(binding.bind(use));
   if (tied && names.find(kHead) != nullptr) {
     composition.stored_head = kHead;
-    OLLM_TRY_VOID(bind(composition.stored_head, Shape{composition.head.out, composition.head.in}));
+    OLLM_TRY_VOID(
+        binding.bind(composition.stored_head, Shape{composition.head.out, composition.head.in}));
   }
-  return sort_unused(names, unused, used);
-}
-
-bool holds_built_weights(const checkpoint::TensorInfo& tensor) {
-  const std::optional<WeightFormat> format = plain_format(tensor.dtype);
-  return format && unsupported_reason(*format).empty();
+  return sort_unused(names, unused, binding);
 }
 
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
                                      const Composition& composition) {
+  const auto of_bf16 = [](WeightElement element) {
+    return element == WeightElement::bf16 || element == WeightElement::e2m1;
+  };
   for (const weights::MatrixUse& use : composition.tape.matrices) {
+    if (use.held) continue;  // f32 in both modes
     const checkpoint::TensorInfo* tensor = index.find(use.tensor);
-    if (tensor == nullptr || tensor->dtype != DType::bf16) return backend::ComputeMode::f32;
+    const std::optional<WeightFormat> format =
+        use.format || tensor == nullptr ? use.format : plain_format(tensor->dtype);
+    if (!format || !of_bf16(format->element)) return backend::ComputeMode::f32;
   }
+  for (const weights::ExpertsUse& use : composition.tape.experts)
+    for (const weights::ExpertMatrix& matrix : use.form().matrices)
+      if (!of_bf16(matrix.format.element)) return backend::ComputeMode::f32;
   return backend::ComputeMode::bf16;
 }
 

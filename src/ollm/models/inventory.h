@@ -26,17 +26,16 @@ struct Inventory {
 };
 
 /// Checks names, shapes and types, before a byte of them is read, and gives the composition the
-/// names that the tensors are stored by. Tensors that Transformers itself ignores
-/// (rotary_emb.inv_freq and the like) may stand beside, and a stored head of a tied model.
-/// Errors: not_found for a missing tensor; corrupt for a wrong shape; unsupported for a type that
-/// is not F32, F16 or BF16, and for tensors that nothing uses, each by name.
+/// names that the tensors are stored by, and its experts the form in which they are stored. Tensors
+/// that Transformers itself ignores (rotary_emb.inv_freq and the like) may stand beside, and a
+/// stored head of a tied model. Errors: not_found for a missing tensor; corrupt for a wrong shape;
+/// unsupported for a type or format that is not built (tensor_binding.h), and for tensors that
+/// nothing uses, each by name.
 Result<Inventory> bind_tensors(const TensorNames& names, const UnusedTensors& unused,
                                Composition& composition);
 
-/// Whether products with this tensor are built, of its type as it is stored: F32, F16 and BF16 are.
-bool holds_built_weights(const checkpoint::TensorInfo& tensor);
-
-/// bf16 where every matrix is BF16, else f32: the mode a plan takes unless told otherwise.
+/// bf16 where every matrix is BF16 or MXFP4, routers aside, whose products are f32 in both modes;
+/// else f32: the mode a plan takes unless told otherwise. Of a bound composition.
 backend::ComputeMode default_compute(const checkpoint::TensorIndex& index,
                                      const Composition& composition);
 

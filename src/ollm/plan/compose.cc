@@ -12,6 +12,7 @@
 #include "ollm/models/config_keys.h"
 #include "ollm/models/generic.h"
 #include "ollm/models/model_types.h"
+#include "ollm/models/tensor_binding.h"
 
 namespace ollm::plan {
 namespace {

@@ -44,6 +44,12 @@ struct WeightFormat {
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
 
+/// MXFP4: e2m1 in blocks of 32 columns, each with a power of two.
+/// Source: Open Compute Project, "OCP Microscaling Formats (MX) Specification", 1.0, 2023.
+constexpr WeightFormat mxfp4() {
+  return {WeightElement::e2m1, BlockScale{ScaleType::e8m0, 1, 32}, WeightLayout::out_by_in};
+}
+
 /// Bytes of `count` weights that stand together, without their scales; count is even for types of
 /// less than a byte.
 constexpr std::uint64_t size_bytes(const WeightFormat& format, std::uint64_t count) {

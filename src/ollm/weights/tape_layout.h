@@ -74,6 +74,10 @@ struct MatrixUse {
   Section section = Section::layers;
   /// Stays in memory whatever the limit, and may be met at any time: a router, which also guesses.
   bool held = false;
+  /// Its scales [rows, ...] and how it is stored, where its blocks have some: named when it is
+  /// bound to tensors. Else the tensor holds plain weights of its type, [tensor_rows, cols].
+  std::string scales = {};
+  std::optional<WeightFormat> format = std::nullopt;
 };
 
 /// Elements [first, first + size) of a stored tensor of tensor_size; always held in memory, as f32.
