@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "ollm/base/check.h"
-#include "ollm/sampling/exp.h"
+#include "ollm/base/exp.h"
 
 namespace ollm::sampling {
 namespace {

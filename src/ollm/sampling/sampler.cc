@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "ollm/base/check.h"
-#include "ollm/sampling/exp.h"
+#include "ollm/base/exp.h"
 #include "ollm/sampling/logits_check.h"
 #include "ollm/sampling/noise.h"
 

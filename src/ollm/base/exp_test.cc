@@ -1,6 +1,6 @@
 // How near exp_negative is to e^-d, and its exact ends.
 // Leaves to others: its speed.
-#include "ollm/sampling/exp.h"
+#include "ollm/base/exp.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace ollm::sampling {
+namespace ollm {
 namespace {
 
 TEST(ExpNegative, IsExactlyOneAtZeroAndZeroFrom708) {
@@ -47,4 +47,4 @@ TEST(ExpNegative, NeverRises) {
 }
 
 }  // namespace
-}  // namespace ollm::sampling
+}  // namespace ollm

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace ollm::sampling {
+namespace ollm {
 
 namespace exp_negative_detail {
 
@@ -53,4 +53,4 @@ inline double exp_negative(double distance) {
   return power + power * (r + tail);
 }
 
-}  // namespace ollm::sampling
+}  // namespace ollm
