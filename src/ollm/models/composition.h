@@ -80,7 +80,7 @@ struct DenseSpec {
   LinearSpec down;
 };
 
-/// How a row chooses its experts, and what each then weighs. Products, scores and sums of scores
+/// How a row chooses its experts, and what each then weighs (blocks/routing.h). Products and scores
 /// are f32 in both modes, of a row that was not rounded; ties go to the lower number. Source:
 /// Shazeer et al., "Outrageously Large Neural Networks", 2017.
 struct RouterSpec {
