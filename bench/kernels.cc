@@ -40,29 +40,50 @@ double now_seconds() {
 }
 
 constexpr std::size_t kPoolBytes = std::size_t{1} << 30;
+constexpr std::size_t kScalesBytes = kPoolBytes / 16;
 
 constexpr std::size_t kFewAndManyRows[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 512};
 
-// A gibibyte of huge pages filled with bf16 values of size about 1; read as f32 it is the same.
+// Weights of one format, by the name that its figures have.
+struct NamedFormat {
+  const char* name;
+  WeightFormat format;
+};
+constexpr NamedFormat kF32 = {"F32", {WeightElement::f32}};
+constexpr NamedFormat kBf16 = {"BF16", {WeightElement::bf16}};
+constexpr NamedFormat kMxfp4 = {"MXFP4", ollm::kMxfp4};
+
+// A gibibyte of huge pages filled with bf16 values of size about 1; read as f32 it is the same, and
+// as codes of four bits any bytes are good. Beside it the scales of as many codes, of few sizes, as
+// those of models are.
 class WeightPool {
  public:
   WeightPool() {
-    void* mapped =
-        mmap(nullptr, kPoolBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* mapped = mmap(nullptr, kPoolBytes + kScalesBytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     OLLM_CHECK(mapped != MAP_FAILED);
-    madvise(mapped, kPoolBytes, MADV_HUGEPAGE);
+    madvise(mapped, kPoolBytes + kScalesBytes, MADV_HUGEPAGE);
     data_ = static_cast<std::byte*>(mapped);
     std::mt19937 random(1);
     std::vector<std::uint16_t> some(std::size_t{1} << 20);
     for (auto& half : some) half = static_cast<std::uint16_t>(0x3f00u | (random() & 0x80ffu));
     for (std::size_t at = 0; at < kPoolBytes; at += 2 * some.size())
       std::memcpy(data_ + at, some.data(), 2 * some.size());
+    for (std::size_t at = 0; at < kScalesBytes; ++at)
+      data_[kPoolBytes + at] = static_cast<std::byte>(118 + random() % 6);
   }
-  ~WeightPool() { munmap(data_, kPoolBytes); }
+  ~WeightPool() { munmap(data_, kPoolBytes + kScalesBytes); }
   WeightPool(const WeightPool&) = delete;
   WeightPool& operator=(const WeightPool&) = delete;
 
   std::span<const std::byte> all() const { return {data_, kPoolBytes}; }
+
+  // Such a matrix, which was not read lately, at any place, as in a file.
+  backend::WeightRows matrix(const WeightFormat& format, std::size_t out, std::size_t in) {
+    const std::byte* data = next(size_bytes(format, out * in));
+    const std::byte* scales = format.scale ? data_ + kPoolBytes + (data - data_) / 16 : nullptr;
+    return {data, format, out, in, scales};
+  }
 
   // `size` bytes that were not read lately, `shift` bytes after a multiple of 64: weights stand at
   // any place in a file, tiles of a cache do not.
@@ -142,13 +163,13 @@ class Bench {
     struct Shape {
       std::size_t in, out;
     };
-    const DType dtype = mode == ComputeMode::bf16 ? DType::bf16 : DType::f32;
+    const NamedFormat& dtype = mode == ComputeMode::bf16 ? kBf16 : kF32;
     for (const Shape s :
          {Shape{2048, 2048}, Shape{2048, 8192}, Shape{8192, 2048}, Shape{2048, 128256}}) {
       if (slow && s.out > 10000) continue;
       matvec(b, s.in, s.out, dtype);
     }
-    if (mode == ComputeMode::f32 && !slow) matvec(b, 2048, 8192, DType::bf16);
+    if (mode == ComputeMode::f32 && !slow) matvec(b, 2048, 8192, kBf16);
     // The products of the 1B shape; of few rows the two ways through its feed-forward.
     for (const std::size_t rows : kFewAndManyRows) {
       if (slow && rows > 8) continue;
@@ -159,8 +180,9 @@ class Bench {
         matmul(b, rows, s.in, s.out, dtype);
       }
     }
+    experts(b);
     if (slow) return;
-    if (mode == ComputeMode::f32) matmul(b, 512, 2048, 8192, DType::bf16);
+    if (mode == ComputeMode::f32) matmul(b, 512, 2048, 8192, kBf16);
     for (const std::size_t head_size : {std::size_t{64}, std::size_t{128}}) {
       for (const std::size_t context : {std::size_t{4096}, std::size_t{32768}}) {
         attention(b, 1, context, head_size);
@@ -169,6 +191,15 @@ class Bench {
     }
     for (const std::size_t lines : {std::size_t{1}, std::size_t{8}, std::size_t{64}})
       decoding_lines(b, lines, 512);
+  }
+
+  // The products of one expert of gpt-oss, of formats beside each other.
+  void experts(Backend& b) {
+    for (const std::size_t out : {std::size_t{5760}, std::size_t{2880}}) {
+      for (const NamedFormat& format : {kBf16, kMxfp4}) matvec(b, 2880, out, format);
+      for (const std::size_t rows : {std::size_t{4}, std::size_t{64}})
+        for (const NamedFormat& format : {kBf16, kMxfp4}) matmul(b, rows, 2880, out, format);
+    }
   }
 
   // Rounds of a limit and a body, one beside the other; `amount` is bytes or operations of one
@@ -207,35 +238,41 @@ class Bench {
     return read_rate(weights_.all().first(kPoolBytes / 4), pool_, backend::supported_isas());
   }
 
-  void matvec(Backend& b, std::size_t in, std::size_t out, DType dtype) {
-    const std::size_t bytes = in * out * (dtype == DType::f32 ? 4 : 2);
+  // With the scales that belong to them.
+  static std::size_t bytes_of(const WeightFormat& format, std::size_t weights) {
+    return size_bytes(format, weights) + (format.scale ? weights / 32 : 0);
+  }
+
+  void matvec(Backend& b, std::size_t in, std::size_t out, const NamedFormat& weights) {
+    const std::size_t bytes = bytes_of(weights.format, in * out);
     const std::vector<float> x = random_floats(in);
     const Bytes left = aligned(b.left_bytes(1, in));
     std::vector<float> y(out);
     measure(
-        fmt::format("matvec {}x{} {}", in, out, to_string(dtype)), static_cast<double>(bytes),
-        "GB/s  ", [this] { return memory_limit(); },
+        fmt::format("matvec {}x{} {}", in, out, weights.name), static_cast<double>(bytes), "GB/s  ",
+        [this] { return memory_limit(); },
         [&] {
           const auto prepared = b.prepare_left(x.data(), in, 1, in, left.get());
-          b.matmul(prepared, {weights_.next(bytes), *plain_format(dtype), out, in}, y.data(), out);
+          b.matmul(prepared, weights_.matrix(weights.format, out, in), y.data(), out);
         });
   }
 
-  void matmul(Backend& b, std::size_t rows, std::size_t in, std::size_t out, DType dtype) {
-    const std::size_t bytes = in * out * (dtype == DType::f32 ? 4 : 2);
+  void matmul(Backend& b, std::size_t rows, std::size_t in, std::size_t out,
+              const NamedFormat& weights) {
+    const std::size_t bytes = bytes_of(weights.format, in * out);
     const std::vector<float> x = random_floats(rows * in);
     const Bytes left = aligned(b.left_bytes(rows, in));
     std::vector<float> y(rows * out);
     const double flops = 2.0 * static_cast<double>(rows * in * out);
     measure(
-        fmt::format("matmul {} rows {}x{} {}", rows, in, out, to_string(dtype)), flops, "GFLOP/s",
+        fmt::format("matmul {} rows {}x{} {}", rows, in, out, weights.name), flops, "GFLOP/s",
         [&] {
           const double peak = peak_flops(b.options().isa, b.options().compute, pool_, 0.02);
           return std::min(peak, flops * memory_limit() / static_cast<double>(bytes));
         },
         [&] {
           const auto prepared = b.prepare_left(x.data(), in, rows, in, left.get());
-          b.matmul(prepared, {weights_.next(bytes), *plain_format(dtype), out, in}, y.data(), out);
+          b.matmul(prepared, weights_.matrix(weights.format, out, in), y.data(), out);
         });
   }
 

@@ -25,8 +25,8 @@ struct WeightRows {
   WeightFormat format;
   std::size_t rows = 0;  // outputs of this segment
   std::size_t cols = 0;  // inputs
-  /// Of format.scale: [rows / its rows, cols / its cols], both
-  /// rounded up, packed, at any byte. A segment begins where a block does.
+  /// Of format.scale, valid by `scales_are_valid`: [rows / its rows, cols / its cols], both rounded
+  /// up, packed, at any byte. A segment begins where a block does.
   const std::byte* scales = nullptr;
 };
 

@@ -62,7 +62,7 @@ ExpertsForm experts_stacked_mxfp4(const ExpertSizes& sizes, std::string_view gat
                       order, WeightLayout::out_by_in);
   form.matrices[0].scales = {fmt::format("{}_scales", gate_up)};
   form.matrices[1].scales = {fmt::format("{}_scales", down)};
-  for (ExpertMatrix& matrix : form.matrices) matrix.format = mxfp4();
+  for (ExpertMatrix& matrix : form.matrices) matrix.format = kMxfp4;
   return form;
 }
 

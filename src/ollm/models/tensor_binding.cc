@@ -16,7 +16,7 @@ using checkpoint::TensorInfo;
 using weights::ExpertMatrix;
 using weights::ExpertsForm;
 
-constexpr std::size_t kBlockCols = mxfp4().scale->cols;
+constexpr std::size_t kBlockCols = kMxfp4.scale->cols;
 constexpr std::size_t kBlockBytes = kBlockCols / 2;
 
 // What compressed-tensors makes of name.weight.
@@ -88,7 +88,7 @@ Result<void> TensorBinding::bind(weights::MatrixUse& use) {
     return bind(use.tensor, Shape{use.tensor_rows, use.cols});
   use.scales = scales_name(use.tensor);
   use.tensor = packed_name(use.tensor);
-  use.format = mxfp4();
+  use.format = kMxfp4;
   OLLM_TRY_VOID(take_bytes(use.tensor, Shape{use.tensor_rows, use.cols / 2}));
   OLLM_TRY_VOID(check_blocks(use.tensor, use.cols));
   OLLM_TRY_VOID(take_bytes(use.scales, Shape{use.tensor_rows, use.cols / kBlockCols}));
@@ -129,7 +129,7 @@ Result<void> TensorBinding::bind(std::size_t experts, ExpertMatrix& matrix) {
       matrix.scales.push_back(scales_name(name));
       name = packed_name(name);
     }
-    matrix.format = mxfp4();
+    matrix.format = kMxfp4;
   }
   return matrix.scales.empty() ? bind_plain(experts, matrix) : bind_mxfp4(experts, matrix);
 }

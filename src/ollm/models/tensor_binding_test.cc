@@ -137,8 +137,8 @@ TEST(TensorBinding, ExpertsStandInOneTensor) {
 }
 
 TEST(TensorBinding, ExpertsStandInMxfp4UnderBothNames) {
-  expect_bound(published_mxfp4(), mxfp4(), GateUp::interleaved);
-  expect_bound(Tensors().each(one_packed_expert), mxfp4(), GateUp::apart);
+  expect_bound(published_mxfp4(), kMxfp4, GateUp::interleaved);
+  expect_bound(Tensors().each(one_packed_expert), kMxfp4, GateUp::apart);
 }
 
 TEST(TensorBinding, AMissingExpertIsNotFoundByName) {
@@ -237,8 +237,8 @@ TEST(TensorBinding, PackedWeightsStandForWhatIsSweptAlone) {
   const auto bound = TensorBinding(*names).bind(swept);
   EXPECT_EQ(swept.tensor, "q.weight_packed");
   EXPECT_EQ(swept.scales, "q.weight_scale");
-  EXPECT_EQ(swept.format, mxfp4());
-  EXPECT_EQ(bound.ok(), unsupported_reason(mxfp4()).empty());
+  EXPECT_EQ(swept.format, kMxfp4);
+  EXPECT_EQ(bound.ok(), unsupported_reason(kMxfp4).empty());
   weights::MatrixUse held = matrix;
   held.held = true;
   weights::MatrixUse gathered = matrix;
@@ -260,7 +260,7 @@ TEST(DefaultCompute, ExpertsCountAndRoutersDoNot) {
   EXPECT_EQ(default_compute(index, model), backend::ComputeMode::bf16);
   ExpertsForm form;
   form.matrices.resize(1);
-  form.matrices[0].format = mxfp4();
+  form.matrices[0].format = kMxfp4;
   model.tape.experts = {{1, {form}}};
   EXPECT_EQ(default_compute(index, model), backend::ComputeMode::bf16);
   model.tape.experts[0].forms[0].matrices[0].format = {.element = WeightElement::f16};

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "ollm/tensor/mxfp4.h"
+
 namespace ollm {
 
 std::string_view to_string(WeightElement element) {
@@ -36,6 +40,7 @@ std::optional<WeightFormat> plain_format(DType dtype) {
 }
 
 std::string unsupported_reason(const WeightFormat& format) {
+  if (format == kMxfp4) return {};
   switch (format.element) {
     case WeightElement::f32:
     case WeightElement::f16:
@@ -43,12 +48,25 @@ std::string unsupported_reason(const WeightFormat& format) {
       break;
     case WeightElement::e4m3:
     case WeightElement::e2m1:
-      return fmt::format("weights of {} are not built: expected F32, F16 or BF16",
+      return fmt::format("weights of {} are not built: expected F32, F16, BF16 or MXFP4",
                          to_string(format.element));
   }
   if (format.scale) return "weights with scales of blocks are not built";
   if (format.layout == WeightLayout::in_by_out) return "weights stored as [in, out] are not built";
   return {};
+}
+
+bool scales_are_valid(const WeightFormat& format, std::span<const std::byte> scales) {
+  if (!format.scale || format.scale->type != ScaleType::e8m0) return false;
+  // Whole lines first: a count that the compiler knows, so that it compares many at once.
+  constexpr std::size_t kLine = 64;
+  const auto* at = reinterpret_cast<const std::uint8_t*>(scales.data());
+  std::size_t left = scales.size();
+  std::uint8_t largest = 0;
+  for (; left >= kLine; left -= kLine, at += kLine)
+    for (std::size_t i = 0; i < kLine; ++i) largest = std::max(largest, at[i]);
+  for (; left > 0; --left, ++at) largest = std::max(largest, *at);
+  return largest <= kLargestE8m0;
 }
 
 }  // namespace ollm

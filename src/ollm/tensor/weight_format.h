@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -44,11 +45,11 @@ struct WeightFormat {
   friend bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
 
-/// MXFP4: e2m1 in blocks of 32 columns, each with a power of two.
-/// Source: Open Compute Project, "OCP Microscaling Formats (MX) Specification", 1.0, 2023.
-constexpr WeightFormat mxfp4() {
-  return {WeightElement::e2m1, BlockScale{ScaleType::e8m0, 1, 32}, WeightLayout::out_by_in};
-}
+/// MXFP4: e2m1 in blocks of 32 columns, each with a power of two, as gpt-oss and compressed-tensors
+/// store it: a byte holds an even column in its low half and the
+/// next one in its high half; the columns are a multiple of 32 (tensor/mxfp4.h). Source: Open
+/// Compute Project, "OCP Microscaling Formats (MX) Specification", 1.0, 2023.
+inline constexpr WeightFormat kMxfp4 = {WeightElement::e2m1, BlockScale{ScaleType::e8m0, 1, 32}};
 
 /// Bytes of `count` weights that stand together, without their scales; count is even for types of
 /// less than a byte.
@@ -73,5 +74,9 @@ std::optional<WeightFormat> plain_format(DType dtype);
 
 /// Why there are no products with weights of this format; empty where there are.
 std::string unsupported_reason(const WeightFormat& format);
+
+/// Whether no scale is a NaN and none makes a weight infinite in bf16, whatever the weights are:
+/// then kernels may read them. False for formats without scales, or with scales that are not built.
+bool scales_are_valid(const WeightFormat& format, std::span<const std::byte> scales);
 
 }  // namespace ollm

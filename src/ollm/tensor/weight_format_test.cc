@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "ollm/tensor/float16.h"
+#include "ollm/tensor/mxfp4.h"
+
 namespace ollm {
 namespace {
 
@@ -29,6 +34,9 @@ TEST(WeightFormat, WhatIsNotBuiltIsSaidByName) {
   EXPECT_THAT(unsupported_reason({WeightElement::f32}), IsEmpty());
   EXPECT_THAT(unsupported_reason({WeightElement::e4m3}), HasSubstr("F8_E4M3"));
   EXPECT_THAT(unsupported_reason({WeightElement::e2m1, BlockScale{ScaleType::e8m0, 1, 32}}),
+              IsEmpty());
+  EXPECT_THAT(unsupported_reason({WeightElement::e2m1}), HasSubstr("F4"));
+  EXPECT_THAT(unsupported_reason({WeightElement::e2m1, BlockScale{ScaleType::e8m0, 1, 16}}),
               HasSubstr("F4"));
   EXPECT_THAT(unsupported_reason({WeightElement::bf16, BlockScale{ScaleType::f32, 128, 128}}),
               HasSubstr("scales"));
@@ -38,6 +46,29 @@ TEST(WeightFormat, WhatIsNotBuiltIsSaidByName) {
 
 TEST(WeightFormat, TwoWeightsOfFourBitsTakeAByte) {
   EXPECT_EQ(size_bytes({WeightElement::e2m1}, 32), 16U);
+}
+
+TEST(WeightFormat, ScalesThatMakeAWeightInfiniteOrANanAreNotValid) {
+  for (const std::size_t size : {1, 63, 64, 65, 200}) {
+    std::vector<std::byte> scales(size, std::byte{252});
+    EXPECT_TRUE(scales_are_valid(kMxfp4, scales));
+    for (std::size_t i = 0; i < size; ++i) {
+      for (const std::byte bad : {std::byte{253}, std::byte{254}, std::byte{255}}) {
+        scales[i] = bad;
+        EXPECT_FALSE(scales_are_valid(kMxfp4, scales)) << size << ", " << i;
+      }
+      scales[i] = std::byte{0};
+    }
+    EXPECT_TRUE(scales_are_valid(kMxfp4, scales));
+  }
+  EXPECT_TRUE(scales_are_valid(kMxfp4, {}));
+  EXPECT_FALSE(scales_are_valid({WeightElement::bf16}, {}));
+}
+
+// 6 * 2^(252 - 127) is finite in bf16, the next one is not.
+TEST(WeightFormat, TheLargestScaleIsTheLastThatLeavesAllCodesFinite) {
+  EXPECT_EQ(f32_to_bf16(scaled_e2m1(7, kLargestE8m0)), 0x7f40);
+  EXPECT_EQ(scaled_e2m1(7, kLargestE8m0), 0x1.8p127f);
 }
 
 }  // namespace

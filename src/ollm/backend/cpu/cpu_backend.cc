@@ -55,9 +55,11 @@ std::size_t type_index(const WeightFormat& format) {
       return static_cast<std::size_t>(cpu::WeightType::f32);
     case WeightElement::f16:
       return static_cast<std::size_t>(cpu::WeightType::f16);
-    default:
-      OLLM_CHECK(format.element == WeightElement::bf16);
+    case WeightElement::bf16:
       return static_cast<std::size_t>(cpu::WeightType::bf16);
+    default:
+      OLLM_CHECK(format.element == WeightElement::e2m1);
+      return static_cast<std::size_t>(cpu::WeightType::mxfp4);
   }
 }
 
@@ -189,7 +191,14 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
                         std::size_t out_stride) {
   if (x.rows == 0 || w.rows == 0) return;
   OLLM_DCHECK(x.cols == w.cols);
-  const cpu::Matmul product = {x.data, x.rows, x.cols, w.data, w.rows, out, out_stride};
+  const cpu::Matmul product = {.left = x.data,
+                               .rows = x.rows,
+                               .cols = x.cols,
+                               .weights = w.data,
+                               .scales = w.scales,
+                               .outputs = w.rows,
+                               .out = out,
+                               .out_stride = out_stride};
   const auto kernel = products(x.rounding).matmul[type_index(w.format)];
   const std::size_t scratch_bytes = scratch_of_thread(kernels_);
   const std::size_t threads = pool_.threads();
@@ -226,10 +235,10 @@ void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
 
 void CpuBackend::widen(const WeightRows& w, float* out) {
   const std::size_t type = type_index(w.format);
-  const std::size_t element_bytes = size_bytes(w.format, 1);
   const std::size_t n = w.rows * w.cols;
-  split(n, 16, n / 8, [&](std::size_t begin, std::size_t end) {
-    kernels_.widen[type](w.data + begin * element_bytes, out + begin, end - begin);
+  split(n, 32, n / 8, [&](std::size_t begin, std::size_t end) {
+    const std::byte* scales = w.scales == nullptr ? nullptr : w.scales + begin / 32;
+    kernels_.widen[type](w.data + size_bytes(w.format, begin), scales, out + begin, end - begin);
   });
 }
 

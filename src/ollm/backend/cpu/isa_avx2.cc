@@ -31,6 +31,6 @@ namespace {
 
 constinit const Kernels kAvx2Kernels = {
     table(mode_f32<AttendF32>(), mode_bf16<LeftOddEven, Bf16OddEven, OddEven<F32Weights>,
-                                           OddEven<F16Weights>, AttendOddEven>())};
+                                           OddEven<F16Weights>, E2m1OddEven, AttendOddEven>())};
 
 }  // namespace ollm::backend::cpu

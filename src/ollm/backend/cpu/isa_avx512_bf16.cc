@@ -30,7 +30,8 @@ namespace {
 }  // namespace
 
 constinit const Kernels kAvx512Bf16Kernels = {
-    table(mode_f32<AttendF32>(), mode_bf16<LeftPairs, DotPairs, WithLeftPairs<OddEven<F32Weights>>,
-                                           WithLeftPairs<OddEven<F16Weights>>, AttendPairs>())};
+    table(mode_f32<AttendF32>(),
+          mode_bf16<LeftPairs, DotPairs, WithLeftPairs<OddEven<F32Weights>>,
+                    WithLeftPairs<OddEven<F16Weights>>, E2m1DotPairs, AttendPairs>())};
 
 }  // namespace ollm::backend::cpu

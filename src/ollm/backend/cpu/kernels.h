@@ -17,8 +17,22 @@ namespace ollm::backend::cpu {
 // additions is written down in docs/decisions/same-bits.md.
 
 /// Types of matrices as they stand in files; the index into arrays of kernels below.
-enum class WeightType : std::uint8_t { f32, f16, bf16 };
-inline constexpr std::size_t kWeightTypes = 3;
+enum class WeightType : std::uint8_t { f32, f16, bf16, mxfp4 };
+inline constexpr std::size_t kWeightTypes = 4;
+
+/// Of mxfp4, a byte holds an even column in its low half and the next one in its high half, and 32
+/// columns, which are one step of a product, share a scale. cols is a multiple of 32. These are the
+/// values of the codes (`scaled_e2m1` in tensor/mxfp4.h), for each scale a line of the cache, so
+/// that decoding is one lookup in a register; of scales that never come, zeros.
+struct alignas(64) E2m1Values {
+  float at[256][16];
+};
+extern const E2m1Values kE2m1Values;
+/// The same in bf16, twice, so that a fifth bit of an index does not matter.
+struct alignas(64) E2m1Halves {
+  std::uint16_t at[256][32];
+};
+extern const E2m1Halves kE2m1Halves;
 
 /// One matrix product; see `ModeKernels::matmul`.
 struct Matmul {
@@ -26,6 +40,7 @@ struct Matmul {
   std::size_t rows;          // of left and out
   std::size_t cols;          // of left and weights
   const std::byte* weights;  // [outputs, cols], packed
+  const std::byte* scales;   // of mxfp4: [outputs, cols / 32]
   std::size_t outputs;
   float* out;              // [rows, outputs]
   std::size_t out_stride;  // floats from row to row
@@ -117,8 +132,9 @@ struct Kernels {
   std::size_t (*touched_scratch_bytes)(std::size_t rows);
   ModeKernels mode[2];  // by ComputeMode: f32, bf16
 
-  /// out[i] = weights[i] as f32; n elements. Exact.
-  void (*widen[kWeightTypes])(const std::byte* weights, float* out, std::size_t n);
+  /// out[i] = weights[i] as f32; n elements, of mxfp4 a multiple of 32. Exact.
+  void (*widen[kWeightTypes])(const std::byte* weights, const std::byte* scales, float* out,
+                              std::size_t n);
 
   /// x[r][i] += bias[i], in place; x [rows, size], rows `x_stride` floats apart.
   void (*add_bias)(float* x, std::size_t x_stride, std::size_t rows, const float* bias,

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "ollm/backend/backend.h"
 #include "ollm/backend/options.h"
 #include "ollm/base/check.h"
 #include "ollm/tensor/dtype.h"
 #include "ollm/tensor/float16.h"
+#include "ollm/tensor/mxfp4.h"
 #include "ollm/tensor/weight_format.h"
 
 namespace ollm::backend {
@@ -27,11 +29,21 @@ inline float weight_at(const std::byte* data, DType dtype, std::size_t i) {
   return dtype == DType::bf16 ? bf16_to_f32(half) : f16_to_f32(half);
 }
 
-/// The same of a matrix without scales.
-inline float weight_at(const std::byte* data, const WeightFormat& format, std::size_t i) {
-  if (format.element == WeightElement::f32) return weight_at(data, DType::f32, i);
-  OLLM_CHECK(format.element == WeightElement::bf16 || format.element == WeightElement::f16);
-  return weight_at(data, format.element == WeightElement::bf16 ? DType::bf16 : DType::f16, i);
+/// Column i of row j, as f32.
+inline float weight_at(const WeightRows& w, std::size_t j, std::size_t i) {
+  const std::size_t at = j * w.cols + i;
+  switch (w.format.element) {
+    case WeightElement::f32:
+      return weight_at(w.data, DType::f32, at);
+    case WeightElement::f16:
+      return weight_at(w.data, DType::f16, at);
+    case WeightElement::bf16:
+      return weight_at(w.data, DType::bf16, at);
+    default:
+      OLLM_CHECK(w.format == kMxfp4);
+      return scaled_e2m1(std::to_integer<unsigned>(w.data[at / 2]) >> at % 2 * 4,
+                         std::to_integer<std::uint8_t>(w.scales[at / 32]));
+  }
 }
 
 /// x as the compute mode keeps operands of products.

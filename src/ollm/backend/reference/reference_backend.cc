@@ -53,8 +53,7 @@ void ReferenceBackend::matmul(const LeftOperand& x, const WeightRows& w, float* 
     for (std::size_t j = 0; j < w.rows; ++j) {
       double sum = 0;
       for (std::size_t i = 0; i < w.cols; ++i)
-        sum += static_cast<double>(left[r * x.cols + i]) *
-               static_cast<double>(weight_at(w.data, w.format, j * w.cols + i));
+        sum += static_cast<double>(left[r * x.cols + i]) * static_cast<double>(weight_at(w, j, i));
       out[r * out_stride + j] = static_cast<float>(sum);
     }
   }
@@ -68,7 +67,8 @@ void ReferenceBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows
 }
 
 void ReferenceBackend::widen(const WeightRows& w, float* out) {
-  for (std::size_t i = 0; i < w.rows * w.cols; ++i) out[i] = weight_at(w.data, w.format, i);
+  for (std::size_t j = 0; j < w.rows; ++j)
+    for (std::size_t i = 0; i < w.cols; ++i) *out++ = weight_at(w, j, i);
 }
 
 void ReferenceBackend::rms_norm(const float* x, const WeightVector& weight, float eps, float* out,
