@@ -17,16 +17,20 @@ namespace ollm {
 
 /// A folder of a real shape with random weights.
 struct RandomModelOptions {
-  std::string shape;       // "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", or a config.json
-  std::uint64_t seed = 0;  // equal seeds give equal bytes
+  /// "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", "gpt-oss-20b", "qwen3-30b-a3b", or a
+  /// config.json.
+  std::string shape;
+  std::uint64_t seed = 0;     // equal seeds give equal bytes
   std::filesystem::path out;  // the folder; files in it are replaced
   bool sparse = false;        // no weights, holes of the same size: for tests of memory
+  std::size_t layers = 0;     // the first so many alone; 0: all
+  double router_skew = 0;     // of experts: 0 chooses all alike, 1 some far more often than others
 };
 
-/// Writes config.json and BF16 weights whose logits are finite and apart; no tokenizer.
-/// Errors: not_found for an unknown shape; unsupported for a family whose tensors do not follow
-/// from its config alone; invalid_argument where `out` is the folder of another model, or that of
-/// the config itself; io; cancelled.
+/// Writes config.json and weights whose logits are finite and apart; no tokenizer. Weights are
+/// BF16, those of experts MXFP4 where the config says so. Errors: not_found for an unknown shape;
+/// unsupported for a family whose tensors do not follow from its config alone; invalid_argument
+/// where `out` is the folder of another model, or that of the config itself; io; cancelled.
 OLLM_API Result<void> make_random_model(const RandomModelOptions& options,
                                         OnProgress on_progress = nullptr,
                                         const CancellationToken* cancel = nullptr);

@@ -301,13 +301,24 @@ class BenchCommand {
     app.require_subcommand(1);
     make_ = app.add_subcommand("make", "Write a model folder with random weights");
     make_
-        ->add_option("shape", model_.shape,
-                     "llama3-1B, llama3-3B, llama3-8B, llama3-70B, or a config.json")
+        ->add_option(
+            "shape", model_.shape,
+            "llama3-1B, llama3-3B, llama3-8B, llama3-70B, gpt-oss-20b, qwen3-30b-a3b, or a "
+            "config.json")
         ->required();
     make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")
         ->type_name("number")
         ->capture_default_str();
     make_->add_option("--out", out_, "The folder")->type_name("path")->required();
+    make_->add_option("--layers", model_.layers, "The first so many layers alone")
+        ->type_name("count")
+        ->check(count_from_to(1, 10'000));
+    make_
+        ->add_option("--router-skew", model_.router_skew,
+                     "0: experts are chosen alike; 1: some far more often than others")
+        ->type_name("number")
+        ->check(CLI::Range(0.0, 4.0))
+        ->capture_default_str();
     make_->add_flag("--sparse", model_.sparse, "Holes instead of weights, for tests of memory");
 
     run_ = app.add_subcommand("run", "Measure runs of a model beside the machine's limits");

@@ -10,6 +10,7 @@
 #include "ollm/models/blocks/attention.h"
 #include "ollm/models/blocks/feed_forward.h"
 #include "ollm/models/blocks/linear.h"
+#include "ollm/models/blocks/mixture.h"
 
 namespace ollm::engine {
 
@@ -184,14 +185,19 @@ Result<void> Engine::layer(std::size_t index, weights::TapePass& pass) {
   }
   OLLM_TRY_VOID(mix(index, tools));
   after(spec.after_mixer);
-  const models::DenseSpec* dense = models::dense_of(spec);
-  if (dense == nullptr) return {};
+  if (std::holds_alternative<models::NoFeedForward>(spec.feed_forward)) return {};
+  if (models::mixture_of(spec) != nullptr && index + 1 < composition_.layers.size())
+    models::guess_experts(tools, composition_.layers[index + 1], rows_, activations_);
   if (spec.wiring == models::Wiring::parallel) {
     std::memcpy(normed, side, values * sizeof(float));
   } else {
     before(spec.before_feed_forward, normed);
   }
-  OLLM_TRY_VOID(models::feed_forward(tools, *dense, rows_, activations_));
+  if (const models::DenseSpec* dense = models::dense_of(spec)) {
+    OLLM_TRY_VOID(models::feed_forward(tools, *dense, rows_, activations_));
+  } else {
+    OLLM_TRY_VOID(models::mixture(tools, *models::mixture_of(spec), rows_, activations_));
+  }
   after(spec.after_feed_forward);
   return {};
 }

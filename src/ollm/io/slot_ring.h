@@ -38,6 +38,12 @@ class SlotRing {
     std::size_t most_reads = 64;                    // of one slot
   };
 
+  /// Bytes of the tables of a ring beside its memory.
+  static std::uint64_t table_bytes(const Options& options) {
+    return std::uint64_t{options.slots} *
+           (sizeof(ReadRequest) + options.most_reads * sizeof(QueuedRead));
+  }
+
   /// Bytes that an extent takes of a slot, and where in them its first byte lies.
   static std::uint64_t space_bytes(std::uint64_t offset_bytes, std::uint64_t size_bytes);
   static std::size_t lead_bytes(std::uint64_t offset_bytes);
@@ -62,11 +68,25 @@ class SlotRing {
   /// Errors, naming file and byte: io; corrupt where a file ended first.
   Result<const std::byte*> wait(std::size_t slot);
 
+  /// Takes back what of a slot's reads waits; what is under way need not arrive any more. The slot
+  /// may be begun again at once, but that sleeps until it is `finished`.
+  void give_up(std::size_t slot) { queue_.give_up(requests_[slot]); }
+  /// Whether nothing of it waits or is under way, as far as the queue was asked.
+  bool finished(std::size_t slot) const { return requests_[slot].finished(); }
+  /// Sleeps until a slot that was given up is finished.
+  void settle(std::size_t slot) { wait_seconds_ += queue_.drop(requests_[slot]); }
+
+  const std::byte* memory(std::size_t slot) const {
+    return memory_.data() + slot * options_.slot_bytes;
+  }
+
   /// Drops whatever waits or is under way, and forgets what came of it: no slot is begun.
   void forget();
 
   /// So far: bytes that were read into this ring, and seconds that the caller slept for it.
   std::uint64_t bytes_read() const;
+  /// The same of one slot.
+  std::uint64_t bytes_read(std::size_t slot) const { return requests_[slot].bytes_read(); }
   double wait_seconds() const { return wait_seconds_; }
 
  private:

@@ -67,6 +67,8 @@ Widths widths(const Composition& composition) {
     }
     if (const DenseSpec* dense = dense_of(layer))
       widest.intermediate = std::max(widest.intermediate, dense->up.out);
+    if (const MixtureSpec* mixture = mixture_of(layer); mixture != nullptr && mixture->shared)
+      widest.intermediate = std::max(widest.intermediate, mixture->shared->up.out);
     if (layer.wiring == Wiring::parallel) widest.side = widest.hidden;
   }
   for (const RotarySpec& rotary : composition.rotaries)
@@ -80,6 +82,10 @@ std::uint64_t products(const LinearSpec& linear) {
   return static_cast<std::uint64_t>(linear.in) * linear.out;
 }
 
+std::uint64_t products(const DenseSpec& dense) {
+  return (dense.gate ? products(*dense.gate) : 0) + products(dense.up) + products(dense.down);
+}
+
 }  // namespace
 
 std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
@@ -89,9 +95,15 @@ std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
       sum += products(mixer->q) + products(mixer->o);
       if (!mixer->kv_of_layer) sum += products(mixer->k) + products(mixer->v);
     }
-    if (const DenseSpec* dense = dense_of(layer)) {
-      if (dense->gate) sum += products(*dense->gate);
-      sum += products(dense->up) + products(dense->down);
+    if (const DenseSpec* dense = dense_of(layer)) sum += products(*dense);
+    if (const MixtureSpec* mixture = mixture_of(layer)) {
+      sum += products(mixture->router.products);
+      const std::uint64_t matrices =
+          composition.tape.experts[mixture->experts.index].form().gate_up == weights::GateUp::none
+              ? 2
+              : 3;
+      sum += matrices * mixture->router.chosen * mixture->inner * mixture->router.products.in;
+      if (mixture->shared) sum += products(*mixture->shared);
     }
   }
   return sum;

@@ -20,6 +20,7 @@
 #include "ollm/plan/choose_table.h"
 #include "ollm/plan/estimate.h"
 #include "ollm/plan/kv_decisions.h"
+#include "ollm/plan/weight_decisions.h"
 #include "ollm/sampling/sampler.h"
 #include "ollm/text/tokenizer.h"
 
@@ -38,9 +39,6 @@ constexpr std::uint64_t kReserveBytes = 512 * kMiB;
 // Rows of a prefill sweep: enough for the matrix products to run at their peak (bench/), small
 // enough for a first answer of cancellation and progress.
 constexpr std::size_t kPreferredChunk = 512;
-
-// Logits of one sweep when all of them are wanted; beyond, the chunk shrinks.
-constexpr std::uint64_t kLogitsBytes = 64 * kMiB;
 
 // A text on its way to ids, for each byte: itself, what it is quoted and rendered into, and what
 // the encoder holds. Documents of 15 MB (words, spaces, kanji) through the tokenizers of
@@ -61,9 +59,10 @@ constexpr std::uint64_t kLeastIndexBytes = kMiB / 16;
 // Of any one owner: far above every machine, and far below where sums would wrap.
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 56;
 
-// Chunks that are looked at: enough of them that the best is never far.
 // Guesses of a step, where nobody says how many: their logits take memory.
 constexpr std::size_t kDrafts = 32;
+
+// Chunks that are looked at: enough of them that the best is never far.
 constexpr std::size_t kChunks[] = {1,   2,   4,   8,   16,   32,   64,   96,   128, 192,
                                    256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096};
 
@@ -80,9 +79,7 @@ constexpr std::uint64_t kRingShare = 24;
 // The smallest ring's segments are for small models: a large one would have too many of them.
 constexpr std::uint64_t kSmallModelBytes = std::uint64_t{1} << 30;
 
-// Above this share of the budget the feed-forward's intermediate is computed in pieces of rows,
-// a multiple of every table's row group.
-constexpr std::uint64_t kFeedForwardShare = 16;
+// Pieces of the feed-forward's intermediate: a multiple of every table's row group.
 constexpr std::size_t kFeedForwardRows = 96;
 
 class Chooser {
@@ -113,6 +110,10 @@ class Chooser {
  private:
   void decide(std::string what, std::string chosen, std::string because) {
     plan_.decisions.push_back({std::move(what), std::move(chosen), std::move(because)});
+  }
+
+  void note(std::vector<Decision> decisions) {
+    for (Decision& decision : decisions) plan_.decisions.push_back(std::move(decision));
   }
 
   Result<void> choose_compute() {
@@ -339,6 +340,11 @@ class Chooser {
     using memory::Phase;
     ledger.add("weights", Phase::always, map.storage_bytes);
     ledger.add("load ring", Phase::load, weights::load_ring_bytes(map, weights));
+    if (!map.experts.empty()) {
+      ledger.add("experts", Phase::always, weights::expert_slot_bytes(map.experts, weights));
+      ledger.add("expert table", Phase::always, weights::expert_table_bytes(map.experts, weights),
+                 memory::Charged::on_load);
+    }
     if (!map.all_pinned()) ledger.add("ring", Phase::always, weights::stream_bytes(map, weights));
     return ledger;
   }
@@ -395,6 +401,14 @@ class Chooser {
            2 * io::File::kDirectAlignment;
   }
 
+  void add_expert_sizes(const weights::Options& options, SweepSizes& sizes) const {
+    const weights::ExpertMap& experts = all_.experts;
+    if (experts.empty()) return;
+    sizes.experts = expert_use(composition_, experts);
+    sizes.experts.kept_share = kept_share(experts, options);
+    if (sizes.experts.kept_share == 1) sizes.pinned_bytes += experts.bytes;
+  }
+
   Candidate look_at(std::size_t chunk, const RingSize& ring, Intermediate intermediate,
                     KvWay way) const {
     Candidate out;
@@ -406,7 +420,10 @@ class Chooser {
     memory::Ledger other = ledger_without_weights(out.engine, out.kv);
     const std::uint64_t load_ring =
         std::min(ring_bound(ring), 2 * all_.storage_bytes + (std::uint64_t{1} << 20));
-    const std::uint64_t streamed_at_least = all_.vector_bytes + ring_bound(ring);
+    out.weights.expert_slots = first_expert_slots(all_.experts, plan_.budget_bytes);
+    const std::uint64_t experts = expert_space(all_.experts, out.weights);
+    const std::uint64_t streamed_at_least = all_.held_bytes + ring_bound(ring) + experts;
+    const std::uint64_t all_pinned = all_.storage_bytes + experts;
     const auto peak = [&](std::uint64_t always) {
       return always +
              std::max(other.bytes(memory::Phase::load) + load_ring,
@@ -419,15 +436,19 @@ class Chooser {
     }
     const bool text_fits = other.text_peak_bytes() <= plan_.budget_bytes;
     std::uint64_t pinned = all_.sweep_bytes();
-    if (peak(all_.storage_bytes) <= plan_.budget_bytes) {
+    if (peak(all_pinned) <= plan_.budget_bytes) {
       out.fits = text_fits;
       out.all_pinned = true;
       // What is left holds more blocks; shorter segments may be padded more than those of `all_`.
-      const std::uint64_t held = all_.storage_bytes + other.bytes(memory::Phase::run) +
-                                 other.bytes(memory::Phase::always) +
-                                 all_.segments.size() * memory::kCacheLineBytes + kMiB;
-      if (out.kv.spills() && held < plan_.budget_bytes)
+      const std::uint64_t padding = all_.segments.size() * memory::kCacheLineBytes + kMiB;
+      const std::uint64_t held = all_pinned + other.bytes(memory::Phase::run) +
+                                 other.bytes(memory::Phase::always) + padding;
+      if (out.kv.spills() && held < plan_.budget_bytes) {
         add_frames(out.kv, plan_.budget_bytes - held);
+        other = ledger_without_weights(out.engine, out.kv);
+      }
+      if (const std::uint64_t now = peak(all_pinned) + padding; now < plan_.budget_bytes)
+        give_room(all_.experts, plan_.budget_bytes - now, out.weights);
     } else {
       const std::uint64_t rest = peak(streamed_at_least);
       out.fits = text_fits && rest <= plan_.budget_bytes;
@@ -446,6 +467,7 @@ class Chooser {
     sizes.head_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
     sizes.pinned_bytes = out.pinned_bytes = std::min(pinned, all_.sweep_bytes());
+    add_expert_sizes(out.weights, sizes);
     out.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     return out;
   }
@@ -471,8 +493,8 @@ class Chooser {
     if (wishes_.prefill_chunk) return {std::min(*wishes_.prefill_chunk, rows_at_most)};
     std::size_t most = rows_at_most;
     if (plan_.workload.all_logits) {
-      most = std::min(
-          most, std::max<std::size_t>(1, kLogitsBytes / (composition_.head.out * sizeof(float))));
+      most = std::min(most, std::max<std::size_t>(
+                                1, kMostLogitsBytes / (composition_.head.out * sizeof(float))));
     }
     std::vector<std::size_t> out;
     for (const std::size_t chunk : kChunks)
@@ -545,8 +567,11 @@ class Chooser {
   Result<Smallest> smallest(std::size_t chunk, const RingSize& ring) const {
     weights::Options streamed = weights_options(ring);
     streamed.pinned_limit_bytes = 0;
+    streamed.expert_slots = weights::least_expert_slots(all_.experts);
+    weights::Options pinned = weights_options(ring);
+    pinned.expert_slots = streamed.expert_slots;
     Smallest least;
-    for (const weights::Options& options : {streamed, weights_options(ring)}) {
+    for (const weights::Options& options : {streamed, pinned}) {
       // Mapping a large model takes a while, and holding all of it is not its smallest way.
       if (options.pinned_limit_bytes != 0 && all_.storage_bytes > least.peak_bytes) continue;
       OLLM_TRY(const weights::TapeMap map, weights::map_tape(tensors_, composition_.tape, options));
@@ -650,7 +675,7 @@ class Chooser {
     OLLM_TRY(backend_, backend::make_backend(plan_.backend, pool));
     const weights::Options options = weights_options(kRings[0]);
     OLLM_TRY(all_, weights::map_tape(tensors_, composition_.tape, options));
-    plan_.weight_bytes = all_.storage_bytes;
+    plan_.weight_bytes = all_.storage_bytes + all_.experts.bytes;
 
     const std::vector<RingSize> rings = this->rings();
     OLLM_TRY(const Smallest least, smallest(chunks(rows_at_most()).front(), rings.back()));
@@ -674,17 +699,21 @@ class Chooser {
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
     plan_.streamed_bytes = map.stream_bytes();
-    explain_memory(map, rows_at_most());
+    note(weight_decisions(
+        plan_, map,
+        {machine_, storage_.direct, rows_at_most(), wishes_.prefill_chunk.has_value()}));
 
     SweepSizes sizes = sweep_sizes(plan_.engine, plan_.kv);
     sizes.pinned_bytes = map.storage_bytes;
     sizes.body_stream_bytes = map.part(weights::Section::layers).stream_bytes;
     sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
+    add_expert_sizes(plan_.weights, sizes);
+    if (!map.experts.empty())
+      plan_.experts = experts_plan(sizes.experts, map.experts, plan_.weights);
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     plan_.kv_traffic = kv_traffic(composition_, sizes, rates_, estimated_workload());
     choose_speculation();
-    for (Decision& decision : kv_decisions(plan_, storage_.cache))
-      plan_.decisions.push_back(std::move(decision));
+    note(kv_decisions(plan_, storage_.cache));
     return {};
   }
 
@@ -697,10 +726,7 @@ class Chooser {
 
   // Guesses of a sweep that memory is set aside for, before it is known how many rows are free.
   std::size_t wished_drafts() const {
-    const Workload& work = plan_.workload;
-    const bool one_token = work.max_new_tokens == 1 ||
-                           (work.max_new_tokens == 0 && work.context_tokens <= work.prompt_tokens);
-    if (work.all_logits || one_token) return 0;
+    if (plan_.workload.all_logits || makes_one_token()) return 0;
     return wishes_.most_drafts.value_or(kDrafts);
   }
 
@@ -724,47 +750,6 @@ class Chooser {
              room == 0 ? "a sweep has no rows beside those of the lines"
                        : "no row of a sweep is free: its arithmetic takes as long as its reading");
     }
-  }
-
-  void explain_memory(const weights::TapeMap& map, std::size_t rows_at_most) {
-    const std::size_t chunk = plan_.engine.max_rows;
-    decide("prefill_chunk", fmt::format("{}", chunk),
-           !plan_.fits             ? "the smallest; even it does not fit"
-           : wishes_.prefill_chunk ? "asked for"
-           : chunk >= rows_at_most ? "the whole prompt is one sweep"
-           : plan_.workload.all_logits
-               ? fmt::format("all logits are wanted, at most {} of them at a time",
-                             format_bytes(kLogitsBytes))
-           : map.stream.loads.empty() ? "enough rows for the arithmetic's peak"
-                                      : "the fastest that fits: enough rows that computing hides "
-                                        "reading, and the rest of the memory pins weights");
-    if (plan_.engine.feed_forward_rows < chunk) {
-      decide("feed_forward_rows", fmt::format("{}", plan_.engine.feed_forward_rows),
-             fmt::format("the intermediate of {} rows would take more than 1/{} of the budget",
-                         chunk, kFeedForwardShare));
-    }
-    if (map.all_pinned()) {
-      decide("weights", "pinned", "every segment is held in memory");
-    } else if (map.stream.loads.empty()) {
-      decide("weights", "pinned",
-             "every segment but the embedding, whose rows are read one by one");
-    } else {
-      decide("weights", map.pinned_bytes == 0 ? "streamed" : "pinned and streamed",
-             fmt::format("{} of {} fit beside the rest; {} are read in every sweep",
-                         format_bytes(map.pinned_bytes), format_bytes(map.sweep_bytes()),
-                         format_bytes(map.stream_bytes())));
-    }
-    decide("memory.pages", machine_.huge_pages ? "2 MiB" : "4 KiB",
-           machine_.huge_pages
-               ? "the system gives transparent huge pages to who asks"
-               : "the system gives no transparent huge pages; reading into small ones costs more "
-                 "CPU (/sys/kernel/mm/transparent_hugepage/enabled)");
-    decide("weights.reads",
-           storage_.direct ? fmt::format("direct, {}", to_string(plan_.weights.read_method))
-                           : "buffered, pread",
-           !storage_.direct    ? "the file system has no direct access"
-           : machine_.io_uring ? "past the page cache, by the kernel's queue"
-                               : "past the page cache; io_uring is not allowed here");
   }
 
   const models::Composition& composition_;

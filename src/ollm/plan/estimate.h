@@ -10,6 +10,7 @@
 
 #include "ollm/machine/profile.h"
 #include "ollm/models/composition.h"
+#include "ollm/plan/expert_estimate.h"
 #include "ollm/plan/plans.h"
 
 namespace ollm::plan {
@@ -21,6 +22,7 @@ struct SweepSizes {
   std::uint64_t head_bytes = 0;         // of the head
   std::uint64_t body_stream_bytes = 0;  // of them from disk in each sweep
   std::uint64_t head_stream_bytes = 0;
+  ExpertUse experts = {};                // beside those
   std::uint64_t kv_bytes_per_token = 0;  // of one token of one sequence, all layers
   std::vector<KvGroup> kv_groups = {};   // the same, by what may still be read
   /// Tokens of all sequences together whose keys and values stay in memory: those beyond are read

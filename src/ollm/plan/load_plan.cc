@@ -64,6 +64,7 @@ ExecutionPlan execution_plan(const LoadPlan& plan) {
   out.workload = plan.workload;
   out.memory = memory_of(plan);
   out.weights = weights_of(plan);
+  out.experts = plan.experts;
   out.kv = kv_of(plan);
   out.compute = to_string(plan.backend.compute);
   out.isa = to_string(plan.backend.isa);

@@ -34,9 +34,10 @@ struct LoadPlan {
   backend::Options backend;
   std::size_t threads = 1;
   weights::Options weights;
-  std::uint64_t weight_bytes = 0;    // of all weights
-  std::uint64_t pinned_bytes = 0;    // of them, matrices that stay in memory
-  std::uint64_t streamed_bytes = 0;  // read from disk in every sweep that wants logits
+  std::uint64_t weight_bytes = 0;      // of all weights
+  std::uint64_t pinned_bytes = 0;      // of them, matrices that stay in memory
+  std::uint64_t streamed_bytes = 0;    // read from disk in every sweep that wants logits
+  std::optional<ExpertsPlan> experts;  // of a mixture
   kv::Options kv;
   std::vector<KvGroup> kv_groups;  // of kv.layers
   KvTraffic kv_traffic;

@@ -65,6 +65,18 @@ Json weights_json(const WeightsPlan& weights) {
           {"reads", text(weights.reads)}};
 }
 
+Json experts_json(const ExpertsPlan& experts) {
+  return {{"experts", experts.experts},
+          {"kept", experts.kept},
+          {"slots", experts.slots},
+          {"per_token", experts.per_token},
+          {"bytes", experts.bytes},
+          {"expert_bytes", experts.expert_bytes},
+          {"read_bytes_per_token", experts.read_bytes_per_token},
+          {"hit_share", experts.hit_share},
+          {"because", text(experts.because)}};
+}
+
 Json kv_json(const KvPlan& kv) {
   Json groups = Json::array();
   for (const KvGroup& group : kv.groups) {
@@ -249,6 +261,7 @@ Json execution_plan_json(const ExecutionPlan& plan) {
           {"model", effective_config_json(plan.model)},
           {"memory", memory_json(plan.memory)},
           {"weights", weights_json(plan.weights)},
+          {"experts", plan.experts ? experts_json(*plan.experts) : Json(nullptr)},
           {"kv", kv_json(plan.kv)},
           {"compute", text(plan.compute)},
           {"isa", text(plan.isa)},

@@ -337,6 +337,22 @@ struct WeightsPlan {
   friend bool operator==(const WeightsPlan&, const WeightsPlan&) = default;
 };
 
+/// The experts of a mixture, all layers together: which stay in memory, and what of the others a
+/// token reads, as an expectation.
+struct ExpertsPlan {
+  std::size_t experts = 0;                 // of all layers
+  std::size_t kept = 0;                    // that stay in memory
+  std::size_t slots = 0;                   // that have room at once, read ones among them
+  std::size_t per_token = 0;               // that one token meets
+  std::uint64_t bytes = 0;                 // of all
+  std::uint64_t expert_bytes = 0;          // of one
+  std::uint64_t read_bytes_per_token = 0;  // from disk, of one line alone
+  double hit_share = 0;                    // of those that a token meets, what is kept
+  std::string because;                     // where that comes from
+
+  friend bool operator==(const ExpertsPlan&, const ExpertsPlan&) = default;
+};
+
 /// Layers whose keys and values are stored alike, and may be read equally far back.
 struct KvGroup {
   std::size_t layers = 0;             // that store; others may read what these stored
@@ -423,20 +439,21 @@ struct EffectiveConfig {
 
 /// Where every byte will lie, and what it will cost. Equal inputs give equal plans.
 struct ExecutionPlan {
-  bool fits = false;                  // into the budget
-  EffectiveConfig model;              // what the files hold
-  Workload workload;                  // as planned; not a part of as_dict
-  MemoryPlan memory;                  // by owner
-  WeightsPlan weights;                // pinned and streamed
-  KvPlan kv;                          // strategy and sizes
-  std::string compute;                // "bf16", "f32"
-  std::string isa;                    // "scalar", "avx2", "avx512", "avx512-bf16"
-  std::size_t threads = 0;            // that compute
-  std::size_t prefill_chunk = 0;      // rows of one sweep
-  std::size_t feed_forward_rows = 0;  // rows of one piece of the feed-forward
-  Estimate estimate;                  // how long it takes
-  LinesPlan lines;                    // how many at once would be best
-  std::vector<Decision> decisions;    // in the order they were made
+  bool fits = false;                   // into the budget
+  EffectiveConfig model;               // what the files hold
+  Workload workload;                   // as planned; not a part of as_dict
+  MemoryPlan memory;                   // by owner
+  WeightsPlan weights;                 // pinned and streamed
+  std::optional<ExpertsPlan> experts;  // nothing: the model has none
+  KvPlan kv;                           // strategy and sizes
+  std::string compute;                 // "bf16", "f32"
+  std::string isa;                     // "scalar", "avx2", "avx512", "avx512-bf16"
+  std::size_t threads = 0;             // that compute
+  std::size_t prefill_chunk = 0;       // rows of one sweep
+  std::size_t feed_forward_rows = 0;   // rows of one piece of the feed-forward
+  Estimate estimate;                   // how long it takes
+  LinesPlan lines;                     // how many at once would be best
+  std::vector<Decision> decisions;     // in the order they were made
 
   /// docs/formats/execution_plan.schema.json.
   OLLM_API Value as_dict() const;

@@ -174,8 +174,9 @@ TEST(ExecutionPlanValue, HasItsFieldsInOrder) {
   plan.memory.ledger.push_back({"kv", "run", 5});
   plan.decisions.push_back({"isa", "avx2", "asked for"});
   EXPECT_THAT(keys(plan.as_dict()),
-              ElementsAre("fits", "model", "memory", "weights", "kv", "compute", "isa", "threads",
-                          "prefill_chunk", "feed_forward_rows", "estimate", "lines", "decisions"));
+              ElementsAre("fits", "model", "memory", "weights", "experts", "kv", "compute", "isa",
+                          "threads", "prefill_chunk", "feed_forward_rows", "estimate", "lines",
+                          "decisions"));
   EXPECT_EQ(plan.as_dict().find("memory").find("ledger").at(0).json(),
             R"({"owner":"kv","phase":"run","bytes":5})");
   EXPECT_EQ(plan.as_dict().find("decisions").at(0).json(),

@@ -58,14 +58,28 @@ std::string memory_text(const plan::LoadPlan& plan) {
   return out;
 }
 
-std::string weights_text(const plan::LoadPlan& plan) {
-  if (plan.streamed_bytes == 0) return "Weights: all in memory after loading.\n";
+std::string experts_text(const ExpertsPlan& experts) {
+  if (experts.kept == experts.experts)
+    return fmt::format("Experts: all {} in memory after loading.\n", experts.experts);
   return fmt::format(
-      "Weights: {} of {} are read once and kept; {} are read from disk in every sweep ({}, {}).\n",
-      format_bytes(plan.pinned_bytes), format_bytes(plan.pinned_bytes + plan.streamed_bytes),
-      format_bytes(plan.streamed_bytes),
+      "Experts: {} of {} stay in memory, {} each; a token meets {}, and reads {} of them from "
+      "disk ({}).\n",
+      experts.kept, experts.experts, format_bytes(experts.expert_bytes), experts.per_token,
+      format_bytes(experts.read_bytes_per_token), experts.because);
+}
+
+std::string weights_text(const plan::LoadPlan& plan) {
+  const std::string_view beside = plan.experts ? " beside the experts'" : "";
+  const std::string of_experts = plan.experts ? experts_text(*plan.experts) : "";
+  if (plan.streamed_bytes == 0)
+    return fmt::format("Weights{}: all in memory after loading.\n{}", beside, of_experts);
+  return fmt::format(
+      "Weights{}: {} of {} are read once and kept; {} are read from disk in every sweep ({}, "
+      "{}).\n{}",
+      beside, format_bytes(plan.pinned_bytes),
+      format_bytes(plan.pinned_bytes + plan.streamed_bytes), format_bytes(plan.streamed_bytes),
       plan.weights.access == io::Access::direct ? "past the page cache" : "through the page cache",
-      to_string(plan.weights.read_method));
+      to_string(plan.weights.read_method), of_experts);
 }
 
 // Answers that another strategy would not give are told before all else.

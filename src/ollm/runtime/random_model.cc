@@ -8,6 +8,8 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -20,47 +22,15 @@
 #include "ollm/models/families.h"
 #include "ollm/models/model_config.h"
 #include "ollm/ollm.h"
+#include "ollm/runtime/random_shapes.h"
 
 namespace ollm {
 namespace {
-
-// As the config.json of the models that are published under these names; biases, end tokens and
-// the like left out.
-struct NamedShape {
-  std::string_view name;
-  std::size_t hidden, intermediate, layers, heads, kv_heads, head_dim;
-  bool tied;
-};
-constexpr NamedShape kShapes[] = {
-    {"llama3-1B", 2048, 8192, 16, 32, 8, 64, true},
-    {"llama3-3B", 3072, 8192, 28, 24, 8, 128, true},
-    {"llama3-8B", 4096, 14336, 32, 32, 8, 128, false},
-    {"llama3-70B", 8192, 28672, 80, 64, 8, 128, false},
-};
 
 // Files of published models are of this size, more or less.
 constexpr std::uint64_t kShardBytes = std::uint64_t{5} << 30;
 constexpr std::size_t kPieceBytes = std::size_t{4} << 20;
 constexpr std::uint64_t kLargestConfigBytes = 1 << 20;
-
-std::string config_of(const NamedShape& shape) {
-  const nlohmann::ordered_json config = {{"architectures", {"LlamaForCausalLM"}},
-                                         {"model_type", "llama"},
-                                         {"hidden_size", shape.hidden},
-                                         {"intermediate_size", shape.intermediate},
-                                         {"num_hidden_layers", shape.layers},
-                                         {"num_attention_heads", shape.heads},
-                                         {"num_key_value_heads", shape.kv_heads},
-                                         {"head_dim", shape.head_dim},
-                                         {"hidden_act", "silu"},
-                                         {"max_position_embeddings", 131072},
-                                         {"rms_norm_eps", 1e-5},
-                                         {"rope_theta", 500000.0},
-                                         {"tie_word_embeddings", shape.tied},
-                                         {"torch_dtype", "bfloat16"},
-                                         {"vocab_size", 128256}};
-  return config.dump(2) + "\n";
-}
 
 std::uint16_t to_bf16(float value) {
   return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
@@ -79,13 +49,17 @@ class Values {
     for (std::size_t i = 0; i < kTable; ++i) scaled_[i] = to_bf16(table_[i] * deviation);
   }
 
+  void fill_bytes(std::span<std::byte> out) {
+    for (std::size_t i = 0; i < out.size(); i += sizeof(std::uint64_t)) {
+      const std::uint64_t bits = next();
+      std::memcpy(out.data() + i, &bits, std::min(sizeof(bits), out.size() - i));
+    }
+  }
+
   void fill(std::span<std::uint16_t> out) {
     for (std::uint16_t& value : out) {
-      if (left_ == 0) {  // xorshift64*
-        state_ ^= state_ >> 12;
-        state_ ^= state_ << 25;
-        state_ ^= state_ >> 27;
-        bits_ = state_ * 0x2545F4914F6CDD1DULL;
+      if (left_ == 0) {
+        bits_ = next();
         left_ = 64 / kTableBits;
       }
       value = scaled_[bits_ % kTable];
@@ -95,6 +69,13 @@ class Values {
   }
 
  private:
+  std::uint64_t next() {  // xorshift64*
+    state_ ^= state_ >> 12;
+    state_ ^= state_ << 25;
+    state_ ^= state_ >> 27;
+    return state_ * 0x2545F4914F6CDD1DULL;
+  }
+
   static constexpr int kTableBits = 12;
   static constexpr std::size_t kTable = std::size_t{1} << kTableBits;
   float table_[kTable];
@@ -104,17 +85,89 @@ class Values {
   int left_ = 0;
 };
 
+// What a tensor is filled with.
+enum class Fill {
+  weights,  // normal values, so that products stay near one
+  norm,     // ones
+  bias,     // small values
+  router,   // as weights; its rows larger and smaller where routing is to be skewed
+  codes,    // of MXFP4: any
+  scales,   // of MXFP4: one power of two
+};
+
+struct RandomTensor {
+  checkpoint::NewTensor tensor;
+  Fill fill = Fill::weights;
+};
+
+// The root of the mean square of MXFP4's codes.
+constexpr double kCodeDeviation = 2.926;
+constexpr double kMxfp4Columns = 32;  // of one scale
+
+// Of the products of a skewed router's last rows, where one's is the first's.
+constexpr double kLeastSpread = 0.35;
+
 // Every tensor of the composition once, in the order of a published file: by name.
-std::vector<checkpoint::NewTensor> tensors_of(const models::Composition& composition) {
-  std::map<std::string, checkpoint::NewTensor> by_name;
-  for (const weights::MatrixUse& use : composition.tape.matrices)
-    by_name[use.tensor] = {use.tensor, DType::bf16, Shape({use.tensor_rows, use.cols})};
-  for (const weights::VectorUse& use : composition.tape.vectors)
-    by_name[use.tensor] = {use.tensor, DType::bf16, Shape({use.tensor_size})};
-  std::vector<checkpoint::NewTensor> out;
-  for (auto& [name, tensor] : by_name) out.push_back(std::move(tensor));
-  return out;
-}
+class TensorList {
+ public:
+  explicit TensorList(const models::Composition& composition, bool mxfp4) {
+    for (const weights::MatrixUse& use : composition.tape.matrices) {
+      add(use.tensor, DType::bf16, Shape({use.tensor_rows, use.cols}),
+          use.held ? Fill::router : Fill::weights);
+    }
+    for (const weights::VectorUse& use : composition.tape.vectors) {
+      const Shape shape = use.tensor_rows == 0
+                              ? Shape({use.tensor_size})
+                              : Shape({use.tensor_rows, use.tensor_size / use.tensor_rows});
+      const bool norm =
+          use.tensor.find("norm") != std::string::npos && !use.tensor.ends_with(".bias");
+      add(use.tensor, DType::bf16, shape, norm ? Fill::norm : Fill::bias);
+    }
+    for (const weights::ExpertsUse& use : composition.tape.experts)
+      for (const weights::ExpertMatrix& matrix : form_of(use, mxfp4).matrices)
+        add(use.experts, matrix);
+  }
+
+  std::vector<RandomTensor> take() {
+    std::vector<RandomTensor> out;
+    for (auto& [name, tensor] : by_name_) out.push_back(std::move(tensor));
+    return out;
+  }
+
+ private:
+  static const weights::ExpertsForm& form_of(const weights::ExpertsUse& use, bool mxfp4) {
+    for (const weights::ExpertsForm& form : use.forms)
+      if ((form.matrices.front().format.element == WeightElement::e2m1) == mxfp4) return form;
+    return use.form();
+  }
+
+  void add(const std::string& name, DType dtype, const Shape& shape, Fill fill) {
+    by_name_[name] = {{name, dtype, shape}, fill};
+  }
+
+  void add(std::size_t experts, const weights::ExpertMatrix& matrix) {
+    const bool stacked = matrix.tensors.size() != experts;
+    const auto of_all = [&](std::vector<std::uint64_t> sizes) {
+      if (stacked) sizes.insert(sizes.begin(), experts);
+      return Shape::make(sizes).value();
+    };
+    if (matrix.scales.empty()) {
+      const bool by_outputs = matrix.format.layout == WeightLayout::out_by_in;
+      const Shape shape =
+          by_outputs ? of_all({matrix.rows, matrix.cols}) : of_all({matrix.cols, matrix.rows});
+      for (const std::string& name : matrix.tensors) add(name, DType::bf16, shape, Fill::weights);
+      return;
+    }
+    const std::size_t blocks = matrix.cols / matrix.format.scale->cols;
+    const Shape codes =
+        stacked ? of_all({matrix.rows, blocks, 16}) : of_all({matrix.rows, matrix.cols / 2});
+    for (const std::string& name : matrix.tensors) add(name, DType::u8, codes, Fill::codes);
+    for (const std::string& name : matrix.scales)
+      add(name, DType::u8, of_all({matrix.rows, blocks}), Fill::scales);
+  }
+
+  std::map<std::string, RandomTensor> by_name_;
+};
 
 class Maker {
  public:
@@ -133,9 +186,10 @@ class Maker {
     }
     OLLM_TRY(const auto object, checkpoint::ConfigObject::make(json, "config.json"));
     OLLM_TRY(const models::FamilyModel model, family->compose(object));
-    const std::vector<checkpoint::NewTensor> tensors = tensors_of(model.composition);
-    for (const checkpoint::NewTensor& tensor : tensors)
-      total_ += *size_bytes(tensor.dtype, tensor.shape);
+    const bool mxfp4 = json.contains("quantization_config");
+    const std::vector<RandomTensor> tensors = TensorList(model.composition, mxfp4).take();
+    for (const RandomTensor& random : tensors)
+      total_ += *size_bytes(random.tensor.dtype, random.tensor.shape);
 
     OLLM_TRY_VOID(check_folder(config));
     std::error_code error;
@@ -168,21 +222,40 @@ class Maker {
   }
 
   Result<std::string> config_text() const {
-    for (const NamedShape& shape : kShapes)
-      if (shape.name == options_.shape) return config_of(shape);
-    Result<std::string> text = io::read_whole_file(options_.shape, kLargestConfigBytes);
-    if (text.ok() || text.error().kind != ErrorKind::not_found) return text;
-    std::string names;
-    for (const NamedShape& shape : kShapes) names += fmt::format(" {}", shape.name);
-    return fail(ErrorKind::not_found, fmt::format("'{}' is neither a file nor one of the shapes:{}",
-                                                  options_.shape, names));
+    std::string text;
+    if (std::optional<std::string> named = runtime::config_of_shape(options_.shape)) {
+      text = *std::move(named);
+    } else {
+      Result<std::string> read = io::read_whole_file(options_.shape, kLargestConfigBytes);
+      if (!read.ok() && read.error().kind == ErrorKind::not_found) {
+        return fail(ErrorKind::not_found,
+                    fmt::format("'{}' is neither a file nor one of the shapes:{}", options_.shape,
+                                runtime::shape_names()));
+      }
+      OLLM_TRY(text, std::move(read));
+    }
+    if (options_.layers == 0) return text;
+    return with_layers(text);
   }
 
-  Result<void> write_shards(const std::vector<checkpoint::NewTensor>& tensors) {
-    std::vector<std::vector<checkpoint::NewTensor>> shards(1);
+  // The config of a model of the first layers alone.
+  Result<std::string> with_layers(const std::string& text) const {
+    auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+    if (!config.is_object() || !config.contains("num_hidden_layers")) {
+      return fail(ErrorKind::unsupported,
+                  fmt::format("{}: no num_hidden_layers that could be another", options_.shape));
+    }
+    config["num_hidden_layers"] = options_.layers;
+    if (auto types = config.find("layer_types"); types != config.end() && types->is_array())
+      while (types->size() > options_.layers) types->erase(types->size() - 1);
+    return config.dump(2) + "\n";
+  }
+
+  Result<void> write_shards(const std::vector<RandomTensor>& tensors) {
+    std::vector<std::vector<RandomTensor>> shards(1);
     std::uint64_t in_shard = 0;
-    for (const checkpoint::NewTensor& tensor : tensors) {
-      const std::uint64_t size = *size_bytes(tensor.dtype, tensor.shape);
+    for (const RandomTensor& tensor : tensors) {
+      const std::uint64_t size = *size_bytes(tensor.tensor.dtype, tensor.tensor.shape);
       if (in_shard != 0 && in_shard + size > kShardBytes) {
         shards.emplace_back();
         in_shard = 0;
@@ -196,25 +269,22 @@ class Maker {
     for (std::size_t i = 0; i < shards.size(); ++i) {
       const std::string name =
           fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-      for (const checkpoint::NewTensor& tensor : shards[i]) index["weight_map"][tensor.name] = name;
+      for (const RandomTensor& random : shards[i]) index["weight_map"][random.tensor.name] = name;
       OLLM_TRY_VOID(write_shard(name, shards[i]));
     }
     return io::atomic_replace(options_.out / "model.safetensors.index.json", index.dump(2) + "\n");
   }
 
-  Result<void> write_shard(const std::string& name,
-                           const std::vector<checkpoint::NewTensor>& tensors) {
+  Result<void> write_shard(const std::string& name, const std::vector<RandomTensor>& tensors) {
     OLLM_TRY(io::OutputFile file, io::OutputFile::create(options_.out / name));
-    OLLM_TRY(const std::string header, checkpoint::make_safetensors_header(tensors));
+    std::vector<checkpoint::NewTensor> headers;
+    for (const RandomTensor& random : tensors) headers.push_back(random.tensor);
+    OLLM_TRY(const std::string header, checkpoint::make_safetensors_header(headers));
     OLLM_TRY_VOID(file.write_at(0, std::as_bytes(std::span(header))));
     std::uint64_t offset = header.size();
-    for (const checkpoint::NewTensor& tensor : tensors) {
-      const std::uint64_t size = *size_bytes(tensor.dtype, tensor.shape);
-      if (options_.sparse) {
-        offset += size;
-        continue;
-      }
-      OLLM_TRY_VOID(write_tensor(file, tensor, offset, size));
+    for (const RandomTensor& random : tensors) {
+      const std::uint64_t size = *size_bytes(random.tensor.dtype, random.tensor.shape);
+      if (!options_.sparse) OLLM_TRY_VOID(write_tensor(file, random, offset, size));
       offset += size;
     }
     if (options_.sparse && !tensors.empty()) {
@@ -224,26 +294,74 @@ class Maker {
     return file.finish();
   }
 
-  // Deviations that keep values near one through the layers, and logits apart.
-  Result<void> write_tensor(io::OutputFile& file, const checkpoint::NewTensor& tensor,
-                            std::uint64_t offset, std::uint64_t size) {
-    std::vector<std::uint16_t> piece(std::min<std::uint64_t>(size, kPieceBytes) / 2);
-    const bool vector = tensor.shape.rank() == 1;
-    if (vector) {
-      std::fill(piece.begin(), piece.end(), to_bf16(1.0F));
-    } else {
-      values_.scale(1.0F / std::sqrt(static_cast<float>(tensor.shape[1])));
-    }
-    for (std::uint64_t done = 0; done < size;) {
+  Result<void> write_tensor(io::OutputFile& file, const RandomTensor& random, std::uint64_t offset,
+                            std::uint64_t size) {
+    std::vector<std::byte> piece(std::min<std::uint64_t>(size, kPieceBytes));
+    for (std::uint64_t done = 0; done < size; done += piece.size()) {
       OLLM_TRY_VOID(cancel_.check());
-      const std::uint64_t count = std::min<std::uint64_t>(piece.size(), (size - done) / 2);
-      if (!vector) values_.fill(std::span(piece).first(count));
-      OLLM_TRY_VOID(file.write_at(offset + done, std::as_bytes(std::span(piece).first(count))));
-      done += count * 2;
-      written_ += count * 2;
+      piece.resize(std::min<std::uint64_t>(piece.size(), size - done));
+      fill(random, done, piece);
+      OLLM_TRY_VOID(file.write_at(offset + done, piece));
+      written_ += piece.size();
       if (on_progress_) on_progress_({Stage::write, written_, total_});
     }
     return {};
+  }
+
+  // The bytes of a tensor from `at` on. Deviations keep values near one through the layers, and
+  // logits apart.
+  void fill(const RandomTensor& random, std::uint64_t at, std::span<std::byte> piece) {
+    const Shape& shape = random.tensor.shape;
+    const auto columns = static_cast<double>(shape[shape.rank() - 1]);
+    const std::span<std::uint16_t> values(reinterpret_cast<std::uint16_t*>(piece.data()),
+                                          piece.size() / 2);
+    switch (random.fill) {
+      case Fill::norm:
+        std::fill(values.begin(), values.end(), to_bf16(1.0F));
+        return;
+      case Fill::bias:
+        values_.scale(0.02F);
+        values_.fill(values);
+        return;
+      case Fill::weights:
+        values_.scale(static_cast<float>(1 / std::sqrt(columns)));
+        values_.fill(values);
+        return;
+      case Fill::router:
+        return fill_router(random, at / 2, values);
+      case Fill::codes:
+        values_.fill_bytes(piece);
+        return;
+      case Fill::scales: {
+        const double scale = 1 / (kCodeDeviation * std::sqrt(columns * kMxfp4Columns));
+        std::fill(piece.begin(), piece.end(),
+                  static_cast<std::byte>(127 + std::lround(std::log2(scale))));
+        return;
+      }
+    }
+  }
+
+  // Rows whose products spread more are chosen more often: that of rank r, in an order of its own
+  // for each router, spreads by a constant and by r to the power of -skew.
+  void fill_router(const RandomTensor& random, std::uint64_t first, std::span<std::uint16_t> out) {
+    const std::size_t experts = random.tensor.shape[0];
+    const std::size_t columns = random.tensor.shape[1];
+    std::vector<std::size_t> ranks(experts);
+    std::iota(ranks.begin(), ranks.end(), std::size_t{1});
+    if (first == 0) ++routers_;
+    std::mt19937_64 order(options_.seed + routers_);
+    for (std::size_t i = experts; i > 1; --i) std::swap(ranks[i - 1], ranks[order() % i]);
+    for (std::size_t done = 0; done < out.size();) {
+      const std::uint64_t at = first + done;
+      const std::size_t count = std::min<std::size_t>(columns - at % columns, out.size() - done);
+      const double spread = options_.router_skew == 0
+                                ? 1
+                                : kLeastSpread + std::pow(static_cast<double>(ranks[at / columns]),
+                                                          -options_.router_skew);
+      values_.scale(static_cast<float>(spread / std::sqrt(static_cast<double>(columns))));
+      values_.fill(out.subspan(done, count));
+      done += count;
+    }
   }
 
   const RandomModelOptions& options_;
@@ -252,6 +370,7 @@ class Maker {
   Values values_;
   std::uint64_t total_ = 0;
   std::uint64_t written_ = 0;
+  std::uint64_t routers_ = 0;  // that were begun
 };
 
 }  // namespace

@@ -66,6 +66,7 @@ Result<std::unique_ptr<Tape>> Tape::load(const ModelFolder& folder, const TapeLa
   OLLM_TRY_VOID(tape->open_files(folder, options));
   OLLM_TRY_VOID(tape->check_unchanged());
   OLLM_TRY_VOID(tape->load_pinned(options, budget, pool, progress, cancel));
+  OLLM_TRY_VOID(tape->load_experts(options, budget, progress, cancel));
   OLLM_TRY_VOID(tape->check_unchanged());
   if (!tape->map_.all_pinned()) {
     OLLM_TRY(tape->streamed_,
@@ -94,12 +95,13 @@ void Tape::keep(ThreadPool& pool, const PinnedExtent& pinned, const std::byte* b
 // no alignment, kernels like cache lines.
 Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
                                LoadProgress progress, const CancellationToken& cancel) {
+  if (expert_slots(map_.experts, options) == map_.experts.count())
+    bytes_to_load_ += map_.experts.bytes;
   OLLM_TRY(storage_, memory::Buffer::make(budget, "weights", map_.storage_bytes));
   const PinnedLoads pinned = pinned_loads(map_, options);
   const Loads& loads = pinned.loads;
   if (loads.loads.empty()) return {};
-  std::uint64_t total = 0;
-  for (const PinnedExtent& one : pinned.wanted) total += one.extent.size_bytes;
+  for (const PinnedExtent& one : pinned.wanted) bytes_to_load_ += one.extent.size_bytes;
 
   const io::SlotRing::Options ring_options = load_ring_options(loads, options);
   OLLM_TRY(memory::Buffer memory,
@@ -132,19 +134,38 @@ Result<void> Tape::load_pinned(const Options& options, memory::Budget& budget, T
     }
     if (load + ring_options.slots < count)
       begin(load + static_cast<std::uint32_t>(ring_options.slots));
-    if (progress) progress(loaded_bytes_, total);
+    if (progress) progress(loaded_bytes_, bytes_to_load_);
   }
   return {};
 }
 
+Result<void> Tape::load_experts(const Options& options, memory::Budget& budget,
+                                LoadProgress progress, const CancellationToken& cancel) {
+  if (map_.experts.empty()) return {};
+  OLLM_TRY(experts_, Experts::make(map_.experts, layout_, files_, options, budget, queue_));
+  return experts_->load(
+      [&](std::uint64_t bytes) {
+        loaded_bytes_ = std::min(loaded_bytes_ + bytes, bytes_to_load_);
+        if (progress) progress(loaded_bytes_, bytes_to_load_);
+      },
+      cancel);
+}
+
 StreamCost Tape::stream_cost() const {
-  if (!streamed_) return {};
-  const io::SlotRing& ring = streamed_->ring();
-  return {ring.bytes_read(), ring.wait_seconds(), queue_.cpu_seconds()};
+  StreamCost cost;
+  if (!reads_in_passes()) return cost;
+  cost.cpu_s = queue_.cpu_seconds();
+  const auto add = [&](const io::SlotRing& ring) {
+    cost.bytes_read += ring.bytes_read();
+    cost.wait_s += ring.wait_seconds();
+  };
+  if (streamed_) add(streamed_->ring());
+  if (experts_) add(experts_->ring());
+  return cost;
 }
 
 std::optional<io::ReadMethod> Tape::read_method() const {
-  if (!streamed_) return std::nullopt;
+  if (!reads_in_passes()) return std::nullopt;
   return queue_.method();
 }
 
@@ -153,18 +174,23 @@ backend::WeightVector Tape::vector(VectorId id) const {
   return {reinterpret_cast<const float*>(place), layout_.vectors[id.index].size};
 }
 
+backend::WeightRows Tape::held(MatrixId id) const {
+  const MatrixUse& use = layout_.matrices[id.index];
+  OLLM_CHECK(use.held);
+  return {storage_.data() + map_.segments_of(id.index).front().place, map_.formats[id.index],
+          use.rows, use.cols};
+}
+
 Result<TapePass> TapePass::begin(Tape& tape, Sections sections) {
-  if (tape.streamed_) {
-    OLLM_TRY_VOID(tape.check_unchanged());
-    tape.streamed_->begin_pass(sections);
-  }
+  if (tape.reads_in_passes()) OLLM_TRY_VOID(tape.check_unchanged());
+  if (tape.streamed_) tape.streamed_->begin_pass(sections);
+  if (tape.experts_) tape.experts_->begin_sweep();
   return TapePass(tape);
 }
 
 Result<void> TapePass::end() {
-  if (!tape_.streamed_) return {};
-  OLLM_TRY_VOID(tape_.check_unchanged());
-  tape_.streamed_->end_pass();
+  if (tape_.reads_in_passes()) OLLM_TRY_VOID(tape_.check_unchanged());
+  if (tape_.streamed_) tape_.streamed_->end_pass();
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include "ollm/checkpoint/model_folder.h"
 #include "ollm/io/file.h"
 #include "ollm/memory/buffer.h"
+#include "ollm/weights/experts.h"
 #include "ollm/weights/streamed_segments.h"
 #include "ollm/weights/tape_layout.h"
 #include "ollm/weights/tape_map.h"
@@ -56,6 +57,10 @@ class Tape {
   std::optional<io::ReadMethod> read_method() const;
 
   backend::WeightVector vector(VectorId id) const;
+  /// A matrix that is held, whole; at any time.
+  backend::WeightRows held(MatrixId id) const;
+  /// Null where the layout has none.
+  Experts* experts() const { return experts_.get(); }
 
  private:
   friend class TapePass;
@@ -64,6 +69,9 @@ class Tape {
   Result<void> load_pinned(const Options& options, memory::Budget& budget, ThreadPool& pool,
                            LoadProgress progress, const CancellationToken& cancel);
   void keep(ThreadPool& pool, const PinnedExtent& pinned, const std::byte* bytes);
+  Result<void> load_experts(const Options& options, memory::Budget& budget, LoadProgress progress,
+                            const CancellationToken& cancel);
+  bool reads_in_passes() const { return streamed_ || (experts_ && !experts_->holds_all()); }
   Result<void> check_unchanged() const;
   const std::string& tensor_name(std::uint32_t use) const;
 
@@ -73,7 +81,9 @@ class Tape {
   std::vector<io::File> files_;  // of the tensor index, opened as the plan says
   memory::Buffer storage_;
   std::uint64_t loaded_bytes_ = 0;
+  std::uint64_t bytes_to_load_ = 0;
   std::unique_ptr<StreamedSegments> streamed_;  // null where everything is pinned
+  std::unique_ptr<Experts> experts_;            // null where there are none
 };
 
 /// One pass over the tape: what a sweep reads weights through. A linear layer cannot tell a pinned

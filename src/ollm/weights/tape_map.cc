@@ -36,6 +36,7 @@ class Mapper {
 
   Result<TapeMap> map() {
     OLLM_TRY_VOID(cut());
+    OLLM_TRY(map_.experts, map_experts(index_, layout_, options_.read_bytes));
     choose_pinned();
     place_pinned();
     make_loads();
@@ -103,15 +104,21 @@ class Mapper {
     }
   }
 
-  // Whether a sweep meets these segments: all but those that are gathered alone.
-  bool swept(const Segment& segment) const { return !gathered(segment.matrix); }
+  bool held(std::uint32_t matrix) const { return layout_.matrices[matrix].held; }
+
+  // Whether a sweep meets these segments as it goes: all but those that are gathered alone or met
+  // at any time.
+  bool swept(const Segment& segment) const {
+    return !gathered(segment.matrix) && !held(segment.matrix);
+  }
 
   void choose_pinned() {
     std::uint64_t all = 0, swept_bytes = 0;
     for (const Segment& segment : map_.segments) {
-      const std::uint64_t held = round_up(segment.size_bytes, memory::kCacheLineBytes);
-      all += held;
-      if (swept(segment)) swept_bytes += held;
+      if (held(segment.matrix)) continue;
+      const std::uint64_t space = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      all += space;
+      if (swept(segment)) swept_bytes += space;
     }
     if (all <= options_.pinned_limit_bytes) return;
     // Spread by carrying the fraction on: after every segment the bytes pinned are as near to the
@@ -122,14 +129,14 @@ class Mapper {
     std::uint64_t pinned = 0;
     double passed = 0;
     for (Segment& segment : map_.segments) {
-      segment.pinned = false;
+      segment.pinned = held(segment.matrix);
       if (!swept(segment)) continue;
-      const std::uint64_t held = round_up(segment.size_bytes, memory::kCacheLineBytes);
-      passed += static_cast<double>(held);
-      if (static_cast<double>(pinned + held / 2) > passed * share) continue;
-      if (pinned + held > wanted) continue;
+      const std::uint64_t space = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      passed += static_cast<double>(space);
+      if (static_cast<double>(pinned + space / 2) > passed * share) continue;
+      if (pinned + space > wanted) continue;
       segment.pinned = true;
-      pinned += held;
+      pinned += space;
     }
   }
 
@@ -142,7 +149,10 @@ class Mapper {
         const bool goes_on = before != nullptr && before->matrix == segment.matrix;
         segment.place = goes_on ? end : round_up(end, memory::kCacheLineBytes);
         end = segment.place + segment.size_bytes;
-        map_.pinned_bytes += segment.size_bytes;
+        if (held(segment.matrix))
+          map_.held_bytes += round_up(segment.size_bytes, memory::kCacheLineBytes);
+        else
+          map_.pinned_bytes += segment.size_bytes;
       }
       before = segment.pinned ? &segment : nullptr;
     }
@@ -152,7 +162,7 @@ class Mapper {
       end = map_.vectors[i].place + layout_.vectors[i].size * sizeof(float);
     }
     map_.storage_bytes = round_up(end, memory::kCacheLineBytes);
-    map_.vector_bytes = map_.storage_bytes - first_vector;
+    map_.held_bytes += map_.storage_bytes - first_vector;
   }
 
   void make_loads() {
@@ -183,7 +193,7 @@ class Mapper {
       }
       for (std::uint32_t s = map_.first_segment[matrix]; s < map_.first_segment[matrix + 1]; ++s) {
         Segment& segment = map_.segments[s];
-        part.bytes += segment.size_bytes;
+        if (!held(matrix)) part.bytes += segment.size_bytes;
         if (segment.pinned) continue;
         part.stream_bytes += segment.size_bytes;
         items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, 0, 0});

@@ -15,6 +15,7 @@
 #include "ollm/io/file.h"
 #include "ollm/io/slot_ring.h"
 #include "ollm/tensor/weight_format.h"
+#include "ollm/weights/expert_map.h"
 #include "ollm/weights/loads.h"
 #include "ollm/weights/tape_layout.h"
 
@@ -30,6 +31,9 @@ struct Options {
   /// Slots of the ring that are filled ahead, and the size of one read.
   std::size_t ring_slots = 8;
   std::size_t read_bytes = std::size_t{2} << 20;
+  /// Experts that have room in memory at once; all where there are no more. At least as many as
+  /// least_expert_slots.
+  std::size_t expert_slots = std::numeric_limits<std::size_t>::max();
   io::ReadMethod read_method = io::ReadMethod::threads;  // of the queue that the tape is given
   io::Access access = io::Access::buffered;
 };
@@ -68,12 +72,13 @@ struct TapeMap {
   std::vector<std::uint32_t> source;         // of each matrix: whose segments serve it
   std::vector<WeightFormat> formats;         // of each matrix
   std::vector<HeldVector> vectors;
+  ExpertMap experts;
 
   Loads stream;                        // in the order of the layout; none holds two sections
   SectionPart parts[kSections];        // by Section
   std::uint64_t storage_bytes = 0;     // of everything pinned, with its alignment
-  std::uint64_t vector_bytes = 0;      // of them, vectors, always pinned
-  std::uint64_t pinned_bytes = 0;      // of matrices
+  std::uint64_t held_bytes = 0;        // of them, what is always pinned: vectors, routers
+  std::uint64_t pinned_bytes = 0;      // of the other matrices
   bool gathers_from_disk = false;      // some gathered rows are read one by one
   std::uint64_t gather_row_bytes = 0;  // of the longest
 

@@ -1,24 +1,94 @@
 #include "ollm/models/blocks/activations.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
+#include <utility>
 
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
+#include "ollm/models/blocks/routing.h"
 
 namespace ollm::models {
 namespace {
 
+// Rows that an expert computes at once, of all that chose it: enough for the products' peak, few
+// enough that what stands between them is small.
+constexpr std::size_t kExpertPiece = 512;
+
 struct Sizes {
   std::size_t hidden, normed, side, q, k, v, attended, gate, up, left, positions, first_seen,
       end_seen, cosines, sines, attention_state, slots, lines;
-
-  std::array<std::size_t, 18> all() const {
-    return {hidden, normed,    side,       q,        k,       v,     attended,        gate,  up,
-            left,   positions, first_seen, end_seen, cosines, sines, attention_state, slots, lines};
-  }
+  std::size_t mixed, products, routing_scratch, expert_ids, expert_weights, expert_first,
+      expert_rows, expert_row_weights, used_experts, expert_in, expert_out, expert_gate, expert_up,
+      expert_left;
 };
+
+// Each buffer with its size; of those that plan and loader both walk.
+template <typename Visit>
+Result<void> for_each_buffer(const Sizes& sizes, Activations& buffers, Visit visit) {
+  const std::pair<memory::Buffer*, std::size_t> all[] = {
+      {&buffers.hidden, sizes.hidden},
+      {&buffers.normed, sizes.normed},
+      {&buffers.side, sizes.side},
+      {&buffers.q, sizes.q},
+      {&buffers.k, sizes.k},
+      {&buffers.v, sizes.v},
+      {&buffers.attended, sizes.attended},
+      {&buffers.gate, sizes.gate},
+      {&buffers.up, sizes.up},
+      {&buffers.left, sizes.left},
+      {&buffers.positions, sizes.positions},
+      {&buffers.first_seen, sizes.first_seen},
+      {&buffers.end_seen, sizes.end_seen},
+      {&buffers.cosines, sizes.cosines},
+      {&buffers.sines, sizes.sines},
+      {&buffers.attention_state, sizes.attention_state},
+      {&buffers.slots, sizes.slots},
+      {&buffers.lines, sizes.lines},
+      {&buffers.mixed, sizes.mixed},
+      {&buffers.products, sizes.products},
+      {&buffers.routing_scratch, sizes.routing_scratch},
+      {&buffers.expert_ids, sizes.expert_ids},
+      {&buffers.expert_weights, sizes.expert_weights},
+      {&buffers.expert_first, sizes.expert_first},
+      {&buffers.expert_rows, sizes.expert_rows},
+      {&buffers.expert_row_weights, sizes.expert_row_weights},
+      {&buffers.used_experts, sizes.used_experts},
+      {&buffers.expert_in, sizes.expert_in},
+      {&buffers.expert_out, sizes.expert_out},
+      {&buffers.expert_gate, sizes.expert_gate},
+      {&buffers.expert_up, sizes.expert_up},
+      {&buffers.expert_left, sizes.expert_left},
+  };
+  for (const auto& [buffer, bytes] : all) OLLM_TRY_VOID(visit(*buffer, bytes));
+  return {};
+}
+
+// What the mixture of a layer takes, where it is the largest.
+void grow_for_mixture(const MixtureSpec& mixture, const backend::Backend& backend, std::size_t rows,
+                      Sizes& sizes) {
+  const auto grow = [](std::size_t& size, std::size_t bytes) { size = std::max(size, bytes); };
+  const std::size_t hidden = mixture.router.products.in;
+  const std::size_t experts = mixture.router.products.out;
+  const std::size_t chosen = rows * mixture.router.chosen;
+  const std::size_t piece = std::min(rows, kExpertPiece);
+  const auto of_piece = [&](std::size_t columns) { return piece * columns * sizeof(float); };
+  grow(sizes.mixed, rows * hidden * sizeof(float));
+  grow(sizes.products, rows * experts * sizeof(float));
+  grow(sizes.routing_scratch, routing_floats(mixture.router) * sizeof(float));
+  grow(sizes.expert_ids, chosen * sizeof(std::uint32_t));
+  grow(sizes.expert_weights, chosen * sizeof(float));
+  grow(sizes.expert_first, (experts + 2) * sizeof(std::uint32_t));
+  grow(sizes.expert_rows, chosen * sizeof(std::uint32_t));
+  grow(sizes.expert_row_weights, chosen * sizeof(float));
+  grow(sizes.used_experts, experts * sizeof(std::uint32_t));
+  grow(sizes.expert_in, of_piece(hidden));
+  grow(sizes.expert_out, of_piece(hidden));
+  grow(sizes.expert_gate, of_piece(mixture.inner));
+  grow(sizes.expert_up, of_piece(2 * mixture.inner));
+  grow(sizes.expert_left, backend.left_bytes(piece, mixture.inner));
+  grow(sizes.left, backend.left_bytes(rows, hidden, backend::LeftRounding::none));
+}
 
 std::vector<std::size_t> distinct_windows(const Composition& composition) {
   std::set<std::size_t> windows;
@@ -61,6 +131,9 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
     sizes.attention_state =
         std::max(sizes.attention_state, backend.attention_state_bytes(options, rows));
   }
+  for (const LayerSpec& layer : composition.layers)
+    if (const MixtureSpec* mixture = mixture_of(layer))
+      grow_for_mixture(*mixture, backend, rows, sizes);
   return sizes;
 }
 
@@ -84,8 +157,12 @@ std::size_t left_piece_bytes(const backend::Backend& backend, std::size_t rows, 
 std::uint64_t activation_bytes(const Composition& composition, const backend::Backend& backend,
                                std::size_t max_rows, std::size_t feed_forward_rows) {
   std::uint64_t sum = 0;
-  for (const std::size_t bytes : sizes_for(composition, backend, max_rows, feed_forward_rows).all())
-    sum += memory::charged_bytes(bytes);
+  Activations none;
+  (void)for_each_buffer(sizes_for(composition, backend, max_rows, feed_forward_rows), none,
+                        [&](memory::Buffer&, std::size_t bytes) -> Result<void> {
+                          sum += memory::charged_bytes(bytes);
+                          return {};
+                        });
   return sum;
 }
 
@@ -98,28 +175,12 @@ Result<Activations> Activations::make(const Composition& composition,
   buffers.rotary_stride = max_rows * widths(composition).rotary_pairs;
   buffers.windows = distinct_windows(composition);
   buffers.seen_stride = max_rows;
-  const auto make = [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
-    OLLM_TRY(buffer, memory::Buffer::make(budget, "activations", bytes));
-    return {};
-  };
-  OLLM_TRY_VOID(make(buffers.hidden, sizes.hidden));
-  OLLM_TRY_VOID(make(buffers.normed, sizes.normed));
-  OLLM_TRY_VOID(make(buffers.side, sizes.side));
-  OLLM_TRY_VOID(make(buffers.q, sizes.q));
-  OLLM_TRY_VOID(make(buffers.k, sizes.k));
-  OLLM_TRY_VOID(make(buffers.v, sizes.v));
-  OLLM_TRY_VOID(make(buffers.attended, sizes.attended));
-  OLLM_TRY_VOID(make(buffers.gate, sizes.gate));
-  OLLM_TRY_VOID(make(buffers.up, sizes.up));
-  OLLM_TRY_VOID(make(buffers.left, sizes.left));
-  OLLM_TRY_VOID(make(buffers.positions, sizes.positions));
-  OLLM_TRY_VOID(make(buffers.first_seen, sizes.first_seen));
-  OLLM_TRY_VOID(make(buffers.end_seen, sizes.end_seen));
-  OLLM_TRY_VOID(make(buffers.cosines, sizes.cosines));
-  OLLM_TRY_VOID(make(buffers.sines, sizes.sines));
-  OLLM_TRY_VOID(make(buffers.attention_state, sizes.attention_state));
-  OLLM_TRY_VOID(make(buffers.slots, sizes.slots));
-  OLLM_TRY_VOID(make(buffers.lines, sizes.lines));
+  buffers.expert_piece = std::min(max_rows, kExpertPiece);
+  OLLM_TRY_VOID(for_each_buffer(
+      sizes, buffers, [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {
+        OLLM_TRY(buffer, memory::Buffer::make(budget, "activations", bytes));
+        return {};
+      }));
   return buffers;
 }
 

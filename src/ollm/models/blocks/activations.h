@@ -49,6 +49,7 @@ struct Activations {
   std::size_t seen_stride = 0;        // values of one window: the most rows
   std::size_t rotary_stride = 0;      // values of one rotary: the most rows times the most pairs
   std::size_t feed_forward_rows = 0;  // of `up` at once; max_rows: all
+  std::size_t expert_piece = 0;       // rows that an expert computes at once
 
   memory::Buffer hidden;     // [rows, hidden] the residual stream
   memory::Buffer normed;     // [rows, hidden] a block's input; later its output
@@ -65,6 +66,20 @@ struct Activations {
   memory::Buffer attention_state;
   memory::Buffer slots;  // [rows] backend::KvSlot, of the layer that runs
   memory::Buffer lines;  // [rows] backend::AttentionLine, of one call
+
+  // Of mixtures; [piece] are rows of one expert.
+  memory::Buffer mixed;                   // [rows, hidden] the sum over experts
+  memory::Buffer products;                // [rows, experts] of the router
+  memory::Buffer routing_scratch;         // of one row
+  memory::Buffer expert_ids;              // [rows, chosen] u32
+  memory::Buffer expert_weights;          // [rows, chosen]
+  memory::Buffer expert_first;            // [experts + 2] u32
+  memory::Buffer expert_rows;             // [rows * chosen] u32, by expert
+  memory::Buffer expert_row_weights;      // [rows * chosen], by expert
+  memory::Buffer used_experts;            // [experts] u32
+  memory::Buffer expert_in, expert_out;   // [piece, hidden]
+  memory::Buffer expert_gate, expert_up;  // [piece, inner], [piece, 2 * inner]
+  memory::Buffer expert_left;             // LeftOperand of [piece, inner]
 };
 
 }  // namespace ollm::models

@@ -21,7 +21,7 @@ double read(float x) { return normal(static_cast<double>(x)); }
 // exp(-distance), zero where f32 has none; so that a quotient of two is no denormal double.
 double exponential(double distance) { return normal(exp_negative(distance)); }
 
-double sigmoid(double x) {
+double sigmoid_of(double x) {
   const double e = exponential(std::abs(x));
   return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
@@ -62,7 +62,7 @@ class Row {
     if (router_.scores == RouterSpec::Scores::softmax_of_chosen) {
       for (std::size_t i = 0; i < experts_; ++i) scores_[i] = rounded(product(i));
     } else if (router_.scores == RouterSpec::Scores::sigmoid) {
-      for (std::size_t i = 0; i < experts_; ++i) scores_[i] = rounded(sigmoid(product(i)));
+      for (std::size_t i = 0; i < experts_; ++i) scores_[i] = rounded(sigmoid_of(product(i)));
     } else {
       const double most = largest_product();
       double sum = 0;
@@ -180,6 +180,8 @@ class Row {
 };
 
 }  // namespace
+
+float sigmoid(float x) { return rounded(sigmoid_of(read(x))); }
 
 std::size_t routing_floats(const RouterSpec& router) {
   return router.products.out + 2 * router.groups;

@@ -10,6 +10,9 @@
 
 namespace ollm::models {
 
+/// 1 / (1 + exp(-x)), rounded once; the same bits on every machine, as all here.
+float sigmoid(float x);
+
 /// Floats that `route` needs beside its arguments.
 std::size_t routing_floats(const RouterSpec& router);
 

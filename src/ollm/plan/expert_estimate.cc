@@ -1,0 +1,81 @@
+#include "ollm/plan/expert_estimate.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ollm::plan {
+namespace {
+
+// Of the budget, what slots that experts pass through may take where many are to be read ahead.
+constexpr std::uint64_t kPassingShare = 8;
+
+}  // namespace
+double ExpertUse::met(double rows) const {
+  if (layers == 0 || experts <= 0) return 0;
+  const double missed = std::pow(1 - std::min(1.0, chosen / experts), rows);
+  return static_cast<double>(layers) * experts * (1 - missed);
+}
+
+ExpertUse expert_use(const models::Composition& composition, const weights::ExpertMap& map) {
+  ExpertUse out;
+  double chosen = 0;
+  for (const models::LayerSpec& layer : composition.layers) {
+    const models::MixtureSpec* mixture = models::mixture_of(layer);
+    if (mixture == nullptr) continue;
+    ++out.layers;
+    chosen += static_cast<double>(mixture->router.chosen);
+  }
+  if (out.layers == 0 || map.empty()) return {};
+  const auto layers = static_cast<double>(out.layers);
+  out.experts = static_cast<double>(map.count()) / layers;
+  out.chosen = chosen / layers;
+  out.expert_bytes = static_cast<double>(map.bytes) / static_cast<double>(map.count());
+  return out;
+}
+
+double kept_share(const weights::ExpertMap& map, const weights::Options& options) {
+  if (map.empty()) return 1;
+  return static_cast<double>(weights::kept_experts(map, options)) /
+         static_cast<double>(map.count());
+}
+
+std::uint64_t expert_space(const weights::ExpertMap& map, const weights::Options& options) {
+  return weights::expert_slot_bytes(map, options) + weights::expert_table_bytes(map, options);
+}
+
+std::size_t first_expert_slots(const weights::ExpertMap& map, std::uint64_t budget_bytes) {
+  const std::size_t passing = weights::passing_slots(map);
+  if (passing * map.loads.largest_bytes > budget_bytes / kPassingShare)
+    return weights::least_expert_slots(map);
+  return std::min<std::size_t>(passing, map.count());
+}
+
+void give_room(const weights::ExpertMap& map, std::uint64_t bytes, weights::Options& options) {
+  if (map.empty()) return;
+  weights::Options more = options;
+  ++more.expert_slots;
+  const std::uint64_t space = expert_space(map, options);
+  const std::uint64_t of_one = expert_space(map, more) - space;
+  if (of_one == 0) return;  // all have room already
+  options.expert_slots = static_cast<std::size_t>(
+      std::min<std::uint64_t>(map.count(), options.expert_slots + bytes / of_one));
+}
+
+ExpertsPlan experts_plan(const ExpertUse& use, const weights::ExpertMap& map,
+                         const weights::Options& options) {
+  ExpertsPlan out;
+  out.experts = map.count();
+  out.kept = weights::kept_experts(map, options);
+  out.slots = weights::expert_slots(map, options);
+  out.expert_bytes = static_cast<std::uint64_t>(use.expert_bytes);
+  out.bytes = map.bytes;
+  const double met = use.met(1);
+  out.per_token = static_cast<std::size_t>(std::llround(met));
+  out.hit_share = use.kept_share;
+  out.because = "every expert is taken to be chosen alike";
+  out.read_bytes_per_token =
+      static_cast<std::uint64_t>(met * use.expert_bytes * (1 - use.kept_share));
+  return out;
+}
+
+}  // namespace ollm::plan
