@@ -55,8 +55,10 @@ Why mlp_chunking(const PassSubject& subject, const PassConditions& conditions) {
       conditions.mlp_chunk_rows);
 }
 
-Why moe_routing(const PassSubject& subject, const PassConditions&) {
-  if (!is_one_of(subject.provider_id, {"qwen3-next-native", "gpt-oss-native"})) return std::nullopt;
+Why moe_routing(const PassSubject& subject, const PassConditions& conditions) {
+  if (!conditions.mixture &&
+      !is_one_of(subject.provider_id, {"qwen3-next-native", "gpt-oss-native"}))
+    return std::nullopt;
   return "the model is a mixture of experts";
 }
 
@@ -125,9 +127,9 @@ constexpr std::array kPasses{
              cpu_offload},
     PassKind{Id::gpu_offload, kNotBuilt, kGpu, "layers placed on an accelerator", gpu_offload},
     PassKind{Id::mlp_chunking, kBuilt, {}, "feed-forward in pieces of rows", mlp_chunking},
-    PassKind{Id::moe_routing, kNotBuilt, {}, "routing and loading of experts", moe_routing},
+    PassKind{Id::moe_routing, kBuilt, {}, "routing and loading of experts", moe_routing},
     PassKind{
-        Id::attention_replacement, kNotBuilt, {}, "attention of the family", attention_replacement},
+        Id::attention_replacement, kBuilt, {}, "attention of the family", attention_replacement},
     PassKind{Id::multimodal_shell, kNotBuilt, {}, "images and audio beside text", multimodal_shell},
     PassKind{Id::gds_export_weights,
              kNotBuilt,
@@ -143,7 +145,7 @@ constexpr std::array kPasses{
              {},
              "draft tokens verified together",
              speculative_decoding},
-    PassKind{Id::expert_cache, kNotBuilt, {}, "experts behind a cache", expert_cache},
+    PassKind{Id::expert_cache, kBuilt, {}, "experts behind a cache", expert_cache},
 };
 
 SpecializationFailure failure_of(const PlanDraft& plan, SpecializationErrorType type) {

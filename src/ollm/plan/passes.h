@@ -32,7 +32,8 @@ struct PassConditions {
   bool kv_on_disk = true;          // keys and values may be written to disk
   bool prefix_reuse = true;        // and those that are stored are used again
   std::size_t draft_rows = 0;      // guesses that a sweep has rows for
-  bool expert_cache = false;       // the model is a mixture with experts on disk
+  bool mixture = false;            // the model has experts
+  bool expert_cache = false;       // and some of them are read in sweeps
 };
 
 /// The same, with what the settings have to say: the device, and what is kept of keys and values.

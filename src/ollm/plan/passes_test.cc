@@ -128,6 +128,8 @@ TEST(Passes, OfTheSeedAreThoseOfTheirProviders) {
   EXPECT_TRUE(applies(Id::moe_routing, "gpt-oss-native", model));
   EXPECT_TRUE(applies(Id::moe_routing, "qwen3-next-native", model));
   EXPECT_FALSE(applies(Id::moe_routing, "gemma3-native", model));
+  conditions.mixture = true;
+  EXPECT_TRUE(applies(Id::moe_routing, "native-generic", model, conditions));
   EXPECT_TRUE(applies(Id::attention_replacement, "gpt-oss-native", model));
   EXPECT_FALSE(applies(Id::gds_export_weights, "gpt-oss-native", model));
 }

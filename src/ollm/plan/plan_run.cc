@@ -167,6 +167,9 @@ PassConditions conditions_of(const LoadPlan& execution, const settings::RuntimeC
     conditions.mlp_chunk_rows = execution.engine.feed_forward_rows;
   conditions.kv_on_disk = execution.kv.pool.has_value();
   conditions.prefix_reuse = execution.kv.reuses;
+  conditions.mixture = execution.experts.has_value();
+  conditions.expert_cache =
+      execution.experts && execution.experts->kept < execution.experts->experts;
   conditions.draft_rows = execution.speculation.on() ? execution.speculation.most_drafts : 0;
   return conditions;
 }

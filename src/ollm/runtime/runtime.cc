@@ -149,8 +149,7 @@ void tear_down(Runtime::State& state) {
   state.pool.reset();
 }
 
-// Which passes the loaded model really does: the tape holds every segment, the engine sweeps
-// chunks.
+// Which passes the loaded model really does.
 plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::LoadFaults& faults) {
   plan::LoadedArtifacts loaded;
   auto& provided = loaded.provided_pass_ids;
@@ -166,6 +165,16 @@ plan::LoadedArtifacts artifacts(const Runtime::State& state, const runtime::Load
   if (loaded.supports_disk_cache) provided.push_back(SpecializationPassId::disk_cache);
   if (loaded.supports_disk_cache && state.execution().kv.reuses)
     provided.push_back(SpecializationPassId::prefix_reuse);
+  const bool has_sinks = std::any_of(
+      state.composition().layers.begin(), state.composition().layers.end(), [](const auto& layer) {
+        const models::AttentionSpec* mixer = models::attention_of(layer);
+        return mixer != nullptr && mixer->sinks;
+      });
+  if (has_sinks) provided.push_back(SpecializationPassId::attention_replacement);
+  if (const weights::Experts* experts = state.tape->experts()) {
+    provided.push_back(SpecializationPassId::moe_routing);
+    if (!experts->holds_all()) provided.push_back(SpecializationPassId::expert_cache);
+  }
   if (state.execution().speculation.on())
     provided.push_back(SpecializationPassId::speculative_decoding);
   for (const SpecializationPassId id : faults.withheld) std::erase(provided, id);
