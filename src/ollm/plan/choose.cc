@@ -404,8 +404,7 @@ class Chooser {
   void add_expert_sizes(const weights::Options& options, SweepSizes& sizes) const {
     const weights::ExpertMap& experts = all_.experts;
     if (experts.empty()) return;
-    sizes.experts = expert_use(composition_, experts);
-    sizes.experts.kept_share = kept_share(experts, options);
+    sizes.experts = expert_use(composition_, experts, options, storage_.wanted_experts);
     if (sizes.experts.kept_share == 1) sizes.pinned_bytes += experts.bytes;
   }
 
@@ -709,7 +708,8 @@ class Chooser {
     sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
     add_expert_sizes(plan_.weights, sizes);
     if (!map.experts.empty())
-      plan_.experts = experts_plan(sizes.experts, map.experts, plan_.weights);
+      plan_.experts =
+          experts_plan(sizes.experts, map.experts, plan_.weights, storage_.wanted_experts);
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     plan_.kv_traffic = kv_traffic(composition_, sizes, rates_, estimated_workload());
     choose_speculation();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/tensor_index.h"
@@ -41,6 +42,8 @@ struct Storage {
   std::optional<std::uint64_t> device;  // st_dev, for the profile's rate
   bool direct = false;                  // whether it has direct access
   CacheStorage cache = {};
+  /// How much earlier runs wanted each expert, by layer; empty: none are known.
+  std::vector<float> wanted_experts = {};
 };
 
 /// What of the model's folder counts for memory beside its tensors: the file that the tokenizer is

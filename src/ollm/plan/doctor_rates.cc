@@ -2,8 +2,14 @@
 // `ollm doctor --measure` does it before.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
 #include <string>
+#include <vector>
 
+#include "ollm/base/json_cursor.h"
+#include "ollm/machine/expert_history.h"
 #include "ollm/plan/doctor_sections.h"
 
 namespace ollm::plan {
@@ -25,6 +31,20 @@ DoctorCheck of_table(const machine::TableRates& table) {
       table.peak_flops / kGiga, flops, rows, table.attention_flops / kGiga,
       table.matvec_bytes_per_second / kGiga);
   check.details.set("peak_flops", fmt::format("{:.0f}", table.peak_flops));
+  return check;
+}
+
+// What was learned of mixtures: how uneven their routing is.
+DoctorCheck of_experts(std::size_t number, const machine::ExpertHistory& history) {
+  std::vector<float> wanted = history.wanted;
+  std::sort(wanted.begin(), wanted.end(), std::greater<>());
+  const double all = std::accumulate(wanted.begin(), wanted.end(), 0.0);
+  const auto quarter = wanted.begin() + static_cast<std::ptrdiff_t>(wanted.size() / 4);
+  const double share = all > 0 ? std::accumulate(wanted.begin(), quarter, 0.0) / all : 0;
+  DoctorCheck check{.name = fmt::format("rates:experts-{}", number)};
+  check.message = fmt::format("{}: of {} experts the quarter wanted most had {:.0f} % of the uses",
+                              printable(history.model), wanted.size(), 100 * share);
+  check.details.set("experts", fmt::format("{}", wanted.size()));
   return check;
 }
 
@@ -55,6 +75,10 @@ void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
     check.details.set("bytes_per_second", fmt::format("{:.0f}", disk.bytes_per_second));
     out.push_back(std::move(check));
   }
+  number = 0;
+  for (const machine::ExpertHistory& history :
+       machine::all_expert_histories(inputs.environment, *inputs.calls))
+    out.push_back(of_experts(++number, history));
 }
 
 }  // namespace ollm::plan

@@ -121,9 +121,8 @@ class Sweeps {
     double memory = static_cast<double>(sizes_.body_bytes);
     double flops = of.rows * work.layers;
     const ExpertUse& experts = sizes_.experts;
-    const double met_bytes = experts.met(of.rows) * experts.expert_bytes;
-    disk += met_bytes * (1 - experts.kept_share);
-    memory += met_bytes;
+    disk += experts.read_bytes(of.rows);
+    memory += experts.met_bytes(of.rows);
     if (of.logits > 0) {
       disk += static_cast<double>(sizes_.head_stream_bytes);
       memory += static_cast<double>(sizes_.head_bytes);
@@ -253,12 +252,11 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
   out.bound_by = decode.bound_by() == Binding::kv_disk ? to_string(Binding::disk)
                                                        : to_string(decode.bound_by());
   out.decode_tokens_per_second = sweeps.sequences / out.seconds_per_sweep;
-  const double expert_bytes = sizes.experts.met(sweeps.sequences) * sizes.experts.expert_bytes;
   out.bytes_per_sweep = sizes.body_stream_bytes + sizes.head_stream_bytes +
-                        whole_bytes(expert_bytes * (1 - sizes.experts.kept_share)) +
+                        whole_bytes(sizes.experts.read_bytes(sweeps.sequences)) +
                         whole_bytes(sweeps.kv_read(sweeps.decode_stored()));
   out.memory_bytes_per_sweep =
-      sizes.body_bytes + sizes.head_bytes + whole_bytes(expert_bytes) +
+      sizes.body_bytes + sizes.head_bytes + whole_bytes(sizes.experts.met_bytes(sweeps.sequences)) +
       whole_bytes(sweeps.decode_stored() * static_cast<double>(sizes.kv_bytes_per_token));
 
   out.flops_per_token = sweeps.work.layers;

@@ -2,12 +2,26 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <vector>
 
 namespace ollm::plan {
 namespace {
 
 // Of the budget, what slots that experts pass through may take where many are to be read ahead.
 constexpr std::uint64_t kPassingShare = 8;
+
+// Of all that was wanted, what those had that were wanted most; nothing where nothing was.
+std::optional<double> share_of_most_wanted(std::span<const float> wanted, std::size_t kept) {
+  std::vector<float> sorted(wanted.begin(), wanted.end());
+  std::sort(sorted.begin(), sorted.end(), std::greater<>());
+  const auto border = sorted.begin() + static_cast<std::ptrdiff_t>(std::min(kept, sorted.size()));
+  const double all = std::accumulate(sorted.begin(), sorted.end(), 0.0);
+  if (!(all > 0)) return std::nullopt;
+  return std::accumulate(sorted.begin(), border, 0.0) / all;
+}
 
 }  // namespace
 double ExpertUse::met(double rows) const {
@@ -16,7 +30,17 @@ double ExpertUse::met(double rows) const {
   return static_cast<double>(layers) * experts * (1 - missed);
 }
 
-ExpertUse expert_use(const models::Composition& composition, const weights::ExpertMap& map) {
+double ExpertUse::read_bytes(double rows) const {
+  if (layers == 0) return 0;
+  const double all = static_cast<double>(layers) * experts;
+  const double kept = kept_share * all;
+  // Of the kept ones no more are met than there are.
+  const double hits = std::min(met(rows) * hit_share, kept);
+  return (met(rows) - hits) * expert_bytes;
+}
+
+ExpertUse expert_use(const models::Composition& composition, const weights::ExpertMap& map,
+                     const weights::Options& options, std::span<const float> wanted) {
   ExpertUse out;
   double chosen = 0;
   for (const models::LayerSpec& layer : composition.layers) {
@@ -30,13 +54,10 @@ ExpertUse expert_use(const models::Composition& composition, const weights::Expe
   out.experts = static_cast<double>(map.count()) / layers;
   out.chosen = chosen / layers;
   out.expert_bytes = static_cast<double>(map.bytes) / static_cast<double>(map.count());
+  const std::size_t kept = weights::kept_experts(map, options);
+  out.kept_share = static_cast<double>(kept) / static_cast<double>(map.count());
+  out.hit_share = share_of_most_wanted(wanted, kept).value_or(out.kept_share);
   return out;
-}
-
-double kept_share(const weights::ExpertMap& map, const weights::Options& options) {
-  if (map.empty()) return 1;
-  return static_cast<double>(weights::kept_experts(map, options)) /
-         static_cast<double>(map.count());
 }
 
 std::uint64_t expert_space(const weights::ExpertMap& map, const weights::Options& options) {
@@ -62,7 +83,7 @@ void give_room(const weights::ExpertMap& map, std::uint64_t bytes, weights::Opti
 }
 
 ExpertsPlan experts_plan(const ExpertUse& use, const weights::ExpertMap& map,
-                         const weights::Options& options) {
+                         const weights::Options& options, std::span<const float> wanted) {
   ExpertsPlan out;
   out.experts = map.count();
   out.kept = weights::kept_experts(map, options);
@@ -71,10 +92,10 @@ ExpertsPlan experts_plan(const ExpertUse& use, const weights::ExpertMap& map,
   out.bytes = map.bytes;
   const double met = use.met(1);
   out.per_token = static_cast<std::size_t>(std::llround(met));
-  out.hit_share = use.kept_share;
-  out.because = "every expert is taken to be chosen alike";
-  out.read_bytes_per_token =
-      static_cast<std::uint64_t>(met * use.expert_bytes * (1 - use.kept_share));
+  out.hit_share = use.hit_share;
+  out.because = wanted.empty() ? "every expert is taken to be chosen alike"
+                               : "those that earlier runs wanted most are kept";
+  out.read_bytes_per_token = static_cast<std::uint64_t>(use.read_bytes(1));
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "ollm/models/composition.h"
 #include "ollm/plan/plans.h"
@@ -20,15 +21,27 @@ struct ExpertUse {
   double chosen = 0;        // by one row of one layer
   double expert_bytes = 0;  // of one
   double kept_share = 1;    // of all, those that stay in memory
+  double hit_share = 1;     // of those that a row meets
+
+  /// Bytes of experts that a sweep of so many rows meets, and of them those that it reads. Rows
+  /// that choose alike hit what is kept by it; a chunk that meets nearly all hits the share that is
+  /// kept.
+  double met_bytes(double rows) const { return met(rows) * expert_bytes; }
+  double read_bytes(double rows) const;
 
   /// Experts of all layers that so many rows meet, each row choosing by itself and all experts
   /// alike: of one layer E (1 - (1 - k / E)^rows).
   double met(double rows) const;
 };
-ExpertUse expert_use(const models::Composition& composition, const weights::ExpertMap& map);
+/// With so many of them kept as these options say: of what a row meets that is their share, or what
+/// those that were `wanted` most had of all that was, where that is known (of each expert, layer by
+/// layer; else empty).
+ExpertUse expert_use(const models::Composition& composition, const weights::ExpertMap& map,
+                     const weights::Options& options, std::span<const float> wanted);
 
-/// Of all experts, those that stay in memory by these options.
-double kept_share(const weights::ExpertMap& map, const weights::Options& options);
+/// What is told of them.
+ExpertsPlan experts_plan(const ExpertUse& use, const weights::ExpertMap& map,
+                         const weights::Options& options, std::span<const float> wanted);
 
 /// What experts take of memory by these options.
 std::uint64_t expert_space(const weights::ExpertMap& map, const weights::Options& options);
@@ -39,9 +52,5 @@ std::size_t first_expert_slots(const weights::ExpertMap& map, std::uint64_t budg
 /// Gives what is left of the memory to experts that stay. Last of all: every token meets the dense
 /// weights, few of them one expert.
 void give_room(const weights::ExpertMap& map, std::uint64_t bytes, weights::Options& options);
-
-/// What is told of them.
-ExpertsPlan experts_plan(const ExpertUse& use, const weights::ExpertMap& map,
-                         const weights::Options& options);
 
 }  // namespace ollm::plan

@@ -7,9 +7,11 @@
 
 #include "ollm/backend/backend.h"
 #include "ollm/base/json_cursor.h"
+#include "ollm/base/sha256.h"
 #include "ollm/base/text_size.h"
 #include "ollm/io/read_probes.h"
 #include "ollm/kv/strategies.h"
+#include "ollm/machine/expert_history.h"
 #include "ollm/models/inventory.h"
 #include "ollm/models/stored_head.h"
 #include "ollm/plan/choose.h"
@@ -77,6 +79,32 @@ TextFiles text_files(const checkpoint::ModelFolder& folder, io::SystemCalls& cal
     if (files.sentencepiece_bytes == 0) files.sentencepiece_bytes = size("spiece.model");
   }
   return files;
+}
+
+// What stands for a mixture's history: its experts' tensors, and the files that they are in.
+// Another model under the same key would cost time, not answers.
+std::string expert_history_key(const models::Composition& composition,
+                               const checkpoint::ModelFolder& folder) {
+  if (composition.tape.experts.empty()) return {};
+  Sha256 hash;
+  for (const weights::ExpertsUse& use : composition.tape.experts) {
+    hash.add(std::uint64_t{use.experts});
+    for (const weights::ExpertMatrix& matrix : use.form().matrices)
+      hash.add(matrix.tensors.front())
+          .add(std::uint64_t{matrix.rows})
+          .add(std::uint64_t{matrix.cols});
+  }
+  for (const checkpoint::WeightFile& file : folder.tensors().files())
+    hash.add(file.path.filename().string()).add(file.identity.size_bytes);
+  return hash.finish().hex().substr(0, 32);
+}
+
+std::vector<float> wanted_experts(const PlannedRun& plan, const io::Environment& environment,
+                                  io::SystemCalls& calls) {
+  std::size_t experts = 0;
+  for (const weights::ExpertsUse& use : plan.composition()->tape.experts) experts += use.experts;
+  auto history = machine::load_expert_history(environment, plan.expert_history_key, experts, calls);
+  return history ? std::move(history->wanted) : std::vector<float>();
 }
 
 // The settings with what the workload has to say: all logits are computed anew, whatever is stored,
@@ -280,6 +308,9 @@ Result<PlannedRun> plan_run(const RunInputs& inputs, io::SystemCalls& calls) {
   plan.inputs = {text_files(*plan.folder(), calls), storage_of(*plan.folder()), inputs.machine,
                  wishes, inputs.workload};
   OLLM_TRY(plan.inputs.storage.cache, cache_storage_of(config, inputs.environment, calls));
+  plan.expert_history_key = expert_history_key(*plan.composition(), *plan.folder());
+  if (!plan.expert_history_key.empty())
+    plan.inputs.storage.wanted_experts = wanted_experts(plan, inputs.environment, calls);
   settle_window(plan.reference.selection, plan.reference.kv, config);
   OLLM_TRY(LoadPlan execution, choose_with_kv(plan, plan.reference.selection, plan.reference.kv));
   plan.reference.effective = effective_config(config, plan.reference.kv);

@@ -37,6 +37,8 @@ struct PlannedRun {
   /// Nothing where no backend runs the model.
   std::optional<LoadPlan> execution;
   ExecutionInputs inputs;  // what it was chosen from
+  /// Under which what is learned of the model's experts is kept; empty: it has none.
+  std::string expert_history_key;
 
   const PlanDraft& runtime() const { return reference.selection.plan; }
   /// The folder that was inspected, nothing where there is none.

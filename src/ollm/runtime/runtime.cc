@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ollm/base/clock.h"
+#include "ollm/machine/expert_history.h"
 #include "ollm/models/inventory.h"
 #include "ollm/models/stored_head.h"
 #include "ollm/plan/passes.h"
@@ -107,6 +108,8 @@ Result<void> build_shared(Runtime::State& state, OnProgress on_progress,
   OLLM_TRY(state.backend, backend::make_backend(state.execution().backend, *state.pool));
   OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::always));
   OLLM_TRY_VOID(load_weights(state, folder, on_progress, cancel));
+  if (weights::Experts* experts = state.tape->experts())
+    experts->remember(state.plan->run.inputs.storage.wanted_experts);
   OLLM_TRY_VOID(charge_what_is_no_buffer(state, memory::Phase::run));
   note_what_the_system_gave(state);
   OLLM_TRY_VOID(build_kv(state, folder));
@@ -206,6 +209,18 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 }
 
 }  // namespace
+
+void Runtime::State::keep_expert_history() const {
+  const weights::Experts* experts = tape ? tape->experts() : nullptr;
+  if (experts == nullptr || experts->counts().wanted == 0) return;
+  if (kept_kv && kept_kv->in_child()) return;
+  machine::ExpertHistory history{plan->run.config.model_reference, {}};
+  const std::vector<weights::ExpertMap::Layer>& layers = tape->map().experts.layers;
+  for (std::uint32_t layer = 0; layer < layers.size(); ++layer)
+    for (std::uint32_t id = 0; id < layers[layer].experts; ++id)
+      history.wanted.push_back(static_cast<float>(experts->wanted({layer}, id)));
+  (void)machine::save_expert_history(history, plan->run.expert_history_key, plan->run.environment);
+}
 
 Result<void> runtime::check_may_call(Runtime::State& state) {
   if (state.scheduler->driven_here()) {

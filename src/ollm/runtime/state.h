@@ -62,6 +62,7 @@ struct Runtime::State {
 
   ~State() {
     scheduler.reset();
+    keep_expert_history();
     end_kv();
   }
   State(const State&) = delete;
@@ -84,6 +85,9 @@ struct Runtime::State {
     kv.reset();
     kept_kv.reset();
   }
+
+  // What was learned of a mixture's experts, for later runs; who cannot keep it learns it anew.
+  void keep_expert_history() const;
 
   const plan::LoadPlan& execution() const {
     return fallback ? fallback->execution : *plan->run.execution;
