@@ -64,24 +64,17 @@ class Mapper {
                    std::size_t expert) {
     items_.clear();
     std::uint64_t bytes = 0;
-    const auto add_item = [&](const std::vector<std::string>& tensors) -> Result<void> {
-      OLLM_TRY(const FileExtent extent, extent_of(index_, tensors, expert, use.experts));
-      bytes += extent.size_bytes;
-      items_.push_back({extent, 0, 0});
-      return {};
-    };
     for (const ExpertMatrix& matrix : matrices) {
-      OLLM_TRY_VOID(add_item(matrix.tensors));
-      if (!matrix.scales.empty()) OLLM_TRY_VOID(add_item(matrix.scales));
+      LoadItem item;
+      OLLM_TRY(item.extent, extent_of(index_, matrix.tensors, expert, use.experts));
+      if (!matrix.scales.empty()) {
+        OLLM_TRY(item.scales, extent_of(index_, matrix.scales, expert, use.experts));
+      }
+      bytes += item.extent.size_bytes + item.scales.size_bytes;
+      items_.push_back(item);
     }
     const Laid laid = lay_out(items_, read_bytes_);
-    std::size_t item = 0;
-    for (const ExpertMatrix& matrix : matrices) {
-      ExpertMap::Place place;
-      place.data = laid.places[item++];
-      if (!matrix.scales.empty()) place.scales = laid.places[item++];
-      map_.places.push_back(place);
-    }
+    map_.places.insert(map_.places.end(), laid.places.begin(), laid.places.end());
     Loads& loads = map_.loads;
     loads.loads.push_back({static_cast<std::uint32_t>(loads.extents.size()),
                            static_cast<std::uint32_t>(laid.extents.size())});
@@ -146,7 +139,7 @@ std::uint64_t expert_slot_bytes(const ExpertMap& map, const Options& options) {
 std::uint64_t expert_table_bytes(const ExpertMap& map, const Options& options) {
   if (map.empty()) return 0;
   const std::uint64_t names = 2 * map.places.size() * kNameBytes;  // in the layout, and the tape's
-  return names + map.places.size() * sizeof(ExpertMap::Place) +
+  return names + map.places.size() * sizeof(Laid::Place) +
          map.loads.extents.size() * sizeof(FileExtent) + map.loads.loads.size() * sizeof(Load) +
          io::SlotRing::table_bytes(expert_ring_options(map, options)) +
          ExpertCache::table_bytes(map.count(), expert_slots(map, options));

@@ -24,17 +24,11 @@ struct ExpertMap {
     std::uint32_t first_place = 0;  // of its first expert's first matrix
     std::uint32_t matrices = 0;     // of each expert
   };
-  /// Bytes of an expert's slot where one of its matrices begins, and its scales.
-  struct Place {
-    std::uint64_t data = 0;
-    std::uint64_t scales = 0;
-  };
-
-  std::vector<Layer> layers;     // by ExpertsId
-  Loads loads;                   // one of each expert, layer by layer
-  std::vector<Place> places;     // of the matrices of each expert
-  std::uint64_t bytes = 0;       // of all experts' weights and scales
-  std::uint64_t most_bytes = 0;  // of one expert's
+  std::vector<Layer> layers;        // by ExpertsId
+  Loads loads;                      // one of each expert, layer by layer
+  std::vector<Laid::Place> places;  // of the matrices of each expert
+  std::uint64_t bytes = 0;          // of all experts' weights and scales
+  std::uint64_t most_bytes = 0;     // of one expert's
 
   std::uint32_t count() const { return static_cast<std::uint32_t>(loads.loads.size()); }
   bool empty() const { return loads.loads.empty(); }

@@ -203,7 +203,7 @@ void Experts::lay_out(std::uint32_t layer, std::uint32_t expert) {
   const ExpertMap::Layer& of = map_.layers[layer];
   const std::vector<ExpertMatrix>& matrices = layout_.experts[layer].form().matrices;
   const std::byte* slot = ring_->memory(slot_of_[expert]);
-  const ExpertMap::Place* places =
+  const Laid::Place* places =
       map_.places.data() + of.first_place + std::size_t{expert - of.first} * of.matrices;
   matrix_count_ = of.matrices;
   for (std::size_t i = 0; i < matrix_count_; ++i) {

@@ -15,53 +15,62 @@ constexpr std::uint64_t kGapBytes = 16 << 10;
 // Items of one load: a bound for the arithmetic below.
 constexpr std::size_t kMostItems = 256;
 
+std::uint64_t size_of(const LoadItem& item) {
+  return item.extent.size_bytes + item.scales.size_bytes;
+}
+
 }  // namespace
 
 Laid lay_out(std::span<const LoadItem> items, std::size_t read_bytes) {
-  if (items.size() == 1) {  // most loads of a large model
+  const io::SlotRing::Options ring{.read_bytes = read_bytes};
+  if (items.size() == 1 && items[0].scales.size_bytes == 0) {  // most loads of a large model
     const FileExtent& extent = items[0].extent;
-    const io::SlotRing::Options ring{.read_bytes = read_bytes};
     return {{extent},
-            {io::SlotRing::lead_bytes(extent.offset_bytes)},
+            {{io::SlotRing::lead_bytes(extent.offset_bytes), 0}},
             io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes),
             io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes)};
   }
-  std::vector<std::size_t> order(items.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const FileExtent &left = items[a].extent, &right = items[b].extent;
-    return std::pair(left.file, left.offset_bytes) < std::pair(right.file, right.offset_bytes);
+  struct Piece {
+    FileExtent extent;
+    std::uint64_t Laid::Place::* place;  // of its item's that is set
+    std::size_t item;
+    std::size_t in = 0;  // index of the extent that it is read with
+  };
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    pieces.push_back({items[i].extent, &Laid::Place::data, i});
+    if (items[i].scales.size_bytes != 0)
+      pieces.push_back({items[i].scales, &Laid::Place::scales, i});
+  }
+  std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
+    return std::pair(a.extent.file, a.extent.offset_bytes) <
+           std::pair(b.extent.file, b.extent.offset_bytes);
   });
   Laid out;
-  out.places.resize(items.size());
-  std::vector<std::size_t> extent_of(items.size());
-  for (const std::size_t i : order) {
-    const FileExtent& item = items[i].extent;
-    if (!out.extents.empty()) {
-      FileExtent& last = out.extents.back();
-      const std::uint64_t end = last.offset_bytes + last.size_bytes;
-      if (last.file == item.file && item.offset_bytes <= end + kGapBytes) {
-        const std::uint64_t new_end = std::max(end, item.offset_bytes + item.size_bytes);
-        last.size_bytes = new_end - last.offset_bytes;
-        extent_of[i] = out.extents.size() - 1;
-        continue;
-      }
+  for (Piece& piece : pieces) {
+    const FileExtent& item = piece.extent;
+    FileExtent* last = out.extents.empty() ? nullptr : &out.extents.back();
+    const std::uint64_t end = last == nullptr ? 0 : last->offset_bytes + last->size_bytes;
+    if (last != nullptr && last->file == item.file && item.offset_bytes <= end + kGapBytes) {
+      last->size_bytes = std::max(end, item.offset_bytes + item.size_bytes) - last->offset_bytes;
+    } else {
+      out.extents.push_back(item);
     }
-    extent_of[i] = out.extents.size();
-    out.extents.push_back(item);
+    piece.in = out.extents.size() - 1;
   }
   std::vector<std::uint64_t> begin(out.extents.size());
-  const io::SlotRing::Options ring{.read_bytes = read_bytes};
   for (std::size_t e = 0; e < out.extents.size(); ++e) {
     const FileExtent& extent = out.extents[e];
     begin[e] = out.bytes;
     out.bytes += io::SlotRing::space_bytes(extent.offset_bytes, extent.size_bytes);
     out.reads += io::SlotRing::reads(ring, extent.offset_bytes, extent.size_bytes);
   }
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const FileExtent& extent = out.extents[extent_of[i]];
-    out.places[i] = begin[extent_of[i]] + io::SlotRing::lead_bytes(extent.offset_bytes) +
-                    items[i].extent.offset_bytes - extent.offset_bytes;
+  out.places.resize(items.size());
+  for (const Piece& piece : pieces) {
+    const FileExtent& extent = out.extents[piece.in];
+    out.places[piece.item].*piece.place = begin[piece.in] +
+                                          io::SlotRing::lead_bytes(extent.offset_bytes) +
+                                          piece.extent.offset_bytes - extent.offset_bytes;
   }
   return out;
 }
@@ -71,9 +80,9 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
   for (std::size_t first = 0; first < items.size();) {
     std::size_t count = 1;
     Laid laid = lay_out(items.subspan(first, 1), read_bytes);
-    std::uint64_t bytes = items[first].extent.size_bytes;
+    std::uint64_t bytes = size_of(items[first]);
     while (first + count < items.size() && count < kMostItems) {
-      bytes += items[first + count].extent.size_bytes;
+      bytes += size_of(items[first + count]);
       if (bytes > slot_bytes) break;  // items do not overlap: nothing to lay out
       Laid more = lay_out(items.subspan(first, count + 1), read_bytes);
       if (more.bytes > slot_bytes || more.reads > kMostReads) break;
@@ -87,7 +96,8 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
     loads.largest_bytes = std::max(loads.largest_bytes, laid.bytes);
     loads.most_reads = std::max(loads.most_reads, laid.reads);
     for (std::size_t i = 0; i < count; ++i) {
-      items[first + i].place = laid.places[i];
+      items[first + i].place = laid.places[i].data;
+      items[first + i].scales_place = laid.places[i].scales;
       items[first + i].load = load;
     }
     first += count;

@@ -23,10 +23,12 @@ struct Load {
   std::uint32_t extents = 0;
 };
 
-/// Items of equal kind gathered into loads: `place` and `load` of each item are set.
+/// Items of equal kind gathered into loads: places and `load` of each item are set.
 struct LoadItem {
   FileExtent extent;
+  FileExtent scales = {};   // that come with it, in the same load; of no bytes: none do
   std::uint64_t place = 0;  // of the item's first byte in the slot
+  std::uint64_t scales_place = 0;
   std::uint32_t load = 0;
 };
 struct Loads {
@@ -47,9 +49,12 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
 
 /// Items that share a slot: sorted by file and offset, small gaps read through.
 struct Laid {
+  struct Place {
+    std::uint64_t data = 0, scales = 0;
+  };
   std::vector<FileExtent> extents;
-  std::vector<std::uint64_t> places;  // of each item
-  std::uint64_t bytes = 0;            // of the slot
+  std::vector<Place> places;  // of each item
+  std::uint64_t bytes = 0;    // of the slot
   std::size_t reads = 0;
 };
 Laid lay_out(std::span<const LoadItem> items, std::size_t read_bytes);

@@ -174,6 +174,12 @@ backend::WeightVector Tape::vector(VectorId id) const {
   return {reinterpret_cast<const float*>(place), layout_.vectors[id.index].size};
 }
 
+Error Tape::damaged_scales(std::uint32_t matrix) const {
+  return {ErrorKind::corrupt,
+          fmt::format("tensor {}: a scale is no number, or its weights are beyond BF16",
+                      layout_.matrices[matrix].scales)};
+}
+
 backend::WeightRows Tape::held(MatrixId id) const {
   const MatrixUse& use = layout_.matrices[id.index];
   OLLM_CHECK(use.held);
@@ -202,17 +208,25 @@ Result<void> TapePass::for_each_segment(
   for (std::size_t i = 0; i < segments.size();) {
     const Segment& first = segments[i++];
     std::size_t rows = first.rows;
-    if (first.pinned) {
-      for (; i < segments.size() && segments[i].pinned; ++i) rows += segments[i].rows;
-      use({tape_.storage_.data() + first.place, format, rows, cols}, first.first_row);
+    const std::byte* memory = tape_.storage_.data();
+    if (!first.pinned) {
+      Result<const std::byte*> slot = tape_.streamed_->wait(first.load);
+      if (!slot.ok()) {
+        return std::move(slot).error().within(
+            fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
+      }
+      memory = *slot;
+    }
+    if (first.scales.size_bytes != 0) {
+      const std::byte* scales = memory + first.scales_place;
+      if (!scales_are_valid(format, {scales, first.scales.size_bytes}))
+        return tape_.damaged_scales(matrix.index);
+      use({memory + first.place, format, rows, cols, scales}, first.first_row);
       continue;
     }
-    Result<const std::byte*> slot = tape_.streamed_->wait(first.load);
-    if (!slot.ok()) {
-      return std::move(slot).error().within(
-          fmt::format("tensor {}", tape_.layout_.matrices[matrix.index].tensor));
-    }
-    use({*slot + first.place, format, rows, cols}, first.first_row);
+    if (first.pinned)
+      for (; i < segments.size() && segments[i].pinned; ++i) rows += segments[i].rows;
+    use({memory + first.place, format, rows, cols}, first.first_row);
   }
   return {};
 }

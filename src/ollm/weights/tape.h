@@ -73,6 +73,7 @@ class Tape {
                             const CancellationToken& cancel);
   bool reads_in_passes() const { return streamed_ || (experts_ && !experts_->holds_all()); }
   Result<void> check_unchanged() const;
+  Error damaged_scales(std::uint32_t matrix) const;
   const std::string& tensor_name(std::uint32_t use) const;
 
   io::ReadQueue& queue_;

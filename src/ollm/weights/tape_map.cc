@@ -19,8 +19,9 @@ using checkpoint::TensorInfo;
 // Rows that are gathered at once.
 constexpr std::size_t kGatheredRows = 32;
 
-Result<WeightFormat> built_format(const TensorInfo& tensor) {
-  const std::optional<WeightFormat> format = plain_format(tensor.dtype);
+Result<WeightFormat> built_format(const TensorInfo& tensor,
+                                  const std::optional<WeightFormat>& told) {
+  const std::optional<WeightFormat> format = told ? told : plain_format(tensor.dtype);
   const std::string reason = format
                                  ? unsupported_reason(*format)
                                  : fmt::format("{} is no type of weights", to_string(tensor.dtype));
@@ -52,14 +53,18 @@ class Mapper {
       map_.first_segment[i] = static_cast<std::uint32_t>(map_.segments.size());
       const MatrixUse& use = layout_.matrices[i];
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
-      OLLM_TRY(const WeightFormat format, built_format(*tensor));
+      OLLM_TRY(const WeightFormat format, built_format(*tensor, use.format));
       map_.formats.push_back(format);
-      if (map_.source[i] == i) cut(i, use, *tensor);
+      const TensorInfo* scales = nullptr;
+      if (!use.scales.empty()) {
+        OLLM_TRY(scales, index_.require(use.scales));
+      }
+      if (map_.source[i] == i) cut(i, use, *tensor, scales);
     }
     map_.first_segment[count] = static_cast<std::uint32_t>(map_.segments.size());
     for (const VectorUse& use : layout_.vectors) {
       OLLM_TRY(const TensorInfo* tensor, index_.require(use.tensor));
-      OLLM_TRY_VOID(built_format(*tensor));
+      OLLM_TRY_VOID(built_format(*tensor, std::nullopt));
       const std::size_t element = size_bytes(tensor->dtype);
       map_.vectors.push_back(
           {{tensor->file, tensor->offset_bytes + use.first * element, use.size * element},
@@ -87,8 +92,14 @@ class Mapper {
     return matrix;
   }
 
-  void cut(std::uint32_t matrix, const MatrixUse& use, const TensorInfo& tensor) {
-    const std::uint64_t row_bytes = std::uint64_t{use.cols} * size_bytes(tensor.dtype);
+  void cut(std::uint32_t matrix, const MatrixUse& use, const TensorInfo& tensor,
+           const TensorInfo* scales) {
+    const WeightFormat& format = map_.formats[matrix];
+    const std::uint64_t row_bytes = size_bytes(format, use.cols);
+    // Scales of rows by themselves, one after the other: formats whose blocks have several rows are
+    // none that are built.
+    const std::uint64_t scales_row_bytes =
+        scales == nullptr ? 0 : use.cols / format.scale->cols * size_bytes(scales->dtype);
     const std::size_t rows_at_once =
         std::max<std::size_t>(1, options_.segment_bytes / std::max<std::uint64_t>(1, row_bytes));
     for (std::size_t row = 0; row < use.rows; row += rows_at_once) {
@@ -100,6 +111,11 @@ class Mapper {
       segment.file = tensor.file;
       segment.offset_bytes = tensor.offset_bytes + (use.first_row + row) * row_bytes;
       segment.size_bytes = rows * row_bytes;
+      if (scales != nullptr) {
+        segment.scales = {scales->file,
+                          scales->offset_bytes + (use.first_row + row) * scales_row_bytes,
+                          rows * scales_row_bytes};
+      }
       map_.segments.push_back(segment);
     }
   }
@@ -116,7 +132,7 @@ class Mapper {
     std::uint64_t all = 0, swept_bytes = 0;
     for (const Segment& segment : map_.segments) {
       if (held(segment.matrix)) continue;
-      const std::uint64_t space = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      const std::uint64_t space = segment.held_bytes();
       all += space;
       if (swept(segment)) swept_bytes += space;
     }
@@ -131,7 +147,7 @@ class Mapper {
     for (Segment& segment : map_.segments) {
       segment.pinned = held(segment.matrix);
       if (!swept(segment)) continue;
-      const std::uint64_t space = round_up(segment.size_bytes, memory::kCacheLineBytes);
+      const std::uint64_t space = segment.held_bytes();
       passed += static_cast<double>(space);
       if (static_cast<double>(pinned + space / 2) > passed * share) continue;
       if (pinned + space > wanted) continue;
@@ -149,12 +165,16 @@ class Mapper {
         const bool goes_on = before != nullptr && before->matrix == segment.matrix;
         segment.place = goes_on ? end : round_up(end, memory::kCacheLineBytes);
         end = segment.place + segment.size_bytes;
+        if (segment.scales.size_bytes != 0) {
+          segment.scales_place = round_up(end, memory::kCacheLineBytes);
+          end = segment.scales_place + segment.scales.size_bytes;
+        }
         if (held(segment.matrix))
-          map_.held_bytes += round_up(segment.size_bytes, memory::kCacheLineBytes);
+          map_.held_bytes += segment.held_bytes();
         else
-          map_.pinned_bytes += segment.size_bytes;
+          map_.pinned_bytes += segment.size_bytes + segment.scales.size_bytes;
       }
-      before = segment.pinned ? &segment : nullptr;
+      before = segment.pinned && segment.scales.size_bytes == 0 ? &segment : nullptr;
     }
     const std::uint64_t first_vector = round_up(end, memory::kCacheLineBytes);
     for (std::size_t i = 0; i < map_.vectors.size(); ++i) {
@@ -174,6 +194,7 @@ class Mapper {
       add_loads(items, slot_bytes, options_.read_bytes, map_.stream);
       for (std::size_t i = 0; i < items.size(); ++i) {
         of_item[i]->place = items[i].place;
+        of_item[i]->scales_place = items[i].scales_place;
         of_item[i]->load = items[i].load;
       }
       items.clear();
@@ -193,10 +214,11 @@ class Mapper {
       }
       for (std::uint32_t s = map_.first_segment[matrix]; s < map_.first_segment[matrix + 1]; ++s) {
         Segment& segment = map_.segments[s];
-        if (!held(matrix)) part.bytes += segment.size_bytes;
+        const std::uint64_t bytes = segment.size_bytes + segment.scales.size_bytes;
+        if (!held(matrix)) part.bytes += bytes;
         if (segment.pinned) continue;
-        part.stream_bytes += segment.size_bytes;
-        items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, 0, 0});
+        part.stream_bytes += bytes;
+        items.push_back({{segment.file, segment.offset_bytes, segment.size_bytes}, segment.scales});
         of_item.push_back(&segment);
       }
       if (matrix + 1 == count || layout_.matrices[matrix + 1].section != section) {
@@ -225,6 +247,11 @@ class Mapper {
 Result<TapeMap> map_tape(const checkpoint::TensorIndex& index, const TapeLayout& layout,
                          const Options& options) {
   return Mapper(index, layout, options).map();
+}
+
+std::uint64_t Segment::held_bytes() const {
+  return round_up(size_bytes, memory::kCacheLineBytes) +
+         round_up(scales.size_bytes, std::uint64_t{memory::kCacheLineBytes});
 }
 
 std::uint64_t TapeMap::sweep_bytes() const {
@@ -289,6 +316,8 @@ PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
       out.wanted.push_back({{segment.file, segment.offset_bytes, segment.size_bytes},
                             segment.place,
                             segment.matrix});
+      if (segment.scales.size_bytes != 0)
+        out.wanted.push_back({segment.scales, segment.scales_place, segment.matrix});
     }
   }
   for (std::size_t i = 0; i < map.vectors.size(); ++i) {
@@ -300,7 +329,7 @@ PinnedLoads pinned_loads(const TapeMap& map, const Options& options) {
     return std::pair(a.extent.file, a.extent.offset_bytes) <
            std::pair(b.extent.file, b.extent.offset_bytes);
   });
-  for (const PinnedExtent& one : out.wanted) out.items.push_back({one.extent, 0, 0});
+  for (const PinnedExtent& one : out.wanted) out.items.push_back({one.extent});
   add_loads(out.items, load_slot_bytes(options), options.read_bytes, out.loads);
   return out;
 }

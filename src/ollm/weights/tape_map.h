@@ -46,9 +46,13 @@ struct Segment {
   std::uint32_t file = 0;
   std::uint64_t offset_bytes = 0;  // in the file, at any byte
   std::uint64_t size_bytes = 0;
+  FileExtent scales = {};  // of its rows; of no bytes: they have none
   bool pinned = true;
-  std::uint64_t place = 0;  // pinned: byte of the storage; streamed: byte of its load's slot
-  std::uint32_t load = 0;   // streamed: the load that brings it
+  std::uint64_t place = 0;         // pinned: byte of the storage; streamed: byte of its load's slot
+  std::uint64_t scales_place = 0;  // the same of scales
+  std::uint32_t load = 0;          // streamed: the load that brings it
+
+  std::uint64_t held_bytes() const;  // in the storage, with its alignment
 };
 
 /// A vector: where it stands in its file, and where in the storage, widened to f32.

@@ -442,6 +442,84 @@ TEST_F(TapeTest, VectorsAreWidenedExactlyAndNormsAddTheirOne) {
   }
 }
 
+// Two uses of one tensor of MXFP4, as compressed-tensors fuses and names it, with scales beside it.
+class ScaledTapeTest : public TapeTest {
+ protected:
+  static constexpr std::size_t kRows = 90, kCols = 256, kFirst = 37;
+
+  void SetUp() override {
+    const std::vector<checkpoint::NewTensor> tensors = {
+        {"codes", DType::u8, Shape({kRows, kCols / 2})},
+        {"other", DType::bf16, Shape({300, 64})},
+        {"scales", DType::u8, Shape({kRows, kCols / 32})}};
+    file_ = checkpoint::make_safetensors_header(tensors).value();
+    for (const checkpoint::NewTensor& tensor : tensors) {
+      std::string& bytes = content_[tensor.name];
+      bytes.resize(tensor.shape.element_count() * size_bytes(tensor.dtype));
+      for (char& byte : bytes) byte = static_cast<char>(random_() % 250);
+      file_ += bytes;
+    }
+    folder_.write("model.safetensors", file_);
+    folder_.write("config.json", "{}");
+    MatrixUse use{"codes", 0, kFirst, kCols, kRows};
+    use.scales = "scales";
+    use.format = kMxfp4;
+    layout_ = {};
+    layout_.matrices.push_back(use);
+    use.first_row = kFirst;
+    use.rows = kRows - kFirst;
+    layout_.matrices.push_back(use);
+  }
+
+  Result<void> walk_scaled(Tape& tape) {
+    OLLM_TRY(TapePass pass, TapePass::begin(tape, kBody));
+    for (std::uint32_t i = 0; i < layout_.matrices.size(); ++i) {
+      const MatrixUse& use = layout_.matrices[i];
+      std::size_t next = 0;
+      OLLM_TRY_VOID(pass.for_each_segment(
+          {i}, [&](const backend::WeightRows& segment, std::size_t first_row) {
+            EXPECT_EQ(first_row, next);
+            next += segment.rows;
+            const std::size_t row = use.first_row + first_row;
+            EXPECT_EQ(std::memcmp(segment.data, content_["codes"].data() + row * kCols / 2,
+                                  segment.rows * kCols / 2),
+                      0);
+            EXPECT_EQ(std::memcmp(segment.scales, content_["scales"].data() + row * kCols / 32,
+                                  segment.rows * kCols / 32),
+                      0);
+          }));
+      EXPECT_EQ(next, use.rows);
+    }
+    return pass.end();
+  }
+
+  std::string file_;
+  std::map<std::string, std::string> content_;
+};
+
+TEST_F(ScaledTapeTest, ScalesComeWithTheirRowsWhateverIsPinned) {
+  for (const std::uint64_t pinned : {0, 5'000, 1'000'000}) {
+    const auto tape = load(small(pinned));
+    ASSERT_TRUE(tape.ok()) << tape.error().message;
+    for (int pass = 0; pass < 3; ++pass) ASSERT_TRUE(walk_scaled(**tape).ok());
+  }
+}
+
+TEST_F(ScaledTapeTest, AScaleThatIsNoNumberIsCorruptByItsTensor) {
+  const std::size_t at = file_.size() - content_["scales"].size() + 70 * kCols / 32;
+  file_[at] = static_cast<char>(255);
+  content_["scales"][70 * kCols / 32] = static_cast<char>(255);
+  folder_.write("model.safetensors", file_);
+  for (const std::uint64_t pinned : {0, 1'000'000}) {
+    const auto tape = load(small(pinned));
+    ASSERT_TRUE(tape.ok()) << tape.error().message;
+    const Result<void> walked = walk_scaled(**tape);
+    ASSERT_FALSE(walked.ok());
+    EXPECT_EQ(walked.error().kind, ErrorKind::corrupt);
+    EXPECT_NE(walked.error().message.find("tensor scales"), std::string::npos);
+  }
+}
+
 TEST_F(TapeTest, AMissingTensorIsNotFound) {
   write(false);
   layout_.matrices[2].tensor = "layer0.gone";
