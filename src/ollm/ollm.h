@@ -302,6 +302,10 @@ struct Report {
   std::uint64_t kv_corrupt_blocks = 0;   // that were not what was stored, and computed again
   std::uint64_t draft_tokens = 0;        // that were guessed, and run beside those that were sure
   std::uint64_t draft_accepted = 0;      // of them those that held: sweeps that were spared
+  std::uint64_t experts_wanted = 0;      // of mixtures, by this run's sweeps, each once in each
+  std::uint64_t experts_kept = 0;        // of them those that were in memory
+  std::uint64_t experts_guessed = 0;     // of the others those that were being read already
+  std::uint64_t wrong_guess_bytes = 0;   // read of experts that nobody then wanted
 
   /// docs/formats/report.schema.json.
   OLLM_API Value as_dict() const;

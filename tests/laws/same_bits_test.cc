@@ -23,13 +23,38 @@ struct Case {
 // own.
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : {"grouped-tied", "yarn-f16", "mistral-window", "qwen2-window",
-                            "phi3-window", "smollm3-no-rope-layer", "olmo2-norms-behind", "llama",
-                            "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3", "phi3",
-                            "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+  for (const char* model : {"grouped-tied",
+                            "yarn-f16",
+                            "mistral-window",
+                            "qwen2-window",
+                            "phi3-window",
+                            "smollm3-no-rope-layer",
+                            "olmo2-norms-behind",
+                            "llama",
+                            "llama-bias-mha",
+                            "llama-f16",
+                            "llama-yarn",
+                            "qwen2",
+                            "qwen3",
+                            "phi3",
+                            "mistral",
+                            "smollm3",
+                            "olmo2",
+                            "granite",
+                            "starcoder2",
+                            "mixtral",
+                            "qwen2-moe",
+                            "qwen3-moe",
+                            "granite-moe",
+                            "phimoe",
+                            "ernie4.5-moe",
+                            "glm4-moe",
+                            "minimax-m2",
+                            "gpt-oss"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model : {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16",
-                            "starcoder2-window-bf16", "llama-bf16", "qwen3-bf16"}) {
+  for (const char* model :
+       {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16", "starcoder2-window-bf16",
+        "llama-bf16", "qwen3-bf16", "gpt-oss-bf16", "gpt-oss-mxfp4"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
@@ -39,7 +64,7 @@ std::vector<Case> cases() {
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   std::string name = info.param.model + "_" + std::string(to_string(info.param.compute));
   for (char& c : name)
-    if (c == '-') c = '_';
+    if (c == '-' || c == '.') c = '_';
   return name;
 }
 
@@ -159,6 +184,8 @@ std::vector<weights::Options> ways_to_hold(std::uint64_t all_bytes) {
     way.read_bytes = 4096;
     way.ring_slots = 3;
     way.pinned_limit_bytes = pinned;
+    way.expert_slots = pinned == 0 ? 0 : 10;  // the fewest, or some that are kept
+    way.most_passing_slots = 0;
     ways.push_back(way);  // buffered
     way.access = io::Access::direct;
     ways.push_back(way);

@@ -106,7 +106,8 @@ class CaseRun {
     OLLM_TRY_VOID(plan.check());
     plan_ = plan.execution_plan().value_or(ExecutionPlan());
     folder_ = plan.runtime_plan().model_path().value_or(std::filesystem::path());
-    streamed_ = plan_.weights.streamed_bytes != 0 || plan_.kv.read_bytes_per_token != 0;
+    streamed_ = plan_.weights.streamed_bytes != 0 || plan_.kv.read_bytes_per_token != 0 ||
+                (plan_.experts && plan_.experts->kept < plan_.experts->experts);
     OLLM_TRY(const Runtime runtime, Runtime::load(plan, std::nullopt, nullptr, &cancel_));
     for (std::size_t round = 0; round < rounds_; ++round) {
       OLLM_TRY_VOID(cancel_.check());
@@ -149,6 +150,11 @@ class CaseRun {
       line("arithmetic peak GFLOP/s", peak_.text(0));
     }
     if (!peak_share_.empty() && !streamed_) line("  share of the peak", peak_share_.text(3));
+    if (!hits_.empty()) {
+      line("experts in memory, share", hits_.text(3));
+      line("  guessed of the others, share", guessed_.text(3));
+      line("  wrongly guessed / wanted bytes", wrong_.text(3));
+    }
     // Measuring the memory's rate takes a gibibyte in this process.
     if (streamed_) {
       line("peak memory / planned",
@@ -202,9 +208,21 @@ class CaseRun {
       const double flops = plan_.estimate.flops_per_token / 1e9;
       peak_share_.add(flops * report.prefill_tokens_per_second / peak_.values.back());
     }
+    if (report.experts_wanted != 0) add_experts(report);
     peak_bytes_ = report.peak_bytes;
     planned_peak_bytes_ = report.planned_peak_bytes;
     return {};
+  }
+
+  void add_experts(const Report& report) {
+    const auto share = [](std::uint64_t part, std::uint64_t whole) {
+      return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+    };
+    hits_.add(share(report.experts_kept, report.experts_wanted));
+    guessed_.add(share(report.experts_guessed, report.experts_wanted - report.experts_kept));
+    wrong_.add(
+        share(report.wrong_guess_bytes, (report.experts_wanted - report.experts_kept) *
+                                            (plan_.experts ? plan_.experts->expert_bytes : 0)));
   }
 
   // Rows of one score.
@@ -276,6 +294,9 @@ class CaseRun {
     add("share_of_memory_rate", memory_share_);
     add("peak_gigaflops", peak_);
     add("share_of_peak", peak_share_);
+    add("experts_in_memory_share", hits_);
+    add("experts_guessed_share", guessed_);
+    add("wrong_guess_share", wrong_);
     out["measured"]["peak_bytes"] = peak_bytes_;
     out["measured"]["planned_peak_bytes"] = planned_peak_bytes_;
     return out;
@@ -291,7 +312,8 @@ class CaseRun {
   std::filesystem::path folder_;
   bool streamed_ = false;
   Spread decode_, prefill_, first_, disk_rate_, reader_rate_, disk_share_, io_cpu_, reader_cpu_,
-      memory_rate_, memory_share_, peak_, peak_share_, sweep_ms_, least_sweep_ms_, sweep_ratio_;
+      memory_rate_, memory_share_, peak_, peak_share_, sweep_ms_, least_sweep_ms_, sweep_ratio_,
+      hits_, guessed_, wrong_;
   std::uint64_t peak_bytes_ = 0, planned_peak_bytes_ = 0;
 };
 

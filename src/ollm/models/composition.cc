@@ -88,8 +88,22 @@ std::uint64_t products(const DenseSpec& dense) {
 
 }  // namespace
 
-std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
+std::uint64_t expert_multiply_adds_per_row(const Composition& composition) {
   std::uint64_t sum = 0;
+  for (const LayerSpec& layer : composition.layers) {
+    const MixtureSpec* mixture = mixture_of(layer);
+    if (mixture == nullptr) continue;
+    std::uint64_t of_one = 0;
+    for (const weights::ExpertMatrix& matrix :
+         composition.tape.experts[mixture->experts.index].form().matrices)
+      of_one += static_cast<std::uint64_t>(matrix.rows) * matrix.cols;
+    sum += of_one * mixture->router.chosen;
+  }
+  return sum;
+}
+
+std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
+  std::uint64_t sum = expert_multiply_adds_per_row(composition);
   for (const LayerSpec& layer : composition.layers) {
     if (const AttentionSpec* mixer = attention_of(layer)) {
       sum += products(mixer->q) + products(mixer->o);
@@ -98,11 +112,6 @@ std::uint64_t layer_multiply_adds_per_row(const Composition& composition) {
     if (const DenseSpec* dense = dense_of(layer)) sum += products(*dense);
     if (const MixtureSpec* mixture = mixture_of(layer)) {
       sum += products(mixture->router.products);
-      const std::uint64_t matrices =
-          composition.tape.experts[mixture->experts.index].form().gate_up == weights::GateUp::none
-              ? 2
-              : 3;
-      sum += matrices * mixture->router.chosen * mixture->inner * mixture->router.products.in;
       if (mixture->shared) sum += products(*mixture->shared);
     }
   }

@@ -201,8 +201,10 @@ struct Widths {
 };
 Widths widths(const Composition& composition);
 
-/// Multiply-adds of all matrix products for one row, and of the head for one row of logits.
+/// Multiply-adds of all matrix products for one row, of them those of the experts that it chooses,
+/// and of the head for one row of logits.
 std::uint64_t layer_multiply_adds_per_row(const Composition& composition);
+std::uint64_t expert_multiply_adds_per_row(const Composition& composition);
 std::uint64_t head_multiply_adds_per_row(const Composition& composition);
 
 }  // namespace ollm::models

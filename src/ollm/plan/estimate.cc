@@ -18,6 +18,7 @@ constexpr double kStreamShare = 0.95;
 
 struct Arithmetic {
   double layers = 0;     // operations of all matrix products of one row
+  double experts = 0;    // of them, of experts
   double head = 0;       // of the head, one row
   double attention = 0;  // of one row for every token that it sees
 };
@@ -25,6 +26,7 @@ struct Arithmetic {
 Arithmetic arithmetic_of(const models::Composition& composition) {
   Arithmetic out;
   out.layers = 2.0 * static_cast<double>(layer_multiply_adds_per_row(composition));
+  out.experts = 2.0 * static_cast<double>(expert_multiply_adds_per_row(composition));
   out.head = 2.0 * static_cast<double>(head_multiply_adds_per_row(composition));
   for (const models::LayerSpec& layer : composition.layers)
     if (const models::AttentionSpec* mixer = models::attention_of(layer))
@@ -119,7 +121,7 @@ class Sweeps {
     SweepTime time;
     double disk = static_cast<double>(sizes_.body_stream_bytes);
     double memory = static_cast<double>(sizes_.body_bytes);
-    double flops = of.rows * work.layers;
+    double flops = of.rows * (work.layers - work.experts);
     const ExpertUse& experts = sizes_.experts;
     disk += experts.read_bytes(of.rows);
     memory += experts.met_bytes(of.rows);
@@ -135,6 +137,10 @@ class Sweeps {
       time.kv_disk = of.kv_disk / (rate * kStreamShare);
     }
     time.compute = flops / (rates_.matmul_flops(of.rows) * kModelShare);
+    if (work.experts > 0) {
+      time.compute += of.rows * work.experts /
+                      (rates_.matmul_flops(experts.rows_of_one(of.rows)) * kModelShare);
+    }
     time.compute += of.seen * work.attention / rates_.attention_flops;
     memory += of.walked * static_cast<double>(sizes_.kv_bytes_per_token);
     time.memory = memory / (rates_.memory_bytes_per_second * kModelShare);

@@ -30,6 +30,11 @@ double ExpertUse::met(double rows) const {
   return static_cast<double>(layers) * experts * (1 - missed);
 }
 
+double ExpertUse::rows_of_one(double rows) const {
+  const double met_in_a_layer = layers == 0 ? 0 : met(rows) / static_cast<double>(layers);
+  return met_in_a_layer == 0 ? rows : rows * chosen / met_in_a_layer;
+}
+
 double ExpertUse::read_bytes(double rows) const {
   if (layers == 0) return 0;
   const double all = static_cast<double>(layers) * experts;
@@ -65,7 +70,7 @@ std::uint64_t expert_space(const weights::ExpertMap& map, const weights::Options
 }
 
 std::size_t first_expert_slots(const weights::ExpertMap& map, std::uint64_t budget_bytes) {
-  const std::size_t passing = weights::passing_slots(map);
+  const std::size_t passing = weights::passing_slots(map, {});
   if (passing * map.loads.largest_bytes > budget_bytes / kPassingShare)
     return weights::least_expert_slots(map);
   return std::min<std::size_t>(passing, map.count());

@@ -32,6 +32,8 @@ struct ExpertUse {
   /// Experts of all layers that so many rows meet, each row choosing by itself and all experts
   /// alike: of one layer E (1 - (1 - k / E)^rows).
   double met(double rows) const;
+  /// Rows of a sweep of so many that one of the experts that it meets has.
+  double rows_of_one(double rows) const;
 };
 /// With so many of them kept as these options say: of what a row meets that is their share, or what
 /// those that were `wanted` most had of all that was, where that is known (of each expert, layer by

@@ -29,7 +29,11 @@ Value Report::as_dict() const {
                      {"kv_bytes_written", kv_bytes_written},
                      {"kv_corrupt_blocks", kv_corrupt_blocks},
                      {"draft_tokens", draft_tokens},
-                     {"draft_accepted", draft_accepted}});
+                     {"draft_accepted", draft_accepted},
+                     {"experts_wanted", experts_wanted},
+                     {"experts_kept", experts_kept},
+                     {"experts_guessed", experts_guessed},
+                     {"wrong_guess_bytes", wrong_guess_bytes}});
 }
 
 namespace runtime {
@@ -52,6 +56,8 @@ void DiskCost::add(const DiskCost& other, double share) {
   kv.bytes_written += part(other.kv.bytes_written);
   kv.corrupt_blocks += part(other.kv.corrupt_blocks);
   kv.wait_s += share * other.kv.wait_s;
+  weights.experts.for_each(other.weights.experts,
+                           [&](std::uint64_t& mine, std::uint64_t whole) { mine += part(whole); });
 }
 
 void DiskCost::subtract(const DiskCost& earlier) {
@@ -62,6 +68,8 @@ void DiskCost::subtract(const DiskCost& earlier) {
   kv.bytes_written -= earlier.kv.bytes_written;
   kv.corrupt_blocks -= earlier.kv.corrupt_blocks;
   kv.wait_s -= earlier.kv.wait_s;
+  weights.experts.for_each(earlier.weights.experts,
+                           [](std::uint64_t& mine, std::uint64_t then) { mine -= then; });
 }
 
 DiskCost disk_cost(const Runtime::State& state) {
@@ -106,6 +114,10 @@ Report make_report(const Runtime::State& state, const Timing& timing) {
   report.kv_bytes_read = cost.kv.bytes_read;
   report.kv_bytes_written = cost.kv.bytes_written;
   report.kv_corrupt_blocks = cost.kv.corrupt_blocks;
+  report.experts_wanted = cost.weights.experts.wanted;
+  report.experts_kept = cost.weights.experts.hits;
+  report.experts_guessed = cost.weights.experts.guessed;
+  report.wrong_guess_bytes = cost.weights.experts.wrong_bytes;
   report.load_s = state.load_s;
   return report;
 }

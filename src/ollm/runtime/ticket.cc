@@ -38,6 +38,10 @@ Report report_of(const std::vector<Generation>& answers) {
     report.kv_corrupt_blocks += other.kv_corrupt_blocks;
     report.draft_tokens += other.draft_tokens;
     report.draft_accepted += other.draft_accepted;
+    report.experts_wanted += other.experts_wanted;
+    report.experts_kept += other.experts_kept;
+    report.experts_guessed += other.experts_guessed;
+    report.wrong_guess_bytes += other.wrong_guess_bytes;
   }
   return report;
 }

@@ -19,7 +19,6 @@ using checkpoint::TensorInfo;
 // is left keeps experts.
 constexpr std::uint64_t kPassingBytes = std::uint64_t{160} << 20;
 constexpr std::size_t kLeastPassing = 3;
-constexpr std::size_t kMostPassing = 24;
 
 // Of a vector's string on the heap, by and large: names of tensors.
 constexpr std::uint64_t kNameBytes = 112;
@@ -101,11 +100,11 @@ Result<ExpertMap> map_experts(const checkpoint::TensorIndex& index, const TapeLa
   return mapper.take();
 }
 
-std::size_t passing_slots(const ExpertMap& map) {
+std::size_t passing_slots(const ExpertMap& map, const Options& options) {
   if (map.empty()) return 0;
-  return static_cast<std::size_t>(
-      std::clamp<std::uint64_t>(kPassingBytes / std::max<std::uint64_t>(1, map.loads.largest_bytes),
-                                kLeastPassing, kMostPassing));
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(
+      kPassingBytes / std::max<std::uint64_t>(1, map.loads.largest_bytes), kLeastPassing,
+      std::max(kLeastPassing, options.most_passing_slots)));
 }
 
 std::size_t least_expert_slots(const ExpertMap& map) {
@@ -118,7 +117,7 @@ std::size_t expert_slots(const ExpertMap& map, const Options& options) {
 
 std::size_t kept_experts(const ExpertMap& map, const Options& options) {
   const std::size_t slots = expert_slots(map, options);
-  return slots == map.count() ? slots : slots - std::min(slots, passing_slots(map));
+  return slots == map.count() ? slots : slots - std::min(slots, passing_slots(map, options));
 }
 
 io::SlotRing::Options expert_ring_options(const ExpertMap& map, const Options& options) {

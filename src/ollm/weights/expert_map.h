@@ -40,7 +40,7 @@ Result<ExpertMap> map_experts(const checkpoint::TensorIndex& index, const TapeLa
 
 /// Slots that experts pass through where not all are kept: those that are read ahead, in use, or
 /// were guessed wrongly and are still on their way.
-std::size_t passing_slots(const ExpertMap& map);
+std::size_t passing_slots(const ExpertMap& map, const Options& options);
 
 /// The fewest that a run needs, and how many it has by these options.
 std::size_t least_expert_slots(const ExpertMap& map);

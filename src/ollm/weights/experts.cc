@@ -16,6 +16,9 @@ namespace {
 // wanted yet among them.
 constexpr double kMostWrong = 0.12;
 
+// Experts that are read at once while loading.
+constexpr std::size_t kReadsAhead = 4;
+
 }  // namespace
 
 Experts::Experts(const ExpertMap& map, const TapeLayout& layout, std::span<const io::File> files,
@@ -55,14 +58,12 @@ Result<std::unique_ptr<Experts>> Experts::make(const ExpertMap& map, const TapeL
 Result<void> Experts::load(FunctionRef<void(std::uint64_t)> progress,
                            const CancellationToken& cancel) {
   if (!holds_all_) return {};
-  // Slots in the order of the experts, and as many reads at once as a passing ring would have.
-  const std::size_t ahead = std::max<std::size_t>(2, passing_slots(map_));
   std::uint32_t next = 0;
   for (std::uint32_t layer = 0; layer < map_.layers.size(); ++layer) {
     const ExpertMap::Layer& of = map_.layers[layer];
     for (std::uint32_t expert = of.first; expert < of.first + of.experts; ++expert) {
       OLLM_TRY_VOID(cancel.check());
-      for (; next < map_.count() && next < expert + ahead; ++next)
+      for (; next < map_.count() && next < expert + kReadsAhead; ++next)
         begin(free_slot(), next, io::ReadPriority::sweep);
       OLLM_TRY_VOID(take(layer, expert));
       cache_.offer(expert);
@@ -252,7 +253,7 @@ void Experts::begin_use(std::uint32_t first, std::span<const std::uint32_t> ids)
       ++counts_.guessed;
     }
   }
-  drop_wrong_guesses(first, ids);
+  if (!holds_all_) drop_wrong_guesses(first, ids);
 }
 
 // All slots may be on their way to nobody, or to experts that come later: one is waited for.

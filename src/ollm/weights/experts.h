@@ -29,13 +29,23 @@ struct ExpertWeights {
   std::span<const backend::WeightRows> matrices;
 };
 
-/// What experts have cost so far.
+/// What experts have cost so far, or between two moments.
 struct ExpertCounts {
   std::uint64_t wanted = 0;       // uses: experts that a sweep chose, each once
   std::uint64_t hits = 0;         // of them, those that were kept
   std::uint64_t guessed = 0;      // of the others, those whose reading had begun before
   std::uint64_t read_bytes = 0;   // of the wanted that were not kept
   std::uint64_t wrong_bytes = 0;  // read for guesses that nobody wanted
+
+  /// Calls `visit` for each count of this and of another.
+  template <typename Visit>
+  void for_each(const ExpertCounts& other, Visit visit) {
+    visit(wanted, other.wanted);
+    visit(hits, other.hits);
+    visit(guessed, other.guessed);
+    visit(read_bytes, other.read_bytes);
+    visit(wrong_bytes, other.wrong_bytes);
+  }
 };
 
 /// Owns the memory of one model's experts. One thread at a time, that of the queue; allocates

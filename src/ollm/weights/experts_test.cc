@@ -94,6 +94,7 @@ class ExpertsTest : public testing::Test {
                                      io::ReadMethod method = io::ReadMethod::threads) {
     Options options;
     options.expert_slots = slots;
+    options.most_passing_slots = 0;
     options.read_method = method;
     options.read_bytes = 4096;
     OLLM_TRY(const checkpoint::ModelFolder folder,

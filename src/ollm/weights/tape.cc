@@ -153,6 +153,7 @@ Result<void> Tape::load_experts(const Options& options, memory::Budget& budget,
 
 StreamCost Tape::stream_cost() const {
   StreamCost cost;
+  if (experts_) cost.experts = experts_->counts();
   if (!reads_in_passes()) return cost;
   cost.cpu_s = queue_.cpu_seconds();
   const auto add = [&](const io::SlotRing& ring) {

@@ -32,6 +32,7 @@ struct StreamCost {
   std::uint64_t bytes_read = 0;
   double wait_s = 0;  // that the sweep slept, as the disk was not there yet
   double cpu_s = 0;
+  ExpertCounts experts;
 };
 
 /// Owns the weights of one loaded model. What is pinned is constant after load; what is streamed is

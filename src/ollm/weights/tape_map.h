@@ -34,6 +34,8 @@ struct Options {
   /// Experts that have room in memory at once; all where there are no more. At least as many as
   /// least_expert_slots.
   std::size_t expert_slots = std::numeric_limits<std::size_t>::max();
+  /// Of them at most so many that experts pass through where not all have room (passing_slots).
+  std::size_t most_passing_slots = 24;
   io::ReadMethod read_method = io::ReadMethod::threads;  // of the queue that the tape is given
   io::Access access = io::Access::buffered;
 };
