@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ollm/base/check.h"
 #include "ollm/base/json_reader.h"
+#include "ollm/models/blocks/routing.h"
 #include "ollm/models/composition_text.h"
 #include "ollm/models/families.h"
 
@@ -18,8 +20,11 @@ namespace {
 using ollm::Json;
 using namespace ollm::models;
 
-// Ten thousand layers are a config, and a second of composing.
-constexpr std::size_t kLayers = 64;
+// Ten thousand layers, or a quarter of a million experts, are a config, and a second of composing.
+constexpr double kLayers = 64;
+constexpr double kExperts = 256;
+constexpr const char* kExpertKeys[] = {"num_experts", "num_local_experts", "moe_num_experts",
+                                       "n_routed_experts"};
 
 Json small_config(const Family& family) {
   Json out = Json::parse(R"({"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
@@ -27,6 +32,35 @@ Json small_config(const Family& family) {
       "max_position_embeddings": 64})");
   out["model_type"] = family.model_type;
   return out;
+}
+
+void hold_mixture(const Composition& composition, const MixtureSpec& mixture) {
+  const RouterSpec& router = mixture.router;
+  const ollm::weights::ExpertsUse& use = composition.tape.experts[mixture.experts.index];
+  OLLM_CHECK(composition.tape.matrices[router.products.weight.index].held);
+  OLLM_CHECK(router.products.out == use.experts && mixture.inner >= 1);
+  OLLM_CHECK(router.chosen >= 1 && router.chosen <= use.experts);
+  OLLM_CHECK(use.experts % router.groups == 0 && router.chosen_groups <= router.groups);
+  OLLM_CHECK(router.chosen_groups * (use.experts / router.groups) >= router.chosen);
+  OLLM_CHECK(!use.forms.empty());
+  for (const ollm::weights::ExpertsForm& form : use.forms) {
+    for (const ollm::weights::ExpertMatrix& matrix : form.matrices) {
+      OLLM_CHECK(matrix.tensors.size() == 1 || matrix.tensors.size() == use.experts);
+      OLLM_CHECK(matrix.scales.empty() || matrix.scales.size() == matrix.tensors.size());
+    }
+  }
+  for (const auto& bias : {router.correction, mixture.gate_up_bias, mixture.down_bias})
+    OLLM_CHECK(!bias || bias->index < composition.tape.vectors.size());
+  // What it chooses of any products, finite or not.
+  std::vector<float> products(use.experts);
+  for (std::size_t i = 0; i < products.size(); ++i)
+    products[i] = i % 7 == 3 ? 1e30F : static_cast<float>(i * 37 % 11) - 5;
+  std::vector<float> scratch(routing_floats(router));
+  std::vector<std::uint32_t> ids(router.chosen);
+  std::vector<float> weights(router.chosen);
+  route(router, products.data(), nullptr, scratch, ids.data(), weights.data());
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    OLLM_CHECK(ids[i] < use.experts && (i == 0 || ids[i - 1] < ids[i]));
 }
 
 void hold(const FamilyModel& model) {
@@ -40,6 +74,7 @@ void hold(const FamilyModel& model) {
     const AttentionSpec* mixer = attention_of(layer);
     OLLM_CHECK(mixer != nullptr && mixer->heads % mixer->kv_heads == 0);
     OLLM_CHECK(mixer->q.weight.index < composition.tape.matrices.size());
+    if (const MixtureSpec* mixture = mixture_of(layer)) hold_mixture(composition, *mixture);
     OLLM_CHECK(!mixer->rotary || *mixer->rotary < composition.rotaries.size());
   }
   for (const RotarySpec& rotary : composition.rotaries) {
@@ -60,8 +95,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!keys.ok() || !keys->is_object()) return 0;
   Json document = small_config(family);
   document.update(*keys);
-  const Json& layers = document["num_hidden_layers"];
-  if (layers.is_number() && layers.get<double>() > static_cast<double>(kLayers)) return 0;
+  const auto many = [&](const char* key, double most) {
+    const auto found = document.find(key);
+    return found != document.end() && found->is_number() && found->get<double>() > most &&
+           found->get<double>() < 1e6;
+  };
+  if (many("num_hidden_layers", kLayers)) return 0;
+  for (const char* key : kExpertKeys)
+    if (many(key, kExperts)) return 0;
   const auto object = ollm::checkpoint::ConfigObject::make(document, "config.json");
   OLLM_CHECK(object.ok());
   const auto model = compose_family(family, *object);

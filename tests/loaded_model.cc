@@ -29,11 +29,13 @@ Result<models::Composition> compose_folder(const checkpoint::ModelFolder& folder
     OLLM_TRY(document, parse_json(text, options.config_file));
   }
   OLLM_TRY(const auto config, checkpoint::ConfigObject::make(document, "config.json"));
+  config.ignore("quantization_config");  // the tensors say it
   OLLM_TRY(const auto names, models::TensorNames::make(folder.tensors()));
   OLLM_TRY(models::FamilyModel model, made_of(document, config, names, options.by_tensors));
   const std::vector<std::string>& unknown = model.config.unknown_keys;
   if (!unknown.empty()) return models::not_understood(unknown, false);
-  OLLM_TRY_VOID(models::bind_tensors(names, {}, model.composition));
+  OLLM_TRY_VOID(models::bind_tensors(names, {.guessing_heads = model.config.guessing_heads},
+                                     model.composition));
   models::settle_context(model.composition, options.context_tokens);
   return std::move(model.composition);
 }

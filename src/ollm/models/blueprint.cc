@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ollm/models/composer.h"
 #include "ollm/models/rotary.h"
@@ -30,7 +31,7 @@ class Decoder {
     for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) layer(i);
     composer_.final_norm(norm("model.norm", config_.hidden_size));
     composer_.head(config_.tie_word_embeddings ? kEmbedding : "lm_head.weight",
-                   static_cast<float>(config_.logits_scaling));
+                   static_cast<float>(config_.logits_scaling), config_.lm_head_bias);
     return composer_.take();
   }
 
@@ -49,6 +50,7 @@ class Decoder {
         1.0 / std::sqrt(static_cast<double>(config_.head_dim))));
     spec.window = config_.windows[index];
     if (config_.rotated[index]) spec.rotary = rotary_;
+    spec.interleaved = blueprint_.interleaved;
     const std::size_t q = spec.heads * spec.head_dim;
     const std::size_t kv = spec.kv_heads * spec.head_dim;
     const std::size_t in = config_.hidden_size;
@@ -69,15 +71,15 @@ class Decoder {
       spec.q_norm = norm(name + ".q_norm", spec.norm_whole_row ? q : spec.head_dim);
       spec.k_norm = norm(name + ".k_norm", spec.norm_whole_row ? kv : spec.head_dim);
     }
+    if (blueprint_.sinks) spec.sinks = composer_.values(name + ".sinks", spec.heads);
     spec.o = composer_.linear(name + ".o_proj", in, q, config_.output_bias);
     return spec;
   }
 
-  DenseSpec feed_forward(const std::string& name) {
+  DenseSpec feed_forward(const std::string& name, std::size_t inner) {
     DenseSpec spec;
     spec.activation = config_.hidden_act;
     const std::size_t in = config_.hidden_size;
-    const std::size_t inner = config_.intermediate_size;
     const bool bias = config_.mlp_bias;
     if (!blueprint_.gated) {
       spec.up = composer_.linear(name + ".c_fc", inner, in, bias);
@@ -96,6 +98,77 @@ class Decoder {
     return spec;
   }
 
+  RouterSpec router(const MixtureBlueprint& blueprint, const std::string& name) {
+    const MixtureConfig& config = *config_.mixture;
+    RouterSpec spec;
+    const bool bias = blueprint.storage == ExpertStorage::gpt_oss;
+    spec.products =
+        composer_.router(fmt::format("{}.{}", name, blueprint.router), config.num_experts, bias);
+    spec.scores = blueprint.scores;
+    spec.chosen = config.num_experts_per_tok;
+    if (!blueprint.correction.empty()) {
+      spec.correction = composer_.values(fmt::format("{}.{}", name, blueprint.correction),
+                                         config.num_experts, blueprint.correction_in_rows ? 1 : 0);
+    }
+    spec.groups = config.n_group;
+    spec.chosen_groups = config.topk_group;
+    spec.normalised = config.norm_topk_prob;
+    spec.least_sum = static_cast<float>(config.moe_norm_min);
+    spec.sum_offset = blueprint.sum_offset;
+    spec.scaling = static_cast<float>(config.routed_scaling_factor);
+    spec.jitter = static_cast<float>(config.router_jitter_noise);
+    return spec;
+  }
+
+  std::vector<weights::ExpertsForm> expert_forms(const MixtureBlueprint& blueprint,
+                                                 const std::string& name) const {
+    using weights::GateUp;
+    const MixtureConfig& config = *config_.mixture;
+    const ExpertSizes sizes{config.num_experts, config_.hidden_size, config.moe_intermediate_size};
+    const std::string gate_up = name + ".experts.gate_up_proj";
+    const std::string down = name + ".experts.down_proj";
+    switch (blueprint.storage) {
+      case ExpertStorage::apart:
+        return {experts_apart(sizes, name + ".experts", blueprint.names),
+                experts_stacked(sizes, gate_up, down, GateUp::halves, WeightLayout::out_by_in)};
+      case ExpertStorage::granite:
+        return {experts_stacked(sizes, name + ".input_linear.weight",
+                                name + ".output_linear.weight", GateUp::halves,
+                                WeightLayout::out_by_in)};
+      case ExpertStorage::gpt_oss:
+        return {
+            experts_stacked_mxfp4(sizes, gate_up, down, GateUp::interleaved),
+            experts_stacked(sizes, gate_up, down, GateUp::interleaved, WeightLayout::in_by_out)};
+    }
+    return {};
+  }
+
+  MixtureSpec mixture(const MixtureBlueprint& blueprint, const std::string& name) {
+    const MixtureConfig& config = *config_.mixture;
+    MixtureSpec spec;
+    spec.router = router(blueprint, name);
+    spec.experts = composer_.experts(config.num_experts, expert_forms(blueprint, name));
+    spec.inner = config.moe_intermediate_size;
+    spec.activation = config_.hidden_act;
+    if (blueprint.storage == ExpertStorage::gpt_oss) {
+      spec.clamped = {static_cast<float>(config.swiglu_alpha),
+                      static_cast<float>(config.swiglu_limit)};
+      const std::size_t experts = config.num_experts;
+      spec.gate_up_bias =
+          composer_.values(name + ".experts.gate_up_proj_bias", experts * 2 * spec.inner, experts);
+      spec.down_bias = composer_.values(name + ".experts.down_proj_bias",
+                                        experts * config_.hidden_size, experts);
+    }
+    if (config.shared_expert_intermediate_size == 0) return spec;
+    if (!blueprint.shared_gate.empty()) {
+      spec.shared_gate = composer_.linear(fmt::format("{}.{}", name, blueprint.shared_gate), 1,
+                                          config_.hidden_size, false);
+    }
+    spec.shared = feed_forward(fmt::format("{}.{}", name, blueprint.shared),
+                               config.shared_expert_intermediate_size);
+    return spec;
+  }
+
   void layer(std::size_t index) {
     const std::string name = fmt::format("model.layers.{}", index);
     const std::size_t size = config_.hidden_size;
@@ -108,7 +181,12 @@ class Decoder {
       spec.after_feed_forward = norm(name + ".post_feedforward_layernorm", size);
     }
     spec.mixer = attention(index, name + ".self_attn");
-    spec.feed_forward = feed_forward(name + ".mlp");
+    if (config_.mixture && config_.mixture->sparse[index]) {
+      const MixtureBlueprint& blueprint = *blueprint_.mixture;
+      spec.feed_forward = mixture(blueprint, fmt::format("{}.{}", name, blueprint.block));
+    } else {
+      spec.feed_forward = feed_forward(name + ".mlp", config_.intermediate_size);
+    }
     composer_.layer(std::move(spec));
   }
 

@@ -3,6 +3,10 @@
 // Leaves to others: who decides them: a family (models/<family>.cc) or the tensors (generic.cc).
 #pragma once
 
+#include <optional>
+#include <string_view>
+
+#include "ollm/models/expert_forms.h"
 #include "ollm/models/family_model.h"
 
 namespace ollm::models {
@@ -14,13 +18,40 @@ enum class NormPlacement {
 
 enum class QkNorm { none, per_head, whole_row };
 
+/// Where the experts of a layer stand, relative to its mixture.
+enum class ExpertStorage {
+  apart,    // experts.0.gate_proj, ...; or experts.gate_up_proj [experts, 2 inner, hidden]
+  granite,  // input_linear [experts, 2 inner, hidden], output_linear
+  gpt_oss,  // experts.gate_up_proj_blocks, ... in MXFP4; or [experts, hidden, 2 inner] interleaved
+};
+
+/// The feed-forward of layers that are mixtures: what its tensors are called, and what of its rule
+/// no key says.
+struct MixtureBlueprint {
+  std::string_view block = "mlp";
+  std::string_view router = "gate";
+  std::string_view correction = {};  // empty: none
+  bool correction_in_rows = false;   // its tensor is [1, experts], else [experts]
+  ExpertStorage storage = ExpertStorage::apart;
+  ExpertNames names = kGateUpDown;
+  std::string_view shared = {};       // empty: there is no shared expert
+  std::string_view shared_gate = {};  // empty: the shared one weighs 1
+  RouterSpec::Scores scores = RouterSpec::Scores::softmax;
+  float sum_offset = 0;  // added to the sum by which the chosen are normalised
+
+  friend bool operator==(const MixtureBlueprint&, const MixtureBlueprint&) = default;
+};
+
 struct Blueprint {
   NormPlacement placement = NormPlacement::before;
   bool norm_bias = false;
   QkNorm qk_norm = QkNorm::none;
-  bool fused_qkv = false;      // self_attn.qkv_proj: q, then k, then v
-  bool fused_gate_up = false;  // mlp.gate_up_proj: gate, then up
-  bool gated = true;           // else mlp.c_fc, mlp.c_proj
+  bool fused_qkv = false;                        // self_attn.qkv_proj: q, then k, then v
+  bool fused_gate_up = false;                    // mlp.gate_up_proj: gate, then up
+  bool gated = true;                             // else mlp.c_fc, mlp.c_proj
+  bool interleaved = false;                      // the rotary turns neighbours
+  bool sinks = false;                            // self_attn.sinks
+  std::optional<MixtureBlueprint> mixture = {};  // where the config has one
 
   friend bool operator==(const Blueprint&, const Blueprint&) = default;
 };

@@ -70,11 +70,12 @@ void Composer::residual_multiplier(float multiplier) { out_.residual_multiplier 
 
 void Composer::final_norm(NormSpec norm) { out_.final_norm = norm; }
 
-void Composer::head(std::string tensor, float divisor) {
+void Composer::head(std::string tensor, float divisor, bool bias) {
   const std::size_t vocab = out_.vocab_size;
   out_.head = {matrix(std::move(tensor), {0, vocab, vocab}, out_.hidden_size), std::nullopt,
                out_.hidden_size, vocab};
   out_.tape.matrices.back().section = weights::Section::head;
+  if (bias) out_.head.bias = vector("lm_head.bias", {0, vocab, vocab});
   out_.logits_divisor = divisor;
 }
 

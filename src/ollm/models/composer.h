@@ -64,8 +64,8 @@ class Composer {
 
   void final_norm(NormSpec norm);
   /// The matrix of the logits; the embedding's own where the head is tied. Logits are divided by
-  /// `divisor`.
-  void head(std::string tensor, float divisor = 1);
+  /// `divisor`. With `bias` lm_head.bias is added before.
+  void head(std::string tensor, float divisor = 1, bool bias = false);
 
   Composition take();
 

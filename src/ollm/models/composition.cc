@@ -22,8 +22,10 @@ std::optional<std::size_t> settle_context(Composition& composition, std::size_t 
   for (RotarySpec& rotary : composition.rotaries) {
     if (!rotary.beyond) continue;
     original = rotary.beyond->positions;
-    if (context_tokens > *original)
+    if (context_tokens > *original) {
       rotary.inverse_frequencies = std::move(rotary.beyond->inverse_frequencies);
+      rotary.magnitude = rotary.beyond->magnitude.value_or(rotary.magnitude);
+    }
     rotary.beyond.reset();
   }
   return original;

@@ -46,6 +46,7 @@ struct RotarySpec {
   struct Beyond {
     std::size_t positions = 0;
     std::vector<float> inverse_frequencies;
+    std::optional<float> magnitude = std::nullopt;  // nothing: as of shorter ones
   };
   std::optional<Beyond> beyond;
 };

@@ -64,7 +64,10 @@ class Writer {
     if (!rotary.beyond) return;
     fmt::format_to(std::back_inserter(out_), "beyond {}", rotary.beyond->positions);
     write_floats(rotary.beyond->inverse_frequencies);
-    line("");
+    if (rotary.beyond->magnitude)
+      line(" times {:a}", *rotary.beyond->magnitude);
+    else
+      line("");
   }
 
   void write_linear(std::string_view name, const LinearSpec& linear) {

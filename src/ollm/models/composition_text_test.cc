@@ -62,7 +62,7 @@ DenseSpec& dense_of(Composition& model) {
   [[maybe_unused]] const auto& [source, first, size, tensor_size, add, in_rows] =
       model.tape.vectors[0];
   [[maybe_unused]] const auto& [frequencies, magnitude, beyond] = model.rotaries[0];
-  [[maybe_unused]] const auto& [length, longer] = *model.rotaries[0].beyond;
+  [[maybe_unused]] const auto& [length, longer, magnitude_beyond] = *model.rotaries[0].beyond;
   [[maybe_unused]] const auto& [wiring, before_mixer, after_mixer, mixer, before_feed_forward,
                                 feed_forward, after_feed_forward] = layer;
   [[maybe_unused]] const auto& [heads, kv_heads, head_dim, value_dim, scale, soft_cap, window,
@@ -100,6 +100,7 @@ const Change kChanges[] = {
     [](Composition& m) { m.rotaries[0].magnitude = 2; },
     [](Composition& m) { m.rotaries[0].beyond = RotarySpec::Beyond{8, {1.0F}}; },
     [](Composition& m) { m.rotaries[0].beyond = RotarySpec::Beyond{9, {1.0F}}; },
+    [](Composition& m) { m.rotaries[0].beyond = RotarySpec::Beyond{8, {1.0F}, 2.0F}; },
     [](Composition& m) { m.rotaries[0].beyond = RotarySpec::Beyond{8, {2.0F}}; },
     [](Composition& m) { m.rotaries.push_back(m.rotaries[0]); },
     [](Composition& m) { m.layers.push_back(m.layers[0]); },

@@ -20,6 +20,8 @@ struct ExpertSizes {
 /// What the matrices of one expert are called. Without a gate its name is empty.
 struct ExpertNames {
   std::string_view gate, up, down;
+
+  friend bool operator==(const ExpertNames&, const ExpertNames&) = default;
 };
 inline constexpr ExpertNames kGateUpDown{"gate_proj", "up_proj", "down_proj"};
 /// Mixtral's: w1 is the gate, w3 the ups.

@@ -19,7 +19,7 @@ namespace {
 const Json kOthers = Json::parse(R"({
     "vocab_size": 9, "hidden_size": 32, "intermediate_size": 25, "num_hidden_layers": 3,
     "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 4,
-    "max_position_embeddings": 65, "hidden_act": "relu", "tie_word_embeddings": "other",
+    "max_position_embeddings": 65, "hidden_act": "relu", "tie_word_embeddings": true,
     "rope_theta": 5000.0, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
     "rope_parameters": {"rope_type": "linear", "factor": 2.0},
     "rms_norm_eps": 0.25, "norm_epsilon": 0.25, "layer_norm_eps": 0.25,
@@ -28,7 +28,16 @@ const Json kOthers = Json::parse(R"({
     "layer_types": ["sliding_attention", "full_attention"],
     "no_rope_layers": [0, 1], "no_rope_layer_interval": 1,
     "embedding_multiplier": 2.0, "attention_multiplier": 2.0, "residual_multiplier": 2.0,
-    "logits_scaling": 2.0, "partial_rotary_factor": 0.5})");
+    "logits_scaling": 2.0, "partial_rotary_factor": 0.5, "rotary_dim": 4,
+    "qkv_bias": false, "lm_head_bias": true, "use_qk_norm": true,
+    "num_experts": 6, "num_local_experts": 6, "moe_num_experts": 6, "n_routed_experts": 6,
+    "num_experts_per_tok": 3, "moe_k": 3, "moe_intermediate_size": 6,
+    "shared_expert_intermediate_size": 6, "moe_num_shared_experts": 1, "n_shared_experts": 2,
+    "norm_topk_prob": true, "decoder_sparse_step": 2, "mlp_only_layers": [1],
+    "first_k_dense_replace": 0, "moe_layer_start_index": 0, "moe_layer_end_index": 0,
+    "moe_layer_interval": 3, "moe_norm_min": 0.5, "n_group": 2, "topk_group": 2,
+    "routed_scaling_factor": 2.0, "router_jitter_noise": 0.5, "swiglu_alpha": 2.0,
+    "swiglu_limit": 3.0})");
 
 // Read by all: dimensions, activation, head, rotary.
 constexpr std::string_view kByAll[] = {
@@ -58,6 +67,37 @@ const Reads kReads[] = {
      {"rms_norm_eps", "attention_bias", "mlp_bias", "embedding_multiplier", "attention_multiplier",
       "residual_multiplier", "logits_scaling"}},
     {&kStarcoder2, {"norm_epsilon", "sliding_window", "use_bias"}},
+    {&kGptOss,
+     {"rms_norm_eps", "attention_bias", "sliding_window", "layer_types", "partial_rotary_factor",
+      "num_local_experts", "num_experts", "num_experts_per_tok", "swiglu_alpha", "swiglu_limit"}},
+    {&kMixtral,
+     {"rms_norm_eps", "sliding_window", "num_local_experts", "num_experts", "num_experts_per_tok"}},
+    {&kQwen2Moe,
+     {"rms_norm_eps", "qkv_bias", "sliding_window", "use_sliding_window", "max_window_layers",
+      "layer_types", "num_experts", "num_experts_per_tok", "moe_intermediate_size",
+      "shared_expert_intermediate_size", "norm_topk_prob", "decoder_sparse_step",
+      "mlp_only_layers"}},
+    {&kQwen3Moe,
+     {"rms_norm_eps", "attention_bias", "sliding_window", "use_sliding_window", "num_experts",
+      "num_local_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob",
+      "decoder_sparse_step", "mlp_only_layers"}},
+    {&kGraniteMoe,
+     {"rms_norm_eps", "attention_bias", "embedding_multiplier", "attention_multiplier",
+      "residual_multiplier", "logits_scaling", "num_local_experts", "num_experts_per_tok"}},
+    {&kPhiMoe,
+     {"rms_norm_eps", "attention_bias", "lm_head_bias", "sliding_window", "num_local_experts",
+      "router_jitter_noise"}},
+    {&kErnie45Moe,
+     {"rms_norm_eps", "use_bias", "moe_num_experts", "num_experts", "moe_k", "num_experts_per_tok",
+      "moe_intermediate_size", "moe_num_shared_experts", "moe_layer_start_index",
+      "moe_layer_end_index", "moe_layer_interval", "moe_norm_min"}},
+    {&kGlm4Moe,
+     {"rms_norm_eps", "attention_bias", "use_qk_norm", "partial_rotary_factor", "n_routed_experts",
+      "num_local_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
+      "norm_topk_prob", "n_group", "topk_group", "routed_scaling_factor", "first_k_dense_replace"}},
+    {&kMiniMaxM2,
+     {"rms_norm_eps", "partial_rotary_factor", "rotary_dim", "num_local_experts", "num_experts",
+      "num_experts_per_tok"}},
 };
 
 // A small model in which each of its keys has something to decide.
@@ -68,10 +108,16 @@ Json config(const Family& family) {
   out["model_type"] = family.model_type;
   out["architectures"] = {family.architecture};
   const std::string_view type = family.model_type;
-  if (type == "qwen2" || type == "qwen3") {
+  if (type.starts_with("qwen")) {
     out["use_sliding_window"] = true;
     out["sliding_window"] = 4;
-    out["max_window_layers"] = 0;
+  }
+  if (type == "qwen2" || type == "qwen3") out["max_window_layers"] = 0;
+  if (type == "qwen2_moe") out["max_window_layers"] = 2;
+  if (type == "qwen2_moe" || type == "qwen3_moe") out["decoder_sparse_step"] = 2;
+  if (type == "gpt_oss") {
+    out["rope_scaling"] = {
+        {"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 16}};
   }
   if (type == "smollm3") {
     out["use_sliding_window"] = true;
@@ -86,12 +132,26 @@ Result<FamilyModel> compose(const Family& family, const Json& document) {
   return compose_family(family, object);
 }
 
+// Of keys whose other value is the default of some types.
+Json other_value(const Family& family, const std::string& key) {
+  const std::string_view type = family.model_type;
+  if (key == "tie_word_embeddings") return true;
+  if (key == "attention_bias") return type != "gpt_oss";
+  if (key == "use_bias") return type == "ernie4_5_moe";
+  if (key == "norm_topk_prob") return type != "glm4_moe";
+  if (key == "use_sliding_window") return !type.starts_with("qwen") && type != "smollm3";
+  if (key == "layer_types" && (type == "gpt_oss" || type == "qwen2_moe"))
+    return {"full_attention", "sliding_attention"};
+  if (key == "max_window_layers" && type == "qwen2_moe") return 0;
+  if (key == "decoder_sparse_step" && type.starts_with("qwen")) return 1;
+  if (key == "partial_rotary_factor" && type == "glm4_moe") return 0.25;
+  return kOthers[key];
+}
+
 Json changed(const Family& family, const std::string& key) {
   Json out = config(family);
-  Json value = kOthers[key];
-  if (key == "tie_word_embeddings") value = true;
-  if (key == "use_sliding_window" && out.value("use_sliding_window", false)) value = false;
-  out[key] = value;
+  out[key] = other_value(family, key);
+  if (key == "topk_group") out["n_group"] = 4;
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,6 +33,13 @@ class Evidence {
   std::uint64_t layer_vector_size(std::string_view name) const {
     const TensorInfo* tensor = names_.find(fmt::format("model.layers.0.{}", name));
     return tensor == nullptr || tensor->shape.rank() != 1 ? 0 : tensor->shape[0];
+  }
+
+  bool has_experts() const {
+    const auto tensors = names_.index().tensors();
+    return std::any_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) {
+      return tensor.name.find(".experts.") != std::string::npos;
+    });
   }
 
   bool has_head() const { return names_.find("lm_head.weight") != nullptr; }
@@ -103,6 +111,8 @@ Result<Blueprint> read_blueprint(const SaidBiases& said, const Evidence& evidenc
                                  ModelConfig& model) {
   if (!evidence.has_embedding())
     return refuse("no tensor model.embed_tokens.weight: the naming of its tensors is not known");
+  if (model.mixture || evidence.has_experts())
+    return refuse("a mixture of experts: how its router chooses is said by no tensor");
   Blueprint out;
   out.fused_qkv = evidence.in_layer("self_attn.qkv_proj.weight");
   out.fused_gate_up = evidence.in_layer("mlp.gate_up_proj.weight");

@@ -52,6 +52,11 @@ bool starts_with_any(std::string_view name, std::span<const std::string_view> pr
                      [&](std::string_view prefix) { return name.starts_with(prefix); });
 }
 
+bool matches_any(const std::vector<std::string>& patterns, std::string_view name) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const std::string& pattern) { return matches(pattern, name); });
+}
+
 Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unused,
                               const TensorBinding& binding) {
   Inventory out;
@@ -60,11 +65,10 @@ Result<Inventory> sort_unused(const TensorNames& names, const UnusedTensors& unu
   for (const checkpoint::TensorInfo& tensor : names.index().tensors()) {
     const std::string_view plain = names.plain(tensor);
     if (binding.uses(tensor) || ignored(plain)) continue;
-    const bool allowed =
-        std::any_of(unused.allowed.begin(), unused.allowed.end(),
-                    [&](const std::string& pattern) { return matches(pattern, tensor.name); });
-    if (allowed) {
+    if (matches_any(unused.allowed, tensor.name)) {
       out.allowed.push_back(tensor.name);
+    } else if (matches_any(unused.guessing_heads, plain)) {
+      out.guessing_heads.push_back(tensor.name);
     } else if (starts_with_any(plain, kLeftByTrainers)) {
       out.left_by_trainers.push_back(tensor.name);
     } else if (names.inside_multimodal() && plain == tensor.name &&

@@ -15,12 +15,15 @@ namespace ollm::models {
 /// Which tensors may stand beside those that are used.
 struct UnusedTensors {
   /// Names with `*` for any run of characters: the caller vouches for them.
-  std::vector<std::string> allowed;
+  std::vector<std::string> allowed = {};
+  /// The same of plain names: heads that guess further tokens, which nothing here runs.
+  std::vector<std::string> guessing_heads = {};
 };
 
 /// What of a folder was left alone, by stored names.
 struct Inventory {
   std::vector<std::string> left_by_trainers;  // v_head.*, score.*
+  std::vector<std::string> guessing_heads;    // by UnusedTensors
   std::vector<std::string> of_other_models;   // towers beside the text model
   std::vector<std::string> allowed;           // by UnusedTensors
 };

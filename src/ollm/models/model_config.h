@@ -25,6 +25,27 @@ struct ModelConfigLimits {
   static constexpr std::int64_t kLayers = 10'000;
   static constexpr std::int64_t kHeads = 65'536;
   static constexpr std::int64_t kPositions = std::int64_t{1} << 31;
+  static constexpr std::int64_t kExperts = 16'384;  // of a layer
+  static constexpr std::int64_t kExpertsOfAllLayers = std::int64_t{1} << 18;
+};
+
+/// The experts of a model, spelt as most types do.
+struct MixtureConfig {
+  std::size_t num_experts = 0;
+  std::size_t num_experts_per_tok = 0;
+  std::size_t moe_intermediate_size = 0;            // of one expert
+  std::size_t shared_expert_intermediate_size = 0;  // of all that are shared; 0: none
+  std::vector<bool> sparse;                         // per layer: whether it is a mixture
+  bool norm_topk_prob = false;
+  std::size_t n_group = 1;
+  std::size_t topk_group = 1;
+  double routed_scaling_factor = 1;
+  double moe_norm_min = 0;
+  double router_jitter_noise = 0;
+  double swiglu_alpha = 1.702;
+  double swiglu_limit = 7;
+
+  friend bool operator==(const MixtureConfig&, const MixtureConfig&) = default;
 };
 
 /// Spelt as in config.json where it has such a key.
@@ -49,6 +70,8 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool output_bias = false;  // of attention
   bool mlp_bias = false;
+  bool lm_head_bias = false;
+  std::optional<MixtureConfig> mixture;
 
   std::vector<std::size_t> windows;  // per layer: 0 for full history
   std::vector<bool> rotated;         // per layer: whether q and k are rotated
@@ -60,6 +83,10 @@ struct ModelConfig {
 
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;
+
+  /// Names of tensors, with `*` for any run of characters, that Transformers passes over: heads
+  /// that guess further tokens.
+  std::vector<std::string> guessing_heads;
 
   /// Keys that other types read and this one does not, in the order of the file: without effect.
   std::vector<std::string> keys_without_effect;

@@ -118,8 +118,10 @@ RotarySpec rotary_spec(const RotaryConfig& config, std::size_t head_dim) {
       break;
     case RotaryType::longrope:
       spec.inverse_frequencies = divided(powers, config.short_factor);
-      spec.beyond = {config.original_max_position_embeddings, divided(powers, config.long_factor)};
-      spec.magnitude = static_cast<float>(longrope_magnitude(config));
+      spec.beyond = {
+          config.original_max_position_embeddings, divided(powers, config.long_factor), {}};
+      spec.magnitude = static_cast<float>(config.short_mscale.value_or(longrope_magnitude(config)));
+      if (config.long_mscale) spec.beyond->magnitude = static_cast<float>(*config.long_mscale);
       break;
   }
   return spec;

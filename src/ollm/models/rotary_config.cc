@@ -66,8 +66,8 @@ class Reader {
     OLLM_TRY(const auto newer, scaling_.optional<std::string>("rope_type"));
     std::string name = newer ? *newer : older.value_or("default");
     const char* key = newer ? "rope_type" : "type";
-    if (defaults_.longrope_alone) {
-      if (name == "su" || name == "yarn") name = "longrope";
+    if (defaults_.longrope_alone && (name == "su" || name == "yarn")) name = "longrope";
+    if (defaults_.longrope_alone || defaults_.mscales) {
       if (name != "default" && name != "longrope") {
         return scaling_.error(ErrorKind::unsupported, key,
                               fmt::format("expected longrope, the only one that this model type "
@@ -89,7 +89,9 @@ class Reader {
     // Unread, it is told as without effect.
     if (!defaults_.partial && rotary.type == RotaryType::default_) return {};
     const NumberRange shares = NumberRange::above(0, 1);
-    OLLM_TRY(const double beside, config_.value_or<double>("partial_rotary_factor", 1.0, shares));
+    OLLM_TRY(
+        const double beside,
+        config_.value_or<double>("partial_rotary_factor", defaults_.partial_rotary_factor, shares));
     OLLM_TRY(const double share,
              scaling_.value_or<double>("partial_rotary_factor", beside, shares));
     if (defaults_.partial) rotary.partial_rotary_factor = share;
@@ -170,6 +172,9 @@ class Reader {
     const std::size_t pairs = rotary_size(rotary, head_dim_) / 2;
     OLLM_TRY(rotary.short_factor, factors("short_factor", pairs));
     OLLM_TRY(rotary.long_factor, factors("long_factor", pairs));
+    if (!defaults_.mscales) return {};
+    OLLM_TRY(rotary.short_mscale, scaling_.required<double>("short_mscale", kFactors));
+    OLLM_TRY(rotary.long_mscale, scaling_.required<double>("long_mscale", kFactors));
     return {};
   }
 
@@ -221,7 +226,8 @@ Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefault
   RotaryConfig rotary = top;
   if (defaults.partial) {
     OLLM_TRY(rotary.partial_rotary_factor,
-             config.value_or<double>("partial_rotary_factor", 1.0, NumberRange::above(0, 1)));
+             config.value_or<double>("partial_rotary_factor", defaults.partial_rotary_factor,
+                                     NumberRange::above(0, 1)));
   }
   if (scaling) {
     OLLM_TRY(rotary, read(*scaling));

@@ -29,7 +29,8 @@ struct RotaryConfig {
   std::optional<double> attention_factor, mscale, mscale_all_dim;  // yarn; the first longrope too
   double beta_fast = 32, beta_slow = 1;
   bool truncate = true;
-  std::vector<double> short_factor, long_factor;  // longrope: one a pair
+  std::vector<double> short_factor, long_factor;    // longrope: one a pair
+  std::optional<double> short_mscale, long_mscale;  // longrope of Phi-3.5-MoE: the magnitudes
 
   friend bool operator==(const RotaryConfig&, const RotaryConfig&) = default;
 };
@@ -44,8 +45,11 @@ struct RotaryDefaults {
   /// Whether partial_rotary_factor turns a part of each head alone; else it has no effect, and with
   /// a scaled rotary it is what Transformers cannot run either.
   bool partial = false;
+  double partial_rotary_factor = 1;  // where no key says it
   /// Phi-3: "su" and "yarn" are older names of longrope, and no other scaling is known.
   bool longrope_alone = false;
+  /// Phi-3.5-MoE: longrope says its magnitudes, short_mscale and long_mscale; no other scaling.
+  bool mscales = false;
   /// The length before longrope where the key is not at the top: it goes before what stands in
   /// rope_scaling, as the key does. 0: there is none.
   std::int64_t original_max_position_embeddings = 0;

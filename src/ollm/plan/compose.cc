@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -25,6 +26,15 @@ constexpr std::string_view kQuantized[] = {
     "_scale",         "_scale_inv",  "_scales",        ".scales", ".qweight", ".qzeros",
     ".g_idx",         ".absmax",     ".quant_map",     "_packed", "_blocks",  ".quant_state",
     ".weight_format", "_zero_point", ".nested_absmax", ".SCB"};
+
+// Those of them that MXFP4 keeps, in bytes (models/tensor_binding.h).
+constexpr std::string_view kMxfp4Parts[] = {"_blocks", "_scales", ".weight_packed",
+                                            ".weight_scale"};
+
+bool ends_with_any(std::string_view name, std::span<const std::string_view> ends) {
+  return std::any_of(ends.begin(), ends.end(),
+                     [&](std::string_view end) { return name.ends_with(end); });
+}
 
 const Json* text_config(const Json& config) {
   const auto found = config.find("text_config");
@@ -133,16 +143,24 @@ Result<void> FolderModel::look_at_quantization() {
   const Json& config = folder_->config();
   const auto found = config.find("quantization_config");
   if (found == config.end() || found->is_null()) return {};
+  bool packed = false;
   for (const TensorInfo& tensor : folder_->tensors().tensors()) {
     const std::string_view name = tensor.name;
-    const bool part = std::any_of(std::begin(kQuantized), std::end(kQuantized),
-                                  [&](std::string_view end) { return name.ends_with(end); });
-    if (models::holds_built_weights(tensor) && !part) continue;
-    return fail(
-        ErrorKind::unsupported,
-        printable(fmt::format("config.json: quantization_config: quantized weights are not "
-                              "built (tensor {}, {}); use the model's F32, F16 or BF16 form",
-                              name, to_string(tensor.dtype))));
+    if (models::holds_built_weights(tensor) && !ends_with_any(name, kQuantized)) continue;
+    if (tensor.dtype == DType::u8 && ends_with_any(name, kMxfp4Parts)) {
+      packed = true;
+      continue;
+    }
+    return fail(ErrorKind::unsupported,
+                printable(fmt::format(
+                    "config.json: quantization_config: quantized weights other than MXFP4 are not "
+                    "built (tensor {}, {}); use the model's F32, F16 or BF16 form",
+                    name, to_string(tensor.dtype))));
+  }
+  if (packed) {
+    decide("config.quantization_config", "mxfp4",
+           "packed weights are read as they are stored; their tensors say which they are");
+    return {};
   }
   decide("config.quantization_config", "ignored",
          "all tensors are F32, F16 or BF16, without scales or packed words");
@@ -183,8 +201,10 @@ Result<Composed> FolderModel::compose() const {
 Result<Composed> FolderModel::bind(models::FamilyModel model,
                                    std::vector<Decision> decisions) const {
   Composed out{std::move(model), std::move(decisions)};
-  OLLM_TRY(const models::Inventory left,
-           models::bind_tensors(names_, {allowances_.unused_tensors}, out.model.composition));
+  OLLM_TRY(
+      const models::Inventory left,
+      models::bind_tensors(names_, {allowances_.unused_tensors, out.model.config.guessing_heads},
+                           out.model.composition));
   const auto decide = [&](std::string what, std::string chosen, std::string because) {
     out.decisions.push_back({std::move(what), std::move(chosen), std::move(because)});
   };
@@ -202,6 +222,9 @@ Result<Composed> FolderModel::bind(models::FamilyModel model,
   if (!left.left_by_trainers.empty())
     decide("weights.unused", groups_of(left.left_by_trainers),
            "trainers leave it behind; no logits come from it");
+  if (!left.guessing_heads.empty())
+    decide("weights.unused", groups_of(left.guessing_heads),
+           "heads that guess further tokens; answers do not depend on them");
   if (!left.allowed.empty())
     decide("weights.unused", groups_of(left.allowed), "nothing uses them, and it was allowed");
   return out;

@@ -173,9 +173,9 @@ const Scenario kScenarios[] = {
        tiny_bare(world, "mystery", "MysteryForCausalLM",
                  {{"auto_map", {{"AutoModel", "modeling_mystery.Mystery"}}}});
      }},
-    {"inspect_qwen3_moe_is_of_no_family", "./tiny",
+    {"inspect_mixture_of_no_family", "./tiny",
      [](World& world) {
-       Json config = tiny_config("qwen3_moe", "Qwen3MoeForCausalLM");
+       Json config = tiny_config("olmoe", "OlmoeForCausalLM");
        config["num_experts"] = 4;
        world.model("work/tiny", config, tiny_tensors());
      }},

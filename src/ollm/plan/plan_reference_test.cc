@@ -207,13 +207,20 @@ const GoldenModel kGoldenModels[] = {
     {"starcoder2", "native-generic", nullptr, ""},
     {"gemma3-text", nullptr, "gemma3-native", "not built yet"},
     {"gemma3-text-bf16", nullptr, "gemma3-native", "not built yet"},
-    {"gpt-oss", nullptr, "gpt-oss-native", "not built yet"},
-    {"gpt-oss-bf16", nullptr, "gpt-oss-native", "not built yet"},
-    {"gpt-oss-mxfp4", nullptr, "gpt-oss-native", ""},
+    {"gpt-oss", nullptr, "gpt-oss-native", "weights stored as [in, out] are not built"},
+    {"gpt-oss-bf16", nullptr, "gpt-oss-native", "weights stored as [in, out] are not built"},
+    {"gpt-oss-mxfp4", "optimized-native", "gpt-oss-native", ""},
     {"qwen3-next", nullptr, "qwen3-next-native", "not built yet"},
     {"qwen3-next-bf16", nullptr, "qwen3-next-native", "not built yet"},
-    {"qwen3-moe", nullptr, nullptr, ""},
-    {"mixtral", nullptr, nullptr, ""},
+    {"qwen2-moe", "native-generic", nullptr, ""},
+    {"qwen3-moe", "native-generic", nullptr, ""},
+    {"mixtral", "native-generic", nullptr, ""},
+    {"granite-moe", "native-generic", nullptr, ""},
+    {"phimoe", "native-generic", nullptr, ""},
+    {"ernie4.5-moe", "native-generic", nullptr, ""},
+    {"glm4-moe", "native-generic", nullptr, ""},
+    {"minimax-m2", "native-generic", nullptr, ""},
+    {"qwen3-moe-fp8", nullptr, nullptr, "other than MXFP4 are not built"},
     {"deepseek-v3", nullptr, nullptr, ""},
     {"cohere2", nullptr, nullptr, ""},
     {"gemma2", nullptr, nullptr, ""},
@@ -257,7 +264,7 @@ TEST_P(GoldenModels, PlanAlikeInTheNewFormOfTheirConfig) {
 
 std::string model_name(const ::testing::TestParamInfo<GoldenModel>& model) {
   std::string name = model.param.name;
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
 }
 

@@ -55,6 +55,9 @@ constexpr Limit kLimits[] = {
     {"config", "layers", number(models::ModelConfigLimits::kLayers), "of a model"},
     {"config", "heads", number(models::ModelConfigLimits::kHeads), "of attention"},
     {"config", "positions", number(models::ModelConfigLimits::kPositions), "of a model"},
+    {"config", "experts", number(models::ModelConfigLimits::kExperts), "of a layer"},
+    {"config", "experts_of_all_layers", number(models::ModelConfigLimits::kExpertsOfAllLayers),
+     "of a model"},
 
     {"safetensors", "header_bytes", checkpoint::SafetensorsLimits::kHeaderBytes, "of one file"},
     {"safetensors", "tensors", checkpoint::SafetensorsLimits::kTensors, "of one file"},
