@@ -48,9 +48,18 @@ constexpr const char* kModels[] = {"llama",
                                    "smollm3",
                                    "olmo2",
                                    "granite",
-                                   "starcoder2"};
+                                   "starcoder2",
+                                   "gpt-oss-mxfp4",
+                                   "mixtral",
+                                   "qwen2-moe",
+                                   "qwen3-moe",
+                                   "granite-moe",
+                                   "phimoe",
+                                   "ernie4.5-moe",
+                                   "glm4-moe",
+                                   "minimax-m2"};
 
-constexpr const char* kBf16Models[] = {"llama-bf16", "qwen3-bf16"};
+constexpr const char* kBf16Models[] = {"llama-bf16", "qwen3-bf16", "gpt-oss-mxfp4"};
 
 std::vector<std::string> own_models(std::string_view suffix = "") {
   std::vector<std::string> names;
@@ -81,7 +90,7 @@ std::vector<Case> cases(const Names& models) {
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   std::string name = info.param.model + (info.param.config.empty() ? "_v4_" : "_v5_") +
                      std::string(to_string(info.param.isa));
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
 }
 
