@@ -52,6 +52,8 @@ struct NamedFormat {
 constexpr NamedFormat kF32 = {"F32", {WeightElement::f32}};
 constexpr NamedFormat kBf16 = {"BF16", {WeightElement::bf16}};
 constexpr NamedFormat kMxfp4 = {"MXFP4", ollm::kMxfp4};
+constexpr NamedFormat kBf16InByOut = {"BF16 [in, out]",
+                                      {WeightElement::bf16, std::nullopt, WeightLayout::in_by_out}};
 
 // A gibibyte of huge pages filled with bf16 values of size about 1; read as f32 it is the same, and
 // as codes of four bits any bytes are good. Beside it the scales of as many codes, of few sizes, as
@@ -196,9 +198,10 @@ class Bench {
   // The products of one expert of gpt-oss, of formats beside each other.
   void experts(Backend& b) {
     for (const std::size_t out : {std::size_t{5760}, std::size_t{2880}}) {
-      for (const NamedFormat& format : {kBf16, kMxfp4}) matvec(b, 2880, out, format);
+      for (const NamedFormat& format : {kBf16, kBf16InByOut, kMxfp4}) matvec(b, 2880, out, format);
       for (const std::size_t rows : {std::size_t{4}, std::size_t{64}})
-        for (const NamedFormat& format : {kBf16, kMxfp4}) matmul(b, rows, 2880, out, format);
+        for (const NamedFormat& format : {kBf16, kBf16InByOut, kMxfp4})
+          matmul(b, rows, 2880, out, format);
     }
   }
 

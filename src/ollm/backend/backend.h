@@ -108,9 +108,10 @@ class Backend {
     return backend::numeric_class(options().isa, options().compute);
   }
 
-  /// Bytes that it holds itself on so many threads, where no product has more rows and outputs.
-  virtual std::size_t scratch_bytes(std::size_t threads, std::size_t rows,
-                                    std::size_t outputs) const = 0;
+  /// Bytes that it holds itself on so many threads, where no product with weights of this layout
+  /// has more rows and outputs.
+  virtual std::size_t scratch_bytes(std::size_t threads, std::size_t rows, std::size_t outputs,
+                                    WeightLayout layout = WeightLayout::out_by_in) const = 0;
 
   /// Bytes of a LeftOperand of this size.
   virtual std::size_t left_bytes(std::size_t rows, std::size_t cols,

@@ -52,7 +52,6 @@ std::string unsupported_reason(const WeightFormat& format) {
                          to_string(format.element));
   }
   if (format.scale) return "weights with scales of blocks are not built";
-  if (format.layout == WeightLayout::in_by_out) return "weights stored as [in, out] are not built";
   return {};
 }
 

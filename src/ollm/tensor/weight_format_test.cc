@@ -41,7 +41,9 @@ TEST(WeightFormat, WhatIsNotBuiltIsSaidByName) {
   EXPECT_THAT(unsupported_reason({WeightElement::bf16, BlockScale{ScaleType::f32, 128, 128}}),
               HasSubstr("scales"));
   EXPECT_THAT(unsupported_reason({WeightElement::bf16, std::nullopt, WeightLayout::in_by_out}),
-              HasSubstr("[in, out]"));
+              IsEmpty());
+  EXPECT_THAT(unsupported_reason({WeightElement::e2m1, kMxfp4.scale, WeightLayout::in_by_out}),
+              HasSubstr("F4"));
 }
 
 TEST(WeightFormat, TwoWeightsOfFourBitsTakeAByte) {

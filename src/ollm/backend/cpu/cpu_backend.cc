@@ -69,6 +69,12 @@ std::size_t scratch_of_thread(const cpu::Kernels& kernels) {
   return divide_up(kernels.scratch_bytes, kAlignment) * kAlignment;
 }
 
+// Outputs of which a part of a product has a multiple: of [in, out] those whose bf16 weights fill a
+// line of the cache.
+std::size_t part_multiple(const cpu::Kernels& kernels, WeightLayout layout) {
+  return layout == WeightLayout::in_by_out ? 32 : kernels.output_multiple;
+}
+
 // Parts of a product that are computed at one time, each with a scratch of its own: more than there
 // are cores would only hold memory.
 std::size_t parts_at_once(std::size_t threads) {
@@ -157,12 +163,14 @@ void CpuBackend::split(std::size_t count, std::size_t multiple, std::size_t work
   });
 }
 
-std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows,
-                                      std::size_t outputs) const {
+std::size_t CpuBackend::scratch_bytes(std::size_t threads, std::size_t rows, std::size_t outputs,
+                                      WeightLayout layout) const {
   // A thread's is touched where it takes a part of a product, of many rows a panel.
-  const std::size_t one = kernels_.touched_scratch_bytes(rows);
+  const std::size_t one = layout == WeightLayout::in_by_out
+                              ? kernels_.touched_scratch_bytes_in_by_out(rows)
+                              : kernels_.touched_scratch_bytes(rows);
   const std::size_t part_outputs =
-      rows < kernels_.panel_rows ? kernels_.output_multiple : kernels_.panel_outputs;
+      rows < kernels_.panel_rows ? part_multiple(kernels_, layout) : kernels_.panel_outputs;
   return divide_up(one, kAlignment) * kAlignment *
          std::min(parts_at_once(threads), divide_up(outputs, part_outputs));
 }
@@ -199,10 +207,15 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
                                .outputs = w.rows,
                                .out = out,
                                .out_stride = out_stride};
-  const auto kernel = products(x.rounding).matmul[type_index(w.format)];
+  const cpu::ModeKernels& mode_kernels = products(x.rounding);
+  const std::size_t type = type_index(w.format);
+  const auto kernel = w.format.layout == WeightLayout::in_by_out
+                          ? mode_kernels.matmul_in_by_out[type]
+                          : mode_kernels.matmul[type];
   const std::size_t scratch_bytes = scratch_of_thread(kernels_);
   const std::size_t threads = pool_.threads();
-  const std::size_t units = divide_up(w.rows, kernels_.output_multiple);
+  const std::size_t multiple = part_multiple(kernels_, w.format.layout);
+  const std::size_t units = divide_up(w.rows, multiple);
   if (threads == 1 || units == 1 || x.rows * x.cols * w.rows / 16 < kWorkWorthThreads) {
     const FloatMode mode;
     kernel(product, 0, w.rows, scratch_.get());
@@ -218,9 +231,8 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   on_pool(pool_, parts_at_once(threads), [&](std::size_t place) {
     std::byte* scratch = scratch_.get() + place * scratch_bytes;
     for (std::size_t part = next.fetch_add(1); part < parts; part = next.fetch_add(1)) {
-      const std::size_t begin = units * part / parts * kernels_.output_multiple;
-      const std::size_t end =
-          std::min(w.rows, units * (part + 1) / parts * kernels_.output_multiple);
+      const std::size_t begin = units * part / parts * multiple;
+      const std::size_t end = std::min(w.rows, units * (part + 1) / parts * multiple);
       kernel(product, begin, end, scratch);
     }
   });
@@ -235,6 +247,14 @@ void CpuBackend::add_bias(float* x, std::size_t x_stride, std::size_t rows,
 
 void CpuBackend::widen(const WeightRows& w, float* out) {
   const std::size_t type = type_index(w.format);
+  if (w.format.layout == WeightLayout::in_by_out) {
+    // One value at a time: no embedding is stored so.
+    const FloatMode mode;
+    for (std::size_t j = 0; j < w.rows; ++j)
+      for (std::size_t i = 0; i < w.cols; ++i)
+        kernels_.widen[type](w.data + size_bytes(w.format, i * w.rows + j), nullptr, out++, 1);
+    return;
+  }
   const std::size_t n = w.rows * w.cols;
   split(n, 32, n / 8, [&](std::size_t begin, std::size_t end) {
     const std::byte* scales = w.scales == nullptr ? nullptr : w.scales + begin / 32;

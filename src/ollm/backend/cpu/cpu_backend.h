@@ -27,8 +27,8 @@ class CpuBackend final : public Backend {
 
   Options options() const override { return options_; }
 
-  std::size_t scratch_bytes(std::size_t threads, std::size_t rows,
-                            std::size_t outputs) const override;
+  std::size_t scratch_bytes(std::size_t threads, std::size_t rows, std::size_t outputs,
+                            WeightLayout layout) const override;
   std::size_t left_bytes(std::size_t rows, std::size_t cols, LeftRounding rounding) const override;
   LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
                            std::byte* storage, LeftRounding rounding) override;

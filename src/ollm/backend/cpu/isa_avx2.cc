@@ -22,6 +22,8 @@ namespace {
 //
 #include "ollm/backend/cpu/matmul.inc"
 //
+#include "ollm/backend/cpu/in_by_out.inc"
+//
 #include "ollm/backend/cpu/attention.inc"
 #include "ollm/backend/cpu/kv_codes.inc"
 //
@@ -30,7 +32,9 @@ namespace {
 }  // namespace
 
 constinit const Kernels kAvx2Kernels = {
-    table(mode_f32<AttendF32>(), mode_bf16<LeftOddEven, Bf16OddEven, OddEven<F32Weights>,
-                                           OddEven<F16Weights>, E2m1OddEven, AttendOddEven>())};
+    table(mode_f32<AttendF32>(),
+          mode_bf16<LeftOddEven, Bf16OddEven, OddEven<F32Weights>, OddEven<F16Weights>, E2m1OddEven,
+                    AcrossOddEven<Bf16Weights>, AcrossOddEven<F32Weights>,
+                    AcrossOddEven<F16Weights>, AttendOddEven>())};
 
 }  // namespace ollm::backend::cpu

@@ -22,6 +22,8 @@ namespace {
 //
 #include "ollm/backend/cpu/matmul.inc"
 //
+#include "ollm/backend/cpu/in_by_out.inc"
+//
 #include "ollm/backend/cpu/attention.inc"
 #include "ollm/backend/cpu/kv_codes.inc"
 //
@@ -32,6 +34,7 @@ namespace {
 constinit const Kernels kAvx512Bf16Kernels = {
     table(mode_f32<AttendF32>(),
           mode_bf16<LeftPairs, DotPairs, WithLeftPairs<OddEven<F32Weights>>,
-                    WithLeftPairs<OddEven<F16Weights>>, E2m1DotPairs, AttendPairs>())};
+                    WithLeftPairs<OddEven<F16Weights>>, E2m1DotPairs, AcrossDotPairs,
+                    AcrossLeftPairs<F32Weights>, AcrossLeftPairs<F16Weights>, AttendPairs>())};
 
 }  // namespace ollm::backend::cpu

@@ -19,6 +19,7 @@ namespace ollm::backend::cpu {
 /// Types of matrices as they stand in files; the index into arrays of kernels below.
 enum class WeightType : std::uint8_t { f32, f16, bf16, mxfp4 };
 inline constexpr std::size_t kWeightTypes = 4;
+inline constexpr std::size_t kPlainWeightTypes = 3;  // those before mxfp4
 
 /// Of mxfp4, a byte holds an even column in its low half and the next one in its high half, and 32
 /// columns, which are one step of a product, share a scale. cols is a multiple of 32. These are the
@@ -39,7 +40,7 @@ struct Matmul {
   const std::byte* left;     // from prepare_left, 64-byte aligned
   std::size_t rows;          // of left and out
   std::size_t cols;          // of left and weights
-  const std::byte* weights;  // [outputs, cols], packed
+  const std::byte* weights;  // [outputs, cols], or [cols, outputs], packed
   const std::byte* scales;   // of mxfp4: [outputs, cols / 32]
   std::size_t outputs;
   float* out;              // [rows, outputs]
@@ -81,6 +82,11 @@ struct ModeKernels {
   /// Each sum is within 2e-6 * sum_i |left * weights| of the truth.
   void (*matmul[kWeightTypes])(const Matmul& product, std::size_t begin, std::size_t end,
                                std::byte* scratch);
+
+  /// The same of weights [cols, outputs], of f32, f16 and bf16; touches
+  /// Kernels::touched_scratch_bytes_in_by_out.
+  void (*matmul_in_by_out[kPlainWeightTypes])(const Matmul& product, std::size_t begin,
+                                              std::size_t end, std::byte* scratch);
 
   /// Writes one token's keys k [kv_heads, key_size] and values v [kv_heads, value_size], rounded
   /// to bf16 in bf16 mode, into slot (0 to 63) of a tile (kv_layout.h).
@@ -130,6 +136,7 @@ struct Kernels {
   std::size_t scratch_bytes;    // of each thread in matmul
   /// Bytes of these that a product of so many rows touches; more rows never touch fewer.
   std::size_t (*touched_scratch_bytes)(std::size_t rows);
+  std::size_t (*touched_scratch_bytes_in_by_out)(std::size_t rows);
   ModeKernels mode[2];  // by ComputeMode: f32, bf16
 
   /// out[i] = weights[i] as f32; n elements, of mxfp4 a multiple of 32. Exact.

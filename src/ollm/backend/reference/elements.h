@@ -31,7 +31,8 @@ inline float weight_at(const std::byte* data, DType dtype, std::size_t i) {
 
 /// Column i of row j, as f32.
 inline float weight_at(const WeightRows& w, std::size_t j, std::size_t i) {
-  const std::size_t at = j * w.cols + i;
+  const bool by_inputs = w.format.layout == WeightLayout::in_by_out;
+  const std::size_t at = by_inputs ? i * w.rows + j : j * w.cols + i;
   switch (w.format.element) {
     case WeightElement::f32:
       return weight_at(w.data, DType::f32, at);

@@ -16,7 +16,9 @@ class ReferenceBackend final : public Backend {
 
   Options options() const override { return {Isa::reference, mode_}; }
 
-  std::size_t scratch_bytes(std::size_t, std::size_t, std::size_t) const override { return 0; }
+  std::size_t scratch_bytes(std::size_t, std::size_t, std::size_t, WeightLayout) const override {
+    return 0;
+  }
   std::size_t left_bytes(std::size_t rows, std::size_t cols, LeftRounding rounding) const override;
   LeftOperand prepare_left(const float* x, std::size_t x_stride, std::size_t rows, std::size_t cols,
                            std::byte* storage, LeftRounding rounding) override;
