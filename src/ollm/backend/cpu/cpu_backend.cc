@@ -224,9 +224,12 @@ void CpuBackend::matmul(const LeftOperand& x, const WeightRows& w, float* out,
   // Parts are taken in order by whoever is free; each call of the body has its own scratch. A few
   // a thread, and none of many MiB: a thread that lost its core would keep the others waiting.
   const std::size_t weight_bytes = size_bytes(w.format, w.rows * w.cols);
-  const std::size_t parts = std::min(units, x.rows < kernels_.panel_rows
-                                                ? std::max(threads * 4, weight_bytes / kPartBytes)
-                                                : divide_up(w.rows, kernels_.panel_outputs));
+  // Of [in, out] a part reads a run of every stored row: the longer, the faster memory gives it.
+  const std::size_t least = w.format.layout == WeightLayout::in_by_out
+                                ? threads * 2
+                                : std::max(threads * 4, weight_bytes / kPartBytes);
+  const std::size_t parts = std::min(
+      units, x.rows < kernels_.panel_rows ? least : divide_up(w.rows, kernels_.panel_outputs));
   std::atomic<std::size_t> next{0};
   on_pool(pool_, parts_at_once(threads), [&](std::size_t place) {
     std::byte* scratch = scratch_.get() + place * scratch_bytes;
