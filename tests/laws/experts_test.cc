@@ -82,8 +82,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ExpertsLaw,
                          ::testing::Values("mixtral", "qwen2-moe", "qwen3-moe", "granite-moe",
                                            "phimoe", "ernie4.5-moe", "glm4-moe", "minimax-m2",
                                            "gpt-oss", "gpt-oss-bf16", "gpt-oss-mxfp4"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& param) {
+                           std::string name = param.param;
                            for (char& c : name)
                              if (c == '-' || c == '.') c = '_';
                            return name;

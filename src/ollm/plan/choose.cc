@@ -278,6 +278,23 @@ class Chooser {
            given * (sizeof(TokenId) + (work.all_logits ? sizeof(double) : sizeof(TokenId)));
   }
 
+  // Of the kernels' own, for the largest product of each kind.
+  std::uint64_t scratch_bytes(const engine::Options& options) const {
+    const models::Widths widths = models::widths(composition_);
+    const std::size_t outputs =
+        std::max({widths.hidden, widths.q, widths.k, widths.v, widths.intermediate});
+    std::uint64_t most = std::max(
+        backend_->scratch_bytes(plan_.threads, options.max_rows, outputs),
+        backend_->scratch_bytes(plan_.threads, options.max_logit_rows, composition_.head.out));
+    for (const weights::ExpertsUse& use : composition_.tape.experts) {
+      for (const weights::ExpertMatrix& matrix : use.form().matrices) {
+        most = std::max(most, backend_->scratch_bytes(plan_.threads, options.max_rows, matrix.rows,
+                                                      matrix.format.layout));
+      }
+    }
+    return most;
+  }
+
   // What a run holds beside weights and their ring.
   memory::Ledger ledger_without_weights(const engine::Options& options,
                                         const kv::Options& kv) const {
@@ -312,13 +329,7 @@ class Chooser {
     ledger.add("activations", Phase::run,
                engine::activation_bytes(composition_, *backend_, options));
     ledger.add("logits", Phase::run, engine::logits_bytes(composition_, *backend_, options));
-    const models::Widths widths = models::widths(composition_);
-    const std::size_t outputs =
-        std::max({widths.hidden, widths.q, widths.k, widths.v, widths.intermediate});
-    if (const std::uint64_t scratch =
-            std::max(backend_->scratch_bytes(plan_.threads, options.max_rows, outputs),
-                     backend_->scratch_bytes(plan_.threads, options.max_logit_rows, vocab));
-        scratch != 0)
+    if (const std::uint64_t scratch = scratch_bytes(options); scratch != 0)
       ledger.add("scratch", Phase::run, scratch, Charged::on_load);
     // Lines that run have the counts of their penalties each, threads that choose a workspace each.
     const std::size_t choosing = makes_one_token() || work.all_logits ? 1 : work.sequences;

@@ -16,6 +16,9 @@ constexpr double kStartSeconds = 0.02;
 constexpr double kModelShare = 0.92;
 constexpr double kStreamShare = 0.95;
 
+// A sweep that takes no more than so many times another one's time takes as long.
+constexpr double kAsLong = 1.02;
+
 struct Arithmetic {
   double layers = 0;     // operations of all matrix products of one row
   double experts = 0;    // of them, of experts
@@ -273,6 +276,14 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
   for (int i = 0; i < 2; ++i) {
     fill = std::ceil(std::max(one.disk(), one.memory) * rates.matmul_flops(fill == 1 ? 512 : fill) /
                      std::max(1.0, sweeps.work.layers));
+  }
+  // Of a mixture a further row reads further experts: none is free that makes a sweep longer.
+  if (sweeps.work.experts > 0) {
+    double free_rows = 1;
+    while (free_rows < fill &&
+           sweeps.sweep({.rows = free_rows + 1}).seconds() <= kAsLong * one.seconds())
+      ++free_rows;
+    fill = free_rows;
   }
   out.rows_that_fill = static_cast<std::size_t>(std::max(1.0, fill));
 

@@ -172,6 +172,12 @@ std::string lines_text(const plan::LoadPlan& plan) {
   return out;
 }
 
+std::string kept_experts_text(const plan::LoadPlan& plan) {
+  if (!plan.experts) return "";
+  return fmt::format(", keeps {} of {} experts, {:.0f} % of what a token meets,",
+                     plan.experts->kept, plan.experts->experts, 100 * plan.experts->hit_share);
+}
+
 // The same run with other budgets: what a person could do about it.
 std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan) {
   const auto with = [&](std::uint64_t budget) -> std::optional<plan::LoadPlan> {
@@ -187,20 +193,25 @@ std::string change_text(const plan::PlannedRun& run, const plan::LoadPlan& plan)
       out += fmt::format(", in {}", duration(other->estimate.total_s));
     return out + ".\n";
   }
-  const std::uint64_t unread = plan.streamed_bytes + plan::kv_bytes(plan.kv) -
-                               std::min(plan::kv_bytes(plan.kv), kv::frames_bytes(plan.kv));
+  std::uint64_t unread = plan.streamed_bytes + plan::kv_bytes(plan.kv) -
+                         std::min(plan::kv_bytes(plan.kv), kv::frames_bytes(plan.kv));
+  if (plan.experts)
+    unread += (plan.experts->experts - plan.experts->kept) * plan.experts->expert_bytes;
   if (unread == 0) {
     return out + "  more memory would not: everything is held already.\n";
   }
   const std::uint64_t whole = plan.memory.peak_bytes() + unread * 102 / 100;
-  for (const std::uint64_t budget : {plan.budget_bytes + plan.budget_bytes / 2, whole}) {
+  std::vector<std::uint64_t> budgets = {plan.budget_bytes + plan.budget_bytes / 2};
+  if (plan.experts) budgets.push_back(2 * plan.budget_bytes);
+  budgets.push_back(whole);
+  for (const std::uint64_t budget : budgets) {
     if (budget > whole) continue;
     const auto other = with((budget + (std::uint64_t{1} << 20) - 1) >> 20 << 20);
     if (!other) continue;
-    out += fmt::format("  --memory {}MiB pins {} and takes {} instead of {} ({:.2f} tok/s).\n",
+    out += fmt::format("  --memory {}MiB pins {}{} and takes {} instead of {} ({:.2f} tok/s).\n",
                        other->budget_bytes >> 20, format_bytes(other->pinned_bytes),
-                       duration(other->estimate.total_s), duration(plan.estimate.total_s),
-                       other->estimate.decode_tokens_per_second);
+                       kept_experts_text(*other), duration(other->estimate.total_s),
+                       duration(plan.estimate.total_s), other->estimate.decode_tokens_per_second);
   }
   return out.size() == empty ? std::string() : out;
 }
