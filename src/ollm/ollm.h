@@ -415,9 +415,11 @@ inline constexpr std::size_t kMostAnswers = 128;
 
 /// What is new of one answer of a request.
 struct Piece {
-  std::size_t answer = 0;                     // which
-  std::string text;                           // that came behind what was told before
-  std::vector<TokenId> ids;                   // of the new tokens that brought it, or held it back
+  std::size_t answer = 0;    // which
+  std::string text;          // that came behind what was told before
+  std::vector<TokenId> ids;  // of the new tokens that brought it, or held it back
+  /// Where they were asked for, of each of these ids.
+  std::vector<sampling::TokenLogProbs> log_probs;
   std::size_t prefilled = 0;                  // tokens of the prompt that were computed so far
   std::size_t prefill_total = 0;              // of as many; the others were there
   std::optional<FinishReason> finish_reason;  // why no more comes, with the last piece

@@ -80,6 +80,9 @@ void Answer::take_news(News& news) {
   news.text.assign(out_.text, shown_);
   shown_ = out_.text.size();
   news.ids.assign(out_.ids.begin() + static_cast<std::ptrdiff_t>(shown_ids_), out_.ids.end());
+  const std::size_t told = std::min(shown_ids_, out_.log_probs.size());
+  news.log_probs.assign(out_.log_probs.begin() + static_cast<std::ptrdiff_t>(told),
+                        out_.log_probs.end());
   shown_ids_ = out_.ids.size();
   untaken_bytes_.store(0, std::memory_order_relaxed);
   news.prefilled = prefilled_;

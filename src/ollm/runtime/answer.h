@@ -45,6 +45,7 @@ class Answer final : public engine::Job {
   struct News {
     std::string text;
     std::vector<TokenId> ids;
+    std::vector<sampling::TokenLogProbs> log_probs;  // of these, where they were asked for
     std::size_t prefilled = 0;  // tokens of the prompt that were computed in all
     std::size_t prefill_total = 0;
     std::size_t new_tokens = 0;  // in all

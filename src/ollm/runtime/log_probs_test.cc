@@ -65,6 +65,23 @@ TEST(AnswersLogProbs, AreThoseOfAScore) {
   }
 }
 
+TEST(AnswersLogProbs, ComeWithThePiecesOfTheirTokens) {
+  const Runtime runtime = load(uncached(), {.context_tokens = 64});
+  const Answers whole = answers_of(runtime, {});
+  auto ticket =
+      runtime.submit({.prompt = Prompt::tokens(kPrompt),
+                      .options = {.max_new_tokens = 6, .ignore_eos = true, .top_log_probs = 3}});
+  ASSERT_TRUE(ticket.ok());
+  std::vector<sampling::TokenLogProbs> told;
+  for (auto piece = ticket->next(); piece.ok() && piece->has_value(); piece = ticket->next()) {
+    EXPECT_EQ((*piece)->log_probs.size(), (*piece)->ids.size());
+    told.insert(told.end(), (*piece)->log_probs.begin(), (*piece)->log_probs.end());
+  }
+  ASSERT_EQ(told.size(), whole.answers[0].log_probs.size());
+  for (std::size_t i = 0; i < told.size(); ++i)
+    EXPECT_EQ(told[i].log_prob, whole.answers[0].log_probs[i].log_prob);
+}
+
 TEST(AnswersLogProbs, OfAGreedyAnswerEachTokenIsTheLikeliest) {
   const Runtime runtime = load(uncached(), {.context_tokens = 64});
   const Answers made = answers_of(runtime, {});

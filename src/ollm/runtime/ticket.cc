@@ -143,6 +143,7 @@ Result<std::optional<Piece>> Ticket::next() {
     piece.answer = static_cast<std::size_t>(told - state_->answers.data());
     piece.text = std::move(news.text);
     piece.ids = std::move(news.ids);
+    piece.log_probs = std::move(news.log_probs);
     piece.prefilled = news.prefilled;
     piece.prefill_total = news.prefill_total;
     if (news.over) piece.finish_reason = told->answer->finish_reason();
