@@ -3,24 +3,12 @@
 
 #include "ollm/cli/input.h"
 #include "ollm/cli/text_lines.h"
+#include "ollm/openai/text_rows.h"
 
 namespace ollm::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json answer(const Text& text, const TemplateOptions& options, const Json& line) {
-  std::string out;
-  const auto failed =
-      text.render(line.dump(-1, ' ', false, Json::error_handler_t::replace), options, out);
-  if (!failed) return {{"text", out}};
-  Json error = error_line(failed->kind, failed->error.message);
-  if (failed->line > 0) {
-    error["error"]["line"] = failed->line;
-    error["error"]["column"] = failed->column;
-  }
-  return error;
-}
 
 std::function<Outcome()> set_up(CLI::App& app) {
   struct Given {
@@ -32,7 +20,7 @@ std::function<Outcome()> set_up(CLI::App& app) {
                  "A template of the folder by name, or a file with one")
       ->type_name("name|path");
   auto run = set_up_lines(app, [given](const Text& text, const Json& line) {
-    return answer(text, given->options, line);
+    return openai::render_row(text, given->options, line);
   });
   return [given, run]() -> Outcome {
     OLLM_TRY_VOID(choose_template(given->chat_template, given->options));

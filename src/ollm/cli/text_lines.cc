@@ -11,6 +11,7 @@
 #include "ollm/cli/json_line.h"
 #include "ollm/cli/printed.h"
 #include "ollm/cli/settings_flags.h"
+#include "ollm/openai/text_rows.h"
 
 namespace ollm::cli {
 namespace {
@@ -44,9 +45,9 @@ class LinesCommand {
     std::string line;
     while (next_line(line)) {
       const Result<Json> parsed = parse_json_line(line);
-      const Json answer = parsed.ok()
-                              ? answer_(text, *parsed)
-                              : error_line(to_string(parsed.error().kind), parsed.error().message);
+      const Json answer =
+          parsed.ok() ? answer_(text, *parsed)
+                      : openai::error_row(to_string(parsed.error().kind), parsed.error().message);
       print_json(answer.dump(-1, ' ', false, Json::error_handler_t::replace));
       std::fflush(stdout);
     }
@@ -63,22 +64,10 @@ class LinesCommand {
 
 }  // namespace
 
-Json error_line(std::string_view kind, std::string_view message) {
-  return {{"error", {{"kind", kind}, {"message", message}}}};
-}
-
 std::function<Outcome()> set_up_lines(CLI::App& app, AnswerLine answer) {
   // Shared: std::function is copied.
   auto command = std::make_shared<LinesCommand>(app, std::move(answer));
   return [command] { return command->run(); };
-}
-
-bool line_flag(const Json& line, const char* name, bool otherwise, std::string& problem) {
-  const auto found = line.find(name);
-  if (found == line.end() || found->is_null()) return otherwise;
-  if (found->is_boolean()) return found->get<bool>();
-  problem = fmt::format("{}: expected true or false, found {}", name, shown(*found));
-  return otherwise;
 }
 
 }  // namespace ollm::cli

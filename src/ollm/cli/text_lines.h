@@ -15,15 +15,7 @@ namespace ollm::cli {
 using AnswerLine =
     std::function<nlohmann::ordered_json(const Text& text, const nlohmann::ordered_json& line)>;
 
-/// {"error": {"kind", "message"}}.
-nlohmann::ordered_json error_line(std::string_view kind, std::string_view message);
-
 /// Sets up a command MODEL --jsonl that answers standard input with `answer`.
 std::function<Outcome()> set_up_lines(CLI::App& app, AnswerLine answer);
-
-/// A field of a line, or `otherwise` where it is not there. `problem` gets what is wrong with one
-/// of another type.
-bool line_flag(const nlohmann::ordered_json& line, const char* name, bool otherwise,
-               std::string& problem);
 
 }  // namespace ollm::cli
