@@ -71,19 +71,14 @@ Result<void> BatchRun::begin(openai::BatchRow row, TakeLine take) {
 
 std::optional<RequestError> BatchRun::submit(Running& running) {
   const openai::CompletionRequest& asked = running.ready.request;
-  Request request{.prompt = {},
-                  .options = asked.options,
-                  .answers = asked.n,
-                  .priority = 0,
-                  .cancel = &cancel_};
-  if (asked.logprobs) request.options.top_log_probs = asked.top_logprobs;
-  request.options.prompt_log_probs = asked.logprobs && asked.echo;
   running.answers.resize(running.ready.ids.size());
   for (std::size_t i = 0; i < running.ready.ids.size(); ++i) {
-    std::vector<TokenId>& ids = running.ready.ids[i];
+    const std::vector<TokenId>& ids = running.ready.ids[i];
     running.answers[i].prompt_tokens = ids.size();
-    if (request.options.prompt_log_probs) running.answers[i].prompt_ids = ids;
-    request.prompt = Prompt::tokens(std::move(ids));
+    if (asked.logprobs && asked.echo) running.answers[i].prompt_ids = ids;
+  }
+  for (const Request& request :
+       openai::runtime_requests(asked, std::move(running.ready.ids), cancel_)) {
     Result<Ticket> ticket = runtime_.submit(request);
     if (!ticket.ok()) return openai::request_error(ticket.error());
     running.tickets.emplace_back(std::move(ticket).value());
@@ -143,11 +138,9 @@ void BatchRun::end(Running& running, std::size_t prompt) {
     return;
   }
   openai::PromptAnswers& out = running.answers[prompt];
-  out.cached_tokens = made->report.cached_tokens;
-  out.choices = std::move(made->answers);
-  if (!out.choices.empty()) out.prompt_log_probs = std::move(out.choices[0].prompt_log_probs);
-  totals_.tokens += out.prompt_tokens - out.cached_tokens;
   add(totals_.report, made->report);
+  openai::take_answers(std::move(made).value(), out);
+  totals_.tokens += out.prompt_tokens - out.cached_tokens;
 }
 
 Result<void> BatchRun::answer(Running& running, TakeLine take) {

@@ -115,6 +115,22 @@ Problem encode_request(const ServedModel& model, CompletionRequest& request,
   return std::nullopt;
 }
 
+std::vector<Request> runtime_requests(const CompletionRequest& request,
+                                      std::vector<std::vector<TokenId>> ids,
+                                      const CancellationToken& cancel) {
+  Request one{.prompt = {},
+              .options = request.options,
+              .answers = request.n,
+              .priority = 0,
+              .cancel = &cancel};
+  if (request.logprobs) one.options.top_log_probs = request.top_logprobs;
+  one.options.prompt_log_probs = request.logprobs && request.echo;
+  std::vector<Request> requests(ids.size(), one);
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    requests[i].prompt = Prompt::tokens(std::move(ids[i]));
+  return requests;
+}
+
 std::string echoed_text(const ServedModel& model, const Prompt& prompt) {
   if (prompt.text) return *prompt.text;
   if (model.text == nullptr) return {};

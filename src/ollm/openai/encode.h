@@ -34,6 +34,12 @@ struct ServedModel {
 std::optional<RequestError> encode_request(const ServedModel& model, CompletionRequest& request,
                                            std::vector<std::vector<TokenId>>& ids);
 
+/// What is asked of the runtime: a request for each prompt, of which `ids` are the tokens.
+/// `cancel` outlives them.
+std::vector<Request> runtime_requests(const CompletionRequest& request,
+                                      std::vector<std::vector<TokenId>> ids,
+                                      const CancellationToken& cancel);
+
 /// The text of a prompt as `echo` shows it: as it was given, or that of its ids.
 std::string echoed_text(const ServedModel& model, const Prompt& prompt);
 

@@ -295,6 +295,13 @@ constexpr std::array kFields{
           .takes = "`{\"include_usage\": true or false}`",
           .left_out = "none",
           .summary = "whether the last piece tells `usage`; with `stream` only"},
+    Field{.name = "return_progress",
+          .routes = kBoth,
+          .reader = SetFlag([](Request& r, bool on) { r.return_progress = on; }),
+          .left_out = "false",
+          .summary =
+              "pieces that tell how far the prompt is read, as llama.cpp has them; counts in "
+              "a stream only"},
 };
 
 constexpr std::array kUnbuilt{

@@ -36,7 +36,8 @@ struct CompletionRequest {
   std::size_t top_logprobs = 0;   // and so many of the likeliest beside each
   bool echo = false;              // the prompt in front of each answer
   bool stream = false;
-  bool include_usage = false;  // a last chunk of a stream with `usage`
+  bool include_usage = false;    // a last chunk of a stream with `usage`
+  bool return_progress = false;  // chunks of a stream that tell how far the prompt is read
 };
 
 /// Parses a body as far as JSON goes: UTF-8, within the limits of limits.h.

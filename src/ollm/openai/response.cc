@@ -12,19 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json usage_of(const std::vector<PromptAnswers>& answers) {
-  std::size_t prompt = 0, cached = 0, made = 0;
-  for (const PromptAnswers& answer : answers) {
-    prompt += answer.prompt_tokens;
-    cached += answer.cached_tokens;
-    for (const Generation& choice : answer.choices) made += choice.ids.size();
-  }
-  return {{"prompt_tokens", prompt},
-          {"completion_tokens", made},
-          {"total_tokens", prompt + made},
-          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
-}
-
 Json chat_choice(const ServedModel& model, const CompletionRequest& request,
                  const Generation& choice, std::size_t index) {
   Json message = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
@@ -54,6 +41,25 @@ Json text_choice(const ServedModel& model, const CompletionRequest& request,
 
 }  // namespace
 
+void take_answers(Answers made, PromptAnswers& out) {
+  out.cached_tokens = made.report.cached_tokens;
+  out.choices = std::move(made.answers);
+  if (!out.choices.empty()) out.prompt_log_probs = std::move(out.choices[0].prompt_log_probs);
+}
+
+Json usage_body(const std::vector<PromptAnswers>& answers) {
+  std::size_t prompt = 0, cached = 0, made = 0;
+  for (const PromptAnswers& answer : answers) {
+    prompt += answer.prompt_tokens;
+    cached += answer.cached_tokens;
+    for (const Generation& choice : answer.choices) made += choice.ids.size();
+  }
+  return {{"prompt_tokens", prompt},
+          {"completion_tokens", made},
+          {"total_tokens", prompt + made},
+          {"prompt_tokens_details", {{"cached_tokens", cached}}}};
+}
+
 Json response_body(const ServedModel& model, const CompletionRequest& request,
                    const std::vector<PromptAnswers>& answers, const AnswerNames& names) {
   const bool chat = request.route == Route::chat;
@@ -71,7 +77,7 @@ Json response_body(const ServedModel& model, const CompletionRequest& request,
                {"created", names.created},
                {"model", names.model},
                {"choices", std::move(choices)},
-               {"usage", usage_of(answers)},
+               {"usage", usage_body(answers)},
                {"system_fingerprint", names.system_fingerprint}};
   if (names.seed) body["seed"] = *names.seed;
   return body;

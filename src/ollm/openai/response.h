@@ -27,6 +27,12 @@ struct PromptAnswers {
   ///@}
 };
 
+/// Puts in what the runtime made of it.
+void take_answers(Answers made, PromptAnswers& out);
+
+/// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"} of all of them.
+nlohmann::ordered_json usage_body(const std::vector<PromptAnswers>& answers);
+
 /// What an answer is called, and by whom it is.
 struct AnswerNames {
   std::string id;            // the digits of "chatcmpl-..." and "cmpl-..."
