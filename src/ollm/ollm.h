@@ -243,6 +243,13 @@ class Plan {
 OLLM_API Result<Plan> make_plan(const Settings& settings, const Workload& workload,
                                 const Allowances& allowances = {});
 
+/// The same for who does not know yet what will be asked: with the context of the settings, or
+/// where they have none with the longest that the model has and the machine holds, found by halving
+/// it. Of the workload, tokens are left out where they are more than half of that. Errors: as
+/// make_plan; those of Plan::check where no context fits.
+OLLM_API Result<Plan> make_longest_plan(const Settings& settings, const Workload& workload,
+                                        const Allowances& allowances = {});
+
 /// A model as its files tell it, with the plan that it would get; nothing is loaded.
 struct ModelInfo {
   RuntimePlan runtime_plan;      // and in it the resolved model

@@ -1,6 +1,8 @@
 // Plans behind their handle, with the machine and the environment of this process.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ollm/base/value_document.h"
 #include "ollm/io/environment.h"
 #include "ollm/runtime/state.h"
@@ -18,6 +20,28 @@ Result<Plan> make_plan(const Settings& settings, const Workload& workload,
                                                  inputs.machine.cores, io::posix());
   OLLM_TRY(plan::PlannedRun run, plan::plan_run(inputs));
   return Plan(std::make_shared<const Plan::State>(std::move(run)));
+}
+
+Result<Plan> make_longest_plan(const Settings& settings, const Workload& workload,
+                               const Allowances& allowances) {
+  constexpr std::size_t kLeastContext = 512;  // whose half is not worth a plan
+  OLLM_TRY(const Plan any,
+           make_plan(settings, {.prompt_tokens = 1, .max_new_tokens = 1}, allowances));
+  OLLM_TRY_VOID(any.check());
+  std::size_t context = any.execution_plan()->model.usable_positions;
+  const auto& wanted = settings.runtime.context;
+  if (wanted) context = std::min(context, static_cast<std::size_t>(*wanted));
+  for (context = std::max<std::size_t>(context, 2);; context /= 2) {
+    Workload longest = workload;
+    longest.context_tokens = context;
+    longest.prompt_tokens = std::clamp<std::size_t>(workload.prompt_tokens, 1, context / 2);
+    longest.max_new_tokens = std::min(workload.max_new_tokens, context / 2);
+    OLLM_TRY(Plan plan, make_plan(settings, longest, allowances));
+    Result<void> fits = plan.check();
+    if (fits.ok()) return plan;
+    if (wanted || context / 2 < kLeastContext || fits.error().kind != ErrorKind::out_of_budget)
+      return std::move(fits).error();
+  }
 }
 
 Value settings_as_dict(const Settings& settings) {
