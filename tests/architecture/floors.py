@@ -17,7 +17,8 @@ FLOORS = [
     ["plan"],
     ["runtime"],
     ["openai"],
-    ["cli", "server", "python"],
+    ["server", "python"],
+    ["cli"],  # ollm serve is one of its commands
 ]
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}
 OUTSIDE = FLOOR_OF["openai"]  # from here on the library is what ollm.h gives away
@@ -43,6 +44,8 @@ def problem(path, folder, included):
     if target == folder:
         return None
     allowed = {"base"} if FLOOR_OF[folder] == OUTSIDE else {"base", "openai"}
+    if folder == "cli":
+        allowed.add("server")
     if FLOOR_OF[folder] >= OUTSIDE and target not in allowed:
         return f"floor {FLOOR_OF[folder]} includes only ollm.h, {', '.join(sorted(allowed))}"
     if FLOOR_OF[target] >= FLOOR_OF[folder]:

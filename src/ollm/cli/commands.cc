@@ -4,8 +4,9 @@ namespace ollm::cli {
 
 std::span<const Command* const> commands() {
   static constexpr const Command* kCommands[] = {
-      &kPrompt, &kBatch, &kPlan,   &kModels, &kScore, &kTokenize,    &kDetokenize, &kRender,
-      &kConfig, &kCache, &kDoctor, &kBench,  &kHelp,  &kCompletions, &kMan};
+      &kPrompt,     &kServe,      &kBatch,       &kPlan,   &kModels,
+      &kScore,  &kTokenize, &kDetokenize, &kRender,      &kConfig, &kCache,
+      &kDoctor, &kBench,    &kHelp,       &kCompletions, &kMan};
   return kCommands;
 }
 

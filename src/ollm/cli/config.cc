@@ -15,6 +15,7 @@
 #include "ollm/cli/settings_flags.h"
 #include "ollm/ollm.h"
 #include "ollm/openai/fields.h"
+#include "ollm/server/limits.h"
 
 namespace ollm::cli {
 namespace {
@@ -65,6 +66,7 @@ class ConfigCommand {
   Outcome limits() const {
     std::vector<Limit> all(ollm::limits().begin(), ollm::limits().end());
     all.insert(all.end(), openai::limits().begin(), openai::limits().end());
+    all.insert(all.end(), server::limits().begin(), server::limits().end());
     all.push_back({"input", "bytes", kMaxInputBytes, "of standard input and of --file"});
     all.push_back({"input", "json_line_depth", kJsonDepthMax, "of a line of --jsonl, --ids-file"});
     if (!json_) {

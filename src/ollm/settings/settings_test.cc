@@ -356,7 +356,7 @@ TEST(Settings, WhatIsNotTomlIsToldWithItsLine) {
 TEST(Settings, ProblemsOfAllLayersAreToldTogether) {
   const std::string message = Sources()
                                   .toml("[runtime]\nfoo = 1\n")
-                                  .env("OLLM_SERVER__PORT", "0")
+                                  .env("OLLM_SERVER__PORT", "-1")
                                   .cli("runtime.threads", std::string("x"), "--threads")
                                   .refused();
   EXPECT_THAT(message, HasSubstr("ollm.toml:2: there is no setting runtime.foo"));
@@ -366,7 +366,7 @@ TEST(Settings, ProblemsOfAllLayersAreToldTogether) {
 
 TEST(Settings, AValueThatIsOverriddenIsNotHeldToItsLimits) {
   Sources sources;
-  sources.env("OLLM_SERVER__PORT", "0").cli("server.port", std::string("80"));
+  sources.env("OLLM_SERVER__PORT", "-1").cli("server.port", std::string("80"));
   EXPECT_EQ(sources.loaded().server.port, 80);
 }
 
@@ -485,7 +485,7 @@ TEST(Settings, EveryContradictionIsRefused) {
 TEST(Settings, SetByAProgramAreHeldToTheSameRules) {
   Settings settings;
   EXPECT_TRUE(check_settings(settings).ok());
-  settings.server.port = 0;
+  settings.server.port = -1;
   settings.runtime.verbose = settings.runtime.quiet = true;
   const auto checked = check_settings(settings);
   ASSERT_FALSE(checked.ok());

@@ -1,0 +1,42 @@
+// What the server holds of its clients: sizes, counts and times in one table. Leaves to others:
+// limits of bodies of requests (openai/fields.h).
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "ollm/ollm.h"
+
+namespace ollm::server {
+
+/// Beyond these a request is refused, or its connection closed.
+struct ServerLimits {
+  static constexpr std::size_t kHeadBytes = std::size_t{16} << 10;
+  static constexpr std::size_t kTargetBytes = std::size_t{8} << 10;
+  static constexpr std::size_t kFields = 100;
+  static constexpr std::size_t kConnections = 1024;
+  /// Of all requests that are read at one moment, in bodies of the longest.
+  static constexpr std::size_t kBodiesAtOnce = 4;
+  /// Of an answer that its client does not take; then its request is put aside.
+  static constexpr std::size_t kUnsentBytes = std::size_t{64} << 10;
+  /// What is read behind a request that is not answered yet.
+  static constexpr std::size_t kPipelinedBytes = std::size_t{64} << 10;
+  static constexpr std::size_t kSessions = 1024;
+  static constexpr std::size_t kSessionBytes = std::size_t{256} << 20;  // of all of them together
+  static constexpr std::size_t kKeys = 1024;
+  static constexpr std::size_t kKeyBytes = 4096;
+
+  // Seconds.
+  static constexpr int kHeadSeconds = 10;
+  static constexpr int kIdleSeconds = 30;
+  static constexpr int kStallSeconds = 60;
+  static constexpr int kPingSeconds = 15;
+  /// What is still read of a client that was refused, so that it can read why.
+  static constexpr int kLingerSeconds = 2;
+  static constexpr std::size_t kBodyBytesPerSecond = 1024;
+};
+
+/// The same for people, as ollm::limits().
+std::span<const Limit> limits();
+
+}  // namespace ollm::server
