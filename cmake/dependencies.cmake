@@ -9,6 +9,7 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(fmt REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 find_package(Protobuf 3.21 REQUIRED)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus>=3.3)  # its headers alone, so that fuzzing sees it
 pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing)

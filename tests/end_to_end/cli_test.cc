@@ -201,7 +201,7 @@ TEST(CommandLine, HelpAndVersionOnEveryLevel) {
        {"prompt",        "plan",     "models",     "models list",  "models info", "models path",
         "score",         "tokenize", "detokenize", "render",       "config",      "config show",
         "config limits", "cache",    "cache list", "cache verify", "cache prune", "cache clear",
-        "doctor",        "bench",    "bench make", "bench run",    "serve"}) {
+        "doctor",        "bench",    "bench make", "bench run",    "chat",        "serve"}) {
     const CommandResult run = run_ollm(command + " --help");
     EXPECT_EQ(run.exit_code, 0) << command;
     EXPECT_NE(run.out.find("Usage: ollm " + command), std::string::npos) << command;

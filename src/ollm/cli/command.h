@@ -24,7 +24,7 @@ struct Command {
 
 std::span<const Command* const> commands();
 
-extern const Command kBatch, kBench, kCache, kCompletions, kConfig, kDetokenize, kDoctor,
+extern const Command kBatch, kBench, kCache, kChat, kCompletions, kConfig, kDetokenize, kDoctor,
     kHelp, kMan, kModels, kPlan, kPrompt, kRender, kScore, kServe, kTokenize;
 
 }  // namespace ollm::cli

@@ -4,7 +4,7 @@ namespace ollm::cli {
 
 std::span<const Command* const> commands() {
   static constexpr const Command* kCommands[] = {
-      &kPrompt,     &kServe,      &kBatch,       &kPlan,   &kModels,
+      &kPrompt, &kChat,     &kServe,      &kBatch,       &kPlan,   &kModels,
       &kScore,  &kTokenize, &kDetokenize, &kRender,      &kConfig, &kCache,
       &kDoctor, &kBench,    &kHelp,       &kCompletions, &kMan};
   return kCommands;

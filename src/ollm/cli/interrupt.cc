@@ -27,4 +27,6 @@ const CancellationToken& cancel_on_interrupt() {
   return token;
 }
 
+void forget_interrupt() { token.reset(); }
+
 }  // namespace ollm::cli

@@ -8,4 +8,7 @@ namespace ollm::cli {
 /// The token that SIGINT and SIGTERM set from now on.
 const CancellationToken& cancel_on_interrupt();
 
+/// That what it stopped is over, and another one asks anew.
+void forget_interrupt();
+
 }  // namespace ollm::cli
