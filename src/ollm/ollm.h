@@ -468,9 +468,11 @@ class Ticket {
   /// one, as Session::generate; invalid_argument where it was moved from, or waited for before.
   OLLM_API Result<Answers> wait();
 
-  /// Waits until one of the tickets is `ready`; which. They are of one runtime. Errors:
-  /// invalid_argument for none, for one that was moved from, for several runtimes.
-  OLLM_API static Result<std::size_t> wait_any(std::span<Ticket* const> tickets);
+  /// Waits until one of the tickets is `ready`; which. They are of one runtime. `stop` ends the
+  /// waiting, not what runs, between two sweeps. Errors: invalid_argument for none, for one that
+  /// was moved from, for several runtimes; cancelled by `stop`.
+  OLLM_API static Result<std::size_t> wait_any(std::span<Ticket* const> tickets,
+                                               const CancellationToken* stop = nullptr);
 
  private:
   friend class Runtime;

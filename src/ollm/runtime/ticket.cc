@@ -182,7 +182,8 @@ Result<Answers> Ticket::wait() {
   return out;
 }
 
-Result<std::size_t> Ticket::wait_any(std::span<Ticket* const> tickets) {
+Result<std::size_t> Ticket::wait_any(std::span<Ticket* const> tickets,
+                                     const CancellationToken* stop) {
   if (tickets.empty()) return fail(ErrorKind::invalid_argument, "there is no ticket to wait for");
   for (const Ticket* ticket : tickets) {
     if (ticket == nullptr || !ticket->state_) return moved_from();
@@ -194,8 +195,11 @@ Result<std::size_t> Ticket::wait_any(std::span<Ticket* const> tickets) {
     return std::find_if(tickets.begin(), tickets.end(),
                         [](const Ticket* ticket) { return ticket->ready(); });
   };
-  tickets[0]->state_->runtime->scheduler->run_until([&] { return first_ready() != tickets.end(); });
+  const auto stopped = [&] { return stop != nullptr && stop->cancelled(); };
+  tickets[0]->state_->runtime->scheduler->run_until(
+      [&] { return stopped() || first_ready() != tickets.end(); });
   const auto found = first_ready();
+  if (found == tickets.end() && stopped()) OLLM_TRY_VOID(stop->check());
   if (found == tickets.end())
     return fail(ErrorKind::internal, "nothing is left to run, and no answer is there");
   return static_cast<std::size_t>(found - tickets.begin());

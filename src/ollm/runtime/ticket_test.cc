@@ -69,6 +69,17 @@ TEST_F(Tickets, GiveWhatASessionGives) {
   }
 }
 
+TEST_F(Tickets, WaitingForThemCanBeStopped) {
+  Ticket ticket = submit(request({1, 4, 51}));
+  Ticket* const tickets[] = {&ticket};
+  CancellationToken stop;
+  stop.cancel();
+  EXPECT_EQ(Ticket::wait_any(tickets, &stop).error().kind, ErrorKind::cancelled);
+  stop.reset();
+  EXPECT_EQ(*Ticket::wait_any(tickets, &stop), 0U);
+  EXPECT_TRUE(ticket.wait().ok());  // what runs went on
+}
+
 TEST_F(Tickets, TellPieceByPiece) {
   const Request what = request({1, 4, 51, 36, 99, 7}, 20);
   Ticket ticket = submit(what);
