@@ -26,6 +26,11 @@ struct Running {
 struct AnswerDesk::State {
   explicit State(const Runtime& loaded) : runtime(loaded) {}
 
+  void wake() {
+    wakes.cancel();
+    changed.notify_all();
+  }
+
   void run();
   bool take_arrivals();
   void begin(std::shared_ptr<Order> order);
@@ -37,9 +42,12 @@ struct AnswerDesk::State {
   std::condition_variable changed;
   // guarded by mutex
   std::deque<std::shared_ptr<Order>> arrivals;
+  std::vector<std::weak_ptr<Order>> all;  // that were submitted, and are not over
   bool looks_again = false;
   bool ends = false;
   bool cancels = false;
+
+  CancellationToken wakes;  // the desk's thread, where it waits for tickets
 
   std::atomic<std::size_t> size{0};
   std::deque<Running> running;  // of the desk's thread; a deque, as tickets are pointed at
@@ -61,7 +69,7 @@ AnswerDesk::~AnswerDesk() {
     const std::lock_guard lock(state_->mutex);
     state_->ends = true;
   }
-  state_->changed.notify_all();
+  state_->wake();
   state_->thread.reset();
 }
 
@@ -69,9 +77,12 @@ void AnswerDesk::submit(std::shared_ptr<Order> order) {
   ++state_->size;
   {
     const std::lock_guard lock(state_->mutex);
+    if (state_->cancels) order->cancelled.cancel();
+    std::erase_if(state_->all, [](const auto& one) { return one.expired(); });
+    state_->all.push_back(order);
     state_->arrivals.push_back(std::move(order));
   }
-  state_->changed.notify_all();
+  state_->wake();
 }
 
 void AnswerDesk::look_again() {
@@ -79,7 +90,7 @@ void AnswerDesk::look_again() {
     const std::lock_guard lock(state_->mutex);
     state_->looks_again = true;
   }
-  state_->changed.notify_all();
+  state_->wake();
 }
 
 void AnswerDesk::cancel_all() {
@@ -87,8 +98,10 @@ void AnswerDesk::cancel_all() {
     const std::lock_guard lock(state_->mutex);
     state_->cancels = true;
     state_->looks_again = true;
+    for (const auto& one : state_->all)
+      if (const std::shared_ptr<Order> order = one.lock()) order->cancelled.cancel();
   }
-  state_->changed.notify_all();
+  state_->wake();
 }
 
 std::size_t AnswerDesk::size() const { return state_->size.load(); }
@@ -108,10 +121,7 @@ bool AnswerDesk::State::take_arrivals() {
     looks_again = false;
     fresh.swap(arrivals);
     if (ends && fresh.empty() && running.empty()) return false;
-    if (cancels) {
-      for (const Running& one : running) one.order->cancelled.cancel();
-      for (const auto& order : fresh) order->cancelled.cancel();
-    }
+    wakes.reset();  // what it was for has been seen
   }
   for (auto& order : fresh) begin(std::move(order));
   return true;
@@ -169,8 +179,8 @@ void AnswerDesk::State::run() {
       for (std::optional<Ticket>& ticket : one.tickets)
         if (ticket && one.takes()) waiting.push_back(&*ticket);
     if (!waiting.empty()) {
-      const Result<std::size_t> ready = Ticket::wait_any(waiting);
-      if (!ready.ok()) fail_all(ready.error());
+      const Result<std::size_t> ready = Ticket::wait_any(waiting, &wakes);
+      if (!ready.ok() && ready.error().kind != ErrorKind::cancelled) fail_all(ready.error());
     }
     for (Running& one : running)
       for (std::size_t i = 0; i < one.tickets.size(); ++i)
