@@ -196,22 +196,20 @@ class ServeCommand {
     service.drain();
     if (verbosity(settings_) != Verbosity::quiet)
       print_words(stderr, "ollm: ending; answers that run are waited for\n");
-    wait_for_answers(service, http, drain_s_);
+    wait_for_answers(http, drain_s_);
   }
 
-  void wait_for_answers(server::Service& service, server::HttpServer& http, double left_s) {
-    if (http.open_exchanges() == 0) return http.after(kLastWords, [&http] { http.stop(); });
-    if (left_s <= 0) {
-      if (server::LoadedModel* model = model_) model->desk().cancel_all();
-      // Their last words go out meanwhile.
-      return http.after(1, [&http] { http.stop(); });
-    }
-    http.after(kLook, [&service, &http, left_s, this] {
-      wait_for_answers(service, http, left_s - kLook);
-    });
+  // `left_s`: until answers are cut off; below 0 they are, and their last words go out.
+  void wait_for_answers(server::HttpServer& http, double left_s) {
+    if (http.open_exchanges() == 0 || left_s < -kCutOff)
+      return http.after(kLastWords, [&http] { http.stop(); });
+    server::LoadedModel* model = model_;
+    if (left_s <= 0 && model != nullptr) model->desk().cancel_all();
+    http.after(kLook, [&http, left_s, this] { wait_for_answers(http, left_s - kLook); });
   }
 
   static constexpr double kLook = 0.05;      // seconds between two looks
+  static constexpr double kCutOff = 1.5;     // seconds in which answers that are cut off end
   static constexpr double kLastWords = 0.2;  // seconds in which answers still leave
 
   SettingsFlags settings_flags_;

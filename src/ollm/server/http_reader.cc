@@ -116,6 +116,11 @@ struct HttpReader::State {
     if (count(request.fields, "host") != 1)
       return refuse(kBadRequest,
                     "expected one Host, found " + std::to_string(count(request.fields, "host")));
+    const std::string* length = request.field("content-length");
+    if (length != nullptr &&
+        (count(request.fields, "content-length") > 1 ||
+         !std::all_of(length->begin(), length->end(), [](char c) { return c >= '0' && c <= '9'; })))
+      return refuse(kBadRequest, "expected one number as Content-Length");
     const std::size_t encodings = count(request.fields, "transfer-encoding");
     if (encodings > 0) {
       if (request.version_1_0 || count(request.fields, "content-length") > 0)

@@ -390,7 +390,7 @@ TEST(Settings, TheOldNameOfTheGenericBackendIsTakenAndNeverTold) {
 
 TEST(Settings, TextOfTheFileIsNoNumber) {
   EXPECT_THAT(Sources().toml("[server]\nport = \"80\"\n").refused(),
-              HasSubstr("expected an integer from 1 to 65535, found '80'"));
+              HasSubstr("expected an integer from 0 to 65535, found '80'"));
 }
 
 TEST(Settings, AListIsGivenByItsFlagAgainAndAgain) {
