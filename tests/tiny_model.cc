@@ -45,6 +45,10 @@ constexpr TinyFamily kFamilies[] = {
      .o_bias = true,
      .mlp_bias = true,
      .more = R"({"use_bias":true})"},
+    {.model_type = "granitemoe",
+     .architecture = "GraniteMoeForCausalLM",
+     .experts = 4,
+     .more = R"({"num_local_experts":4,"num_experts_per_tok":2,"residual_multiplier":0.7})"},
 };
 
 // A value that every type of weights holds exactly.
@@ -128,7 +132,21 @@ class Maker {
     attention(name + ".self_attn");
     norm(name + ".post_attention_layernorm", sizes_.hidden);
     if (family_.norms_after) norm(name + ".post_feedforward_layernorm", sizes_.hidden);
-    feed_forward(name + ".mlp");
+    if (family_.experts > 0) {
+      mixture(name + ".block_sparse_moe");
+    } else {
+      feed_forward(name + ".mlp");
+    }
+  }
+
+  void mixture(const std::string& name) {
+    const auto stacked = [&](std::string_view part, std::size_t out, std::size_t in) {
+      add(fmt::format("{}.{}.weight", name, part), Shape({family_.experts, out, in}), 0,
+          1.0F / std::sqrt(static_cast<float>(in)));
+    };
+    linear(name + ".router.layer", family_.experts, sizes_.hidden, false);
+    stacked("input_linear", 2 * sizes_.inner, sizes_.hidden);
+    stacked("output_linear", sizes_.hidden, sizes_.inner);
   }
 
   const TinyFamily& family_;

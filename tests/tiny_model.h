@@ -28,6 +28,7 @@ struct TinyFamily {
   bool norms_after = false;  // post_attention_layernorm, post_feedforward_layernorm
   bool qkv_bias = false, o_bias = false, mlp_bias = false;
   bool qk_norm_per_head = false, qk_norm_of_row = false;
+  std::size_t experts = 0;  // block_sparse_moe with stacked experts, as Granite's, in place of mlp
   std::string_view more = "{}";  // what config.json has beside the sizes
 };
 
