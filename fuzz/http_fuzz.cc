@@ -39,6 +39,7 @@ class Kept final : public ollm::server::Exchange {
       : request_(std::move(request)), body_(std::move(body)) {}
   const HttpRequest& request() const override { return request_; }
   std::string take_body() override { return std::move(body_); }
+  std::size_t body_bytes() const override { return body_.size(); }
   void respond(HttpResponse response) override {
     OLLM_CHECK(status == 0);
     status = response.status;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -24,6 +25,7 @@
 #include "ollm/openai/fields.h"
 #include "ollm/server/gate.h"
 #include "ollm/server/http_server.h"
+#include "ollm/server/limits.h"
 #include "ollm/server/loaded_model.h"
 #include "ollm/server/service.h"
 #include "ollm/server/workers.h"
@@ -35,10 +37,10 @@ Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std:
 
 // Threads that read and encode bodies.
 constexpr std::size_t kWorkers = 2;
-// A body as text, as values and on its way to ids, for each of them; as of a row of a batch.
+// A body as text, as values and on its way to ids; as of a row of a batch.
 constexpr std::size_t kBodyFactor = 20;
 // Of a budget the share that the longest body may have, so that reading it stays within.
-constexpr std::uint64_t kBodyShare = 128;
+constexpr std::uint64_t kBodyShare = 512;
 constexpr std::size_t kLeastBody = std::size_t{256} << 10;
 // Connections, stacks, answers on their way.
 constexpr std::size_t kOwnBytes = std::size_t{16} << 20;
@@ -159,11 +161,14 @@ class ServeCommand {
 
   Result<void> load(server::Service& service, server::HttpServer& http,
                     std::unique_ptr<server::LoadedModel>& model) {
+    // One of the longest at a time, and beside it those that are not large.
+    const std::size_t large = (kWorkers - 1) * server::ServerLimits::kLargeBodyBytes;
     const server::LoadOptions options{
         .settings = settings_,
         .allowances = allowances_,
         .sequences = sequences_,
-        .caller_bytes = kOwnBytes + kWorkers * kBodyFactor * body_limit_};
+        .caller_bytes = kOwnBytes + kBodyFactor * (body_limit_ + large) +
+                        server::ServerLimits::kBodiesAtOnce * body_limit_};
     const Verbosity words = verbosity(settings_);
     ProgressLine progress(words);
     OLLM_TRY(model, server::LoadedModel::load(

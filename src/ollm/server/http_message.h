@@ -53,6 +53,8 @@ class Exchange {
   virtual const HttpRequest& request() const = 0;
   /// The body; once, as it may be large.
   virtual std::string take_body() = 0;
+  /// How long it is, as long as it was not taken.
+  virtual std::size_t body_bytes() const = 0;
 
   /// The whole answer. Exactly one of this and begin_events is called.
   virtual void respond(HttpResponse response) = 0;

@@ -47,6 +47,7 @@ struct Shared {
   const std::size_t body_limit;
   std::array<char, std::size_t{64} << 10> buffer{};  // what is read just now, for all of them
   std::size_t body_bytes = 0;                        // of bodies that are not whole yet
+  std::atomic<std::size_t> whole_bytes{0};           // of those that are, and wait to be looked at
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> exchanges{0};
   std::function<void()> on_closed;
@@ -65,11 +66,19 @@ class ConnectionExchange final : public Exchange {
         request_(std::move(request)),
         body_(std::move(body)) {
     ++shared_.exchanges;
+    shared_.whole_bytes += body_.size();
   }
-  ~ConnectionExchange() override { --shared_.exchanges; }
+  ~ConnectionExchange() override {
+    (void)take_body();
+    --shared_.exchanges;
+  }
 
   const HttpRequest& request() const override { return request_; }
-  std::string take_body() override { return std::exchange(body_, {}); }
+  std::string take_body() final {
+    shared_.whole_bytes -= body_.size();
+    return std::exchange(body_, {});
+  }
+  std::size_t body_bytes() const override { return body_.size(); }
   void respond(HttpResponse response) override;
   void begin_events() override;
   void send(std::string text) override;
@@ -319,7 +328,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void set_body_bytes(std::size_t bytes) {
     shared_.body_bytes = shared_.body_bytes - body_bytes_ + bytes;
     body_bytes_ = bytes;
-    if (bytes == 0 || shared_.body_bytes <= L::kBodiesAtOnce * shared_.body_limit) return;
+    const std::size_t all = shared_.body_bytes + shared_.whole_bytes;
+    if (bytes == 0 || all <= L::kBodiesAtOnce * shared_.body_limit) return;
     HttpResponse busy = shared_.handler.refusal(kBusy, "too many long requests at this moment");
     busy.fields.emplace_back("Retry-After", "1");
     refuse(std::move(busy));

@@ -11,6 +11,7 @@ constexpr Limit kLimits[] = {
     {"server", "header_fields", L::kFields, "of one request"},
     {"server", "connections", L::kConnections, "at once; further ones wait to be accepted"},
     {"server", "bodies_at_once", L::kBodiesAtOnce, "times the longest body, of all that is read"},
+    {"server", "large_body_bytes", L::kLargeBodyBytes, "beyond which one is read at a time"},
     {"server", "unsent_bytes", L::kUnsentBytes, "of an answer, before its request is put aside"},
     {"server", "pipelined_bytes", L::kPipelinedBytes, "read behind a request that runs"},
     {"server", "sessions", L::kSessions, "of all keys"},

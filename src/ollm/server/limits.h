@@ -15,8 +15,10 @@ struct ServerLimits {
   static constexpr std::size_t kTargetBytes = std::size_t{8} << 10;
   static constexpr std::size_t kFields = 100;
   static constexpr std::size_t kConnections = 1024;
-  /// Of all requests that are read at one moment, in bodies of the longest.
+  /// Of all requests that are read, or wait to be looked at, in bodies of the longest.
   static constexpr std::size_t kBodiesAtOnce = 4;
+  /// Of longer ones one is read at a time.
+  static constexpr std::size_t kLargeBodyBytes = std::size_t{1} << 20;
   /// Of an answer that its client does not take; then its request is put aside.
   static constexpr std::size_t kUnsentBytes = std::size_t{64} << 10;
   /// What is read behind a request that is not answered yet.

@@ -10,6 +10,7 @@
 #include "ollm/base/value_document.h"
 #include "ollm/openai/found.h"
 #include "ollm/openai/request.h"
+#include "ollm/server/limits.h"
 #include "ollm/server/service.h"
 
 namespace ollm::server {
@@ -223,7 +224,8 @@ void Call::respond(const Json& body) const { respond(HttpResponse{.body = json_d
 void Call::refuse(const RequestError& error) const { respond(error_response(error)); }
 
 void Call::later(std::function<void()> work) const {
-  service->workers().post([call = *this, work = std::move(work)] {
+  const bool large = exchange->body_bytes() > ServerLimits::kLargeBodyBytes;
+  const auto run = [call = *this, work = std::move(work)] {
     if (call.exchange->gone()) return;
     try {
       work();
@@ -236,7 +238,8 @@ void Call::later(std::function<void()> work) const {
       call.refuse(openai::request_error(
           fail(ErrorKind::internal, std::string("internal: ") + error.what())));
     }
-  });
+  };
+  service->workers().post(run, large);
 }
 
 std::optional<Json> Call::object(std::span<const std::string_view> members) const {

@@ -11,13 +11,16 @@
 namespace ollm::server {
 
 struct Workers::State {
-  void run() {
+  // One thread alone takes what is large.
+  void run(bool takes_large) {
     for (;;) {
       std::function<void()> work;
       {
         std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return ends || !queue.empty(); });
+        changed.wait(lock,
+                     [&] { return ends || !small.empty() || (takes_large && !large.empty()); });
         if (ends) return;
+        auto& queue = takes_large && !large.empty() ? large : small;
         work = std::move(queue.front());
         queue.pop_front();
       }
@@ -27,15 +30,18 @@ struct Workers::State {
 
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<std::function<void()>> queue;  // guarded by mutex
-  bool ends = false;                        // guarded by mutex
+  // guarded by mutex
+  std::deque<std::function<void()>> small, large;
+  bool ends = false;
+
   std::vector<Thread> threads;
 };
 
 Result<std::unique_ptr<Workers>> Workers::start(std::size_t threads) {
   std::unique_ptr<Workers> workers(new Workers(std::make_unique<State>()));
   for (std::size_t i = 0; i < threads; ++i) {
-    OLLM_TRY(Thread thread, Thread::start([state = workers->state_.get()] { state->run(); }));
+    OLLM_TRY(Thread thread,
+             Thread::start([state = workers->state_.get(), i] { state->run(i == 0); }));
     workers->state_->threads.push_back(std::move(thread));
   }
   return workers;
@@ -52,12 +58,12 @@ Workers::~Workers() {
   state_->threads.clear();
 }
 
-void Workers::post(std::function<void()> work) {
+void Workers::post(std::function<void()> work, bool large) {
   {
     const std::lock_guard lock(state_->mutex);
-    state_->queue.push_back(std::move(work));
+    (large ? state_->large : state_->small).push_back(std::move(work));
   }
-  state_->changed.notify_one();
+  state_->changed.notify_all();
 }
 
 }  // namespace ollm::server

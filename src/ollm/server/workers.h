@@ -12,15 +12,16 @@ namespace ollm::server {
 
 class Workers {
  public:
-  /// Errors: io where the system gives no further threads.
+  /// At least two threads. Errors: io where the system gives no further threads.
   static Result<std::unique_ptr<Workers>> start(std::size_t threads);
   /// What was not begun is dropped; what runs is waited for.
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  /// Any thread. `work` must not throw.
-  void post(std::function<void()> work);
+  /// Any thread. `work` must not throw. Of what is `large` one runs at a time, and never keeps the
+  /// other threads from what is not.
+  void post(std::function<void()> work, bool large = false);
 
  private:
   struct State;
