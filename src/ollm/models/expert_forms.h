@@ -1,6 +1,6 @@
 // The forms in which checkpoints store the experts of a layer: names and shapes of their tensors.
 // Leaves to others: which of them a family has (models/<family>.cc) and which is there
-// (bind_experts.h).
+// (tensor_binding.h).
 #pragma once
 
 #include <cstddef>

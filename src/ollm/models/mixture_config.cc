@@ -18,6 +18,7 @@ using Limits = ModelConfigLimits;
 
 Result<std::int64_t> read_aliased(const ConfigObject& config, const AliasedKey& key,
                                   IntegerRange range) {
+  if (key.key.empty()) return key.absent;
   OLLM_TRY(const auto own, config.optional<std::int64_t>(key.key, range));
   if (key.alias.empty()) return own.value_or(key.absent);
   OLLM_TRY(const auto other, config.optional<std::int64_t>(key.alias, range));

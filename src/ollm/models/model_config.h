@@ -26,7 +26,7 @@ struct ModelConfigLimits {
   static constexpr std::int64_t kHeads = 65'536;
   static constexpr std::int64_t kPositions = std::int64_t{1} << 31;
   static constexpr std::int64_t kExperts = 16'384;  // of a layer
-  static constexpr std::int64_t kExpertsOfAllLayers = std::int64_t{1} << 18;
+  static constexpr std::int64_t kExpertsOfAllLayers = std::int64_t{1} << 16;
 };
 
 /// The experts of a model, spelt as most types do.

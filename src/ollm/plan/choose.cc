@@ -709,9 +709,6 @@ class Chooser {
     plan_.fits = plan_.memory.peak_bytes() <= plan_.budget_bytes;
     plan_.pinned_bytes = map.pinned_bytes;
     plan_.streamed_bytes = map.stream_bytes();
-    note(weight_decisions(
-        plan_, map,
-        {machine_, storage_.direct, rows_at_most(), wishes_.prefill_chunk.has_value()}));
 
     SweepSizes sizes = sweep_sizes(plan_.engine, plan_.kv);
     sizes.pinned_bytes = map.storage_bytes;
@@ -721,6 +718,9 @@ class Chooser {
     if (!map.experts.empty())
       plan_.experts =
           experts_plan(sizes.experts, map.experts, plan_.weights, storage_.wanted_experts);
+    note(weight_decisions(
+        plan_, map,
+        {machine_, storage_.direct, rows_at_most(), wishes_.prefill_chunk.has_value()}));
     plan_.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     plan_.kv_traffic = kv_traffic(composition_, sizes, rates_, estimated_workload());
     choose_speculation();

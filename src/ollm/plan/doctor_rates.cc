@@ -48,9 +48,7 @@ DoctorCheck of_experts(std::size_t number, const machine::ExpertHistory& history
   return check;
 }
 
-}  // namespace
-
-void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
+void check_measured(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
   if (!inputs.machine.profile) {
     out.push_back({.name = "rates:profile",
                    .status = DoctorStatus::warn,
@@ -75,7 +73,13 @@ void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
     check.details.set("bytes_per_second", fmt::format("{:.0f}", disk.bytes_per_second));
     out.push_back(std::move(check));
   }
-  number = 0;
+}
+
+}  // namespace
+
+void check_rates(const DoctorInputs& inputs, std::vector<DoctorCheck>& out) {
+  check_measured(inputs, out);
+  std::size_t number = 0;
   for (const machine::ExpertHistory& history :
        machine::all_expert_histories(inputs.environment, *inputs.calls))
     out.push_back(of_experts(++number, history));

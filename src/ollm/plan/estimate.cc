@@ -55,6 +55,7 @@ struct SweepRows {
   double walked = 0;   // tokens whose keys and values are read: rows of one line share them
   double logits = 0;   // rows of which logits are wanted
   double kv_disk = 0;  // bytes of keys and values that are read and written
+  bool first = false;  // of the run: no experts are kept yet
 };
 
 // Jobs may be larger than bytes can be counted.
@@ -126,7 +127,7 @@ class Sweeps {
     double memory = static_cast<double>(sizes_.body_bytes);
     double flops = of.rows * (work.layers - work.experts);
     const ExpertUse& experts = sizes_.experts;
-    disk += experts.read_bytes(of.rows);
+    disk += experts.read_bytes(of.rows, of.first);
     memory += experts.met_bytes(of.rows);
     if (of.logits > 0) {
       disk += static_cast<double>(sizes_.head_stream_bytes);
@@ -159,7 +160,8 @@ class Sweeps {
       const double logits = workload_.all_logits ? now : done + now == rows ? sequences : 0;
       const double read = kv_read(done);
       const double written = kv_written(done, done + now);
-      visit(SweepRows{now, now * seen, std::min(now, sequences) * seen, logits, read + written},
+      visit(SweepRows{now, now * seen, std::min(now, sequences) * seen, logits, read + written,
+                      done == 0},
             read, times);
     });
   }

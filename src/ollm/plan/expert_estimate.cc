@@ -13,13 +13,16 @@ namespace {
 // Of the budget, what slots that experts pass through may take where many are to be read ahead.
 constexpr std::uint64_t kPassingShare = 8;
 
-// Of all that was wanted, what those had that were wanted most; nothing where nothing was.
+// Of all that was wanted, what those had that were wanted most; nothing where nothing was. Each
+// counts as wanted once more than it was: few uses say little.
 std::optional<double> share_of_most_wanted(std::span<const float> wanted, std::size_t kept) {
+  if (std::all_of(wanted.begin(), wanted.end(), [](float count) { return count <= 0; }))
+    return std::nullopt;
   std::vector<float> sorted(wanted.begin(), wanted.end());
+  for (float& count : sorted) count += 1;
   std::sort(sorted.begin(), sorted.end(), std::greater<>());
   const auto border = sorted.begin() + static_cast<std::ptrdiff_t>(std::min(kept, sorted.size()));
   const double all = std::accumulate(sorted.begin(), sorted.end(), 0.0);
-  if (!(all > 0)) return std::nullopt;
   return std::accumulate(sorted.begin(), border, 0.0) / all;
 }
 
@@ -35,8 +38,9 @@ double ExpertUse::rows_of_one(double rows) const {
   return met_in_a_layer == 0 ? rows : rows * chosen / met_in_a_layer;
 }
 
-double ExpertUse::read_bytes(double rows) const {
+double ExpertUse::read_bytes(double rows, bool first) const {
   if (layers == 0) return 0;
+  if (first && kept_share < 1) return met_bytes(rows);
   const double all = static_cast<double>(layers) * experts;
   const double kept = kept_share * all;
   // Of the kept ones no more are met than there are.

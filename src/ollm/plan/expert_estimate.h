@@ -25,9 +25,9 @@ struct ExpertUse {
 
   /// Bytes of experts that a sweep of so many rows meets, and of them those that it reads. Rows
   /// that choose alike hit what is kept by it; a chunk that meets nearly all hits the share that is
-  /// kept.
+  /// kept. The first sweep of a run finds none in memory unless all are.
   double met_bytes(double rows) const { return met(rows) * expert_bytes; }
-  double read_bytes(double rows) const;
+  double read_bytes(double rows, bool first = false) const;
 
   /// Experts of all layers that so many rows meet, each row choosing by itself and all experts
   /// alike: of one layer E (1 - (1 - k / E)^rows).

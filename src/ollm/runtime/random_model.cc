@@ -128,7 +128,10 @@ class TensorList {
         add(use.experts, matrix);
   }
 
-  std::vector<RandomTensor> take() {
+  /// Errors: unsupported where a tensor would have more elements than can be counted.
+  Result<std::vector<RandomTensor>> take() {
+    if (too_large_)
+      return fail(ErrorKind::unsupported, "the experts' tensors would be too large to count");
     std::vector<RandomTensor> out;
     for (auto& [name, tensor] : by_name_) out.push_back(std::move(tensor));
     return out;
@@ -149,7 +152,9 @@ class TensorList {
     const bool stacked = matrix.tensors.size() != experts;
     const auto of_all = [&](std::vector<std::uint64_t> sizes) {
       if (stacked) sizes.insert(sizes.begin(), experts);
-      return Shape::make(sizes).value();
+      const Result<Shape> shape = Shape::make(sizes);
+      too_large_ = too_large_ || !shape.ok();
+      return shape.ok() ? *shape : Shape();
     };
     if (matrix.scales.empty()) {
       const bool by_outputs = matrix.format.layout == WeightLayout::out_by_in;
@@ -167,6 +172,7 @@ class TensorList {
   }
 
   std::map<std::string, RandomTensor> by_name_;
+  bool too_large_ = false;
 };
 
 class Maker {
@@ -187,7 +193,7 @@ class Maker {
     OLLM_TRY(const auto object, checkpoint::ConfigObject::make(json, "config.json"));
     OLLM_TRY(const models::FamilyModel model, family->compose(object));
     const bool mxfp4 = json.contains("quantization_config");
-    const std::vector<RandomTensor> tensors = TensorList(model.composition, mxfp4).take();
+    OLLM_TRY(const std::vector<RandomTensor> tensors, TensorList(model.composition, mxfp4).take());
     for (const RandomTensor& random : tensors)
       total_ += *size_bytes(random.tensor.dtype, random.tensor.shape);
 
@@ -240,7 +246,7 @@ class Maker {
 
   // The config of a model of the first layers alone.
   Result<std::string> with_layers(const std::string& text) const {
-    auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+    OLLM_TRY(Json config, parse_json(text, options_.shape));
     if (!config.is_object() || !config.contains("num_hidden_layers")) {
       return fail(ErrorKind::unsupported,
                   fmt::format("{}: no num_hidden_layers that could be another", options_.shape));

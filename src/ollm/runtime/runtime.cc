@@ -1,5 +1,6 @@
 // Loading what was planned, and nothing else: the loader decides nothing.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <optional>
@@ -213,7 +214,7 @@ Result<std::optional<SpecializationFailure>> apply(Runtime::State& state,
 void Runtime::State::keep_expert_history() const {
   const weights::Experts* experts = tape ? tape->experts() : nullptr;
   if (experts == nullptr || experts->counts().wanted == 0) return;
-  if (kept_kv && kept_kv->in_child()) return;
+  if (!plan->run.config.use_cache || loaded_by != ::getpid()) return;
   machine::ExpertHistory history{plan->run.config.model_reference, {}};
   const std::vector<weights::ExpertMap::Layer>& layers = tape->map().experts.layers;
   for (std::uint32_t layer = 0; layer < layers.size(); ++layer)

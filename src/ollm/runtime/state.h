@@ -2,6 +2,8 @@
 // share.
 #pragma once
 
+#include <unistd.h>
+
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -106,6 +108,7 @@ struct Runtime::State {
   checkpoint::GenerationConfig generation;
   std::vector<TokenId> end_tokens;
   double load_s = 0;
+  pid_t loaded_by = ::getpid();
 
   // used by one thread at a time
   memory::Budget budget;

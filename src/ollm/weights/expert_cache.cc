@@ -62,13 +62,6 @@ ExpertCache::Admission ExpertCache::offer(std::uint32_t expert) {
   return {true, gone};
 }
 
-void ExpertCache::drop(std::uint32_t expert) {
-  if (!keeps(expert)) return;
-  if (state_[expert] != kHeld) remove(expert);
-  state_[expert] = kNowhere;
-  --kept_;
-}
-
 void ExpertCache::remember(std::span<const float> wanted) {
   for (std::size_t i = 0; i < std::min(wanted.size(), counts_.size()); ++i)
     if (std::isfinite(wanted[i]) && wanted[i] > 0) counts_[i] = static_cast<double>(wanted[i]);

@@ -38,8 +38,6 @@ class ExpertCache {
     std::optional<std::uint32_t> instead_of;
   };
   Admission offer(std::uint32_t expert);
-  /// It is kept no more: its bytes turned out to be damaged.
-  void drop(std::uint32_t expert);
 
   /// How much each is wanted, in uses of late; and as of an earlier run, before anything was
   /// wanted.

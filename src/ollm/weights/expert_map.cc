@@ -22,6 +22,8 @@ constexpr std::size_t kLeastPassing = 3;
 
 // Of a vector's string on the heap, by and large: names of tensors.
 constexpr std::uint64_t kNameBytes = 112;
+// Of each: in the index of tensors and its table, the composition, the plan's and the tape's.
+constexpr std::uint64_t kNameCopies = 5;
 
 // The part of a tensor, or the tensor, that is of expert `expert`.
 Result<FileExtent> extent_of(const checkpoint::TensorIndex& index,
@@ -137,11 +139,12 @@ std::uint64_t expert_slot_bytes(const ExpertMap& map, const Options& options) {
 
 std::uint64_t expert_table_bytes(const ExpertMap& map, const Options& options) {
   if (map.empty()) return 0;
-  const std::uint64_t names = 2 * map.places.size() * kNameBytes;  // in the layout, and the tape's
+  const std::uint64_t names = kNameCopies * map.places.size() * kNameBytes;
   return names + map.places.size() * sizeof(Laid::Place) +
          map.loads.extents.size() * sizeof(FileExtent) + map.loads.loads.size() * sizeof(Load) +
          io::SlotRing::table_bytes(expert_ring_options(map, options)) +
-         ExpertCache::table_bytes(map.count(), expert_slots(map, options));
+         ExpertCache::table_bytes(map.count(), expert_slots(map, options)) +
+         (map.count() + expert_slots(map, options) * 6) * sizeof(std::uint64_t);
 }
 
 }  // namespace ollm::weights

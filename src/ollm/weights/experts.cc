@@ -73,12 +73,16 @@ Result<void> Experts::load(FunctionRef<void(std::uint64_t)> progress,
   return {};
 }
 
-void Experts::begin_sweep() { cache_.begin_sweep(); }
+void Experts::begin_sweep() {
+  cache_.begin_sweep();
+  guesses_.clear();
+  take_back();
+}
 
-// A slot for another expert, or kNone. Those that were given up are free once nothing comes any
-// more.
-std::uint32_t Experts::free_slot() {
-  for (std::size_t i = 0; free_.empty() && i < leaving_.size();) {
+// Those that were given up are free once nothing comes any more; only then is it known what they
+// read.
+void Experts::take_back() {
+  for (std::size_t i = 0; i < leaving_.size();) {
     const std::uint32_t slot = leaving_[i];
     if (!ring_->finished(slot)) {
       ++i;
@@ -90,6 +94,11 @@ std::uint32_t Experts::free_slot() {
     slots_[slot] = {};
     free_.push_back(slot);
   }
+}
+
+// A slot for another expert, or kNone.
+std::uint32_t Experts::free_slot() {
+  if (free_.empty()) take_back();
   if (free_.empty()) return kNone;
   const std::uint32_t slot = free_.back();
   free_.pop_back();
@@ -120,8 +129,12 @@ void Experts::free(std::uint32_t slot) {
 
 // What stands in slots without being kept was guessed of this layer, or begun by a sweep that
 // failed.
-void Experts::drop_wrong_guesses(std::uint32_t first, std::span<const std::uint32_t> ids) {
+void Experts::drop_wrong_guesses(std::uint32_t first, std::uint32_t experts,
+                                 std::span<const std::uint32_t> ids) {
   guess_bytes_ = 0;
+  // Those that wait are of this layer where it has none after it that guesses.
+  if (!guesses_.empty() && guesses_.back() >= first && guesses_.back() - first < experts)
+    guesses_.clear();
   for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
     const Slot& of = slots_[slot];
     if (of.expert == kNone || of.leaving || cache_.keeps(of.expert)) continue;
@@ -143,8 +156,10 @@ std::size_t Experts::read_ahead(std::uint32_t first, std::span<const std::uint32
   return next;
 }
 
-bool Experts::may_guess() const {
-  return static_cast<double>(counts_.wrong_bytes + guess_bytes_ + map_.most_bytes) <=
+bool Experts::may_guess() {
+  take_back();
+  const std::uint64_t open = guess_bytes_ + (leaving_.size() + 1) * map_.most_bytes;
+  return static_cast<double>(counts_.wrong_bytes + open) <=
          kMostWrong * static_cast<double>(counts_.read_bytes);
 }
 
@@ -174,18 +189,16 @@ void Experts::guess(ExpertsId layer, std::span<const std::uint32_t> ids) {
 Result<void> Experts::take(std::uint32_t layer, std::uint32_t expert) {
   Slot& slot = slots_[slot_of_[expert]];
   if (slot.reading) {
-    Result<void> sound = {};
     const Result<const std::byte*> came = ring_->wait(slot_of_[expert]);
     lay_out(layer, expert);
-    if (came.ok())
-      sound = check_scales();
-    else
-      sound = came.error();
-    counts_.read_bytes += ring_->bytes_read(slot_of_[expert]) - slot.bytes_before;
-    if (!sound.ok()) {
+    const std::size_t bad = came.ok() ? damaged_scales() : matrix_count_;
+    if (!came.ok() || bad < matrix_count_) {
       leave(slot_of_[expert]);
-      return of_expert(std::move(sound).error(), layer, expert);
+      if (!came.ok()) return of_expert(came.error(), layer, expert, 0);
+      return of_expert({ErrorKind::corrupt, "a scale is no number, or its weights are beyond BF16"},
+                       layer, expert, bad);
     }
+    counts_.read_bytes += ring_->bytes_read(slot_of_[expert]) - slot.bytes_before;
     slot.reading = false;
     return {};
   }
@@ -193,8 +206,11 @@ Result<void> Experts::take(std::uint32_t layer, std::uint32_t expert) {
   return {};
 }
 
-Error Experts::of_expert(Error error, std::uint32_t layer, std::uint32_t expert) const {
-  const std::vector<std::string>& tensors = layout_.experts[layer].form().matrices.front().tensors;
+Error Experts::of_expert(Error error, std::uint32_t layer, std::uint32_t expert,
+                         std::size_t matrix) const {
+  const ExpertMatrix& of = layout_.experts[layer].form().matrices[matrix];
+  const bool scaled = error.kind == ErrorKind::corrupt && !of.scales.empty();
+  const std::vector<std::string>& tensors = scaled ? of.scales : of.tensors;
   const std::uint32_t id = expert - map_.layers[layer].first;
   return std::move(error).within(
       fmt::format("expert {} with tensor {}", id, tensors.size() == 1 ? tensors[0] : tensors[id]));
@@ -214,17 +230,17 @@ void Experts::lay_out(std::uint32_t layer, std::uint32_t expert) {
   }
 }
 
-// Of what was just read: nothing that follows from scales that are no numbers is an answer.
-Result<void> Experts::check_scales() const {
+// The first matrix of what was just read whose scales are no numbers, from which no answer follows;
+// matrix_count_ where all are.
+std::size_t Experts::damaged_scales() const {
   for (std::size_t i = 0; i < matrix_count_; ++i) {
     const backend::WeightRows& rows = matrices_[i];
     if (rows.scales == nullptr) continue;
     const BlockScale& scale = *rows.format.scale;
     const std::size_t count = rows.rows / scale.rows * (rows.cols / scale.cols);
-    if (scales_are_valid(rows.format, {rows.scales, count})) continue;
-    return fail(ErrorKind::corrupt, "a scale is no number, or its weights are beyond BF16");
+    if (!scales_are_valid(rows.format, {rows.scales, count})) return i;
   }
-  return {};
+  return matrix_count_;
 }
 
 // An expert was used. Where it was not kept, it may be from now on, in another's place.
@@ -239,7 +255,8 @@ void Experts::done(std::uint32_t expert, bool was_kept) {
   if (admission.instead_of) free(slot_of_[*admission.instead_of]);
 }
 
-void Experts::begin_use(std::uint32_t first, std::span<const std::uint32_t> ids) {
+void Experts::begin_use(std::uint32_t layer, std::span<const std::uint32_t> ids) {
+  const std::uint32_t first = map_.layers[layer].first;
   was_kept_.clear();
   counts_.wanted += ids.size();
   for (const std::uint32_t id : ids) {
@@ -253,7 +270,9 @@ void Experts::begin_use(std::uint32_t first, std::span<const std::uint32_t> ids)
       ++counts_.guessed;
     }
   }
-  if (!holds_all_) drop_wrong_guesses(first, ids);
+  if (holds_all_) return;
+  drop_wrong_guesses(first, map_.layers[layer].experts, ids);
+  take_back();
 }
 
 // All slots may be on their way to nobody, or to experts that come later: one is waited for.
@@ -269,7 +288,7 @@ void Experts::make_room(std::uint32_t first, std::span<const std::uint32_t> late
 Result<void> Experts::use(ExpertsId layer, std::span<const std::uint32_t> ids,
                           FunctionRef<Result<void>(std::uint32_t, const ExpertWeights&)> fn) {
   const std::uint32_t first = map_.layers[layer.index].first;
-  begin_use(first, ids);
+  begin_use(layer.index, ids);
   std::size_t next = 0;
   Result<void> result = {};
   std::size_t i = 0;

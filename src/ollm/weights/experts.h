@@ -102,21 +102,23 @@ class Experts {
   Experts(const ExpertMap& map, const TapeLayout& layout, std::span<const io::File> files,
           const Options& options);
 
-  void begin_use(std::uint32_t first, std::span<const std::uint32_t> ids);
+  void begin_use(std::uint32_t layer, std::span<const std::uint32_t> ids);
+  void take_back();
   std::uint32_t free_slot();
   void begin(std::uint32_t slot, std::uint32_t expert, io::ReadPriority priority);
   void leave(std::uint32_t slot);
   void free(std::uint32_t slot);
-  void drop_wrong_guesses(std::uint32_t first, std::span<const std::uint32_t> ids);
+  void drop_wrong_guesses(std::uint32_t first, std::uint32_t experts,
+                          std::span<const std::uint32_t> ids);
   void make_room(std::uint32_t first, std::span<const std::uint32_t> later);
   std::size_t read_ahead(std::uint32_t first, std::span<const std::uint32_t> ids, std::size_t next);
   void begin_guesses();
-  bool may_guess() const;
+  bool may_guess();
   Result<void> take(std::uint32_t layer, std::uint32_t expert);
-  Result<void> check_scales() const;
+  std::size_t damaged_scales() const;
   void lay_out(std::uint32_t layer, std::uint32_t expert);
   void done(std::uint32_t expert, bool was_kept);
-  Error of_expert(Error error, std::uint32_t layer, std::uint32_t expert) const;
+  Error of_expert(Error error, std::uint32_t layer, std::uint32_t expert, std::size_t matrix) const;
 
   // constant after make
   const ExpertMap& map_;

@@ -281,7 +281,7 @@ TEST_F(ExpertsTest, ScalesThatAreNoNumbersAreCorrupt) {
       const Result<void> swept = sweep(**tape, {1}, {4, 5, 6});
       ASSERT_FALSE(swept.ok());
       EXPECT_EQ(swept.error().kind, ErrorKind::corrupt);
-      EXPECT_NE(swept.error().message.find("expert 5 with tensor two.gate_up_blocks"),
+      EXPECT_NE(swept.error().message.find("expert 5 with tensor two.down_scales"),
                 std::string::npos)
           << swept.error().message;
       ASSERT_TRUE(sweep(**tape, {1}, {4, 6}, {5}).ok());

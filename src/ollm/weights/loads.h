@@ -23,7 +23,7 @@ struct Load {
   std::uint32_t extents = 0;
 };
 
-/// Items of equal kind gathered into loads: places and `load` of each item are set.
+/// What is to be read: a caller gives extents, add_loads sets the rest.
 struct LoadItem {
   FileExtent extent;
   FileExtent scales = {};   // that come with it, in the same load; of no bytes: none do
@@ -31,6 +31,8 @@ struct LoadItem {
   std::uint64_t scales_place = 0;
   std::uint32_t load = 0;
 };
+
+/// What is read together, in the order of use.
 struct Loads {
   std::vector<FileExtent> extents;
   std::vector<Load> loads;

@@ -21,8 +21,6 @@ namespace ollm::weights {
 void extents_of(const Loads& loads, std::uint32_t load, std::span<const io::File> files,
                 std::vector<io::Extent>& out);
 
-/// Owns the ring of one tape. One thread at a time; allocates nothing after `make`.
-///
 /// The loads of a pass: those of its sections, in order.
 class PassLoads {
  public:
@@ -43,6 +41,8 @@ class PassLoads {
   std::uint32_t count_ = 0;
 };
 
+/// Owns the ring of one tape. One thread at a time; allocates nothing after `make`.
+///
 /// A pass uses its loads in order: wait, use, release. Reads run ahead by as many slots as the ring
 /// has, over the end of a pass into the next one, as a sweep is mostly followed by another. Which
 /// sections that one runs is not known yet: it is taken for the swept one alone, and what a pass of

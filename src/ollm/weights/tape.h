@@ -26,8 +26,8 @@ namespace ollm::weights {
 /// Told how many bytes of weights were read, of how many.
 using LoadProgress = FunctionRef<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-/// What reading has cost so far: of this tape's streamed segments, and of CPU, of all that goes
-/// through the same queue.
+/// What reading has cost so far: of this tape's streamed segments and experts, and of CPU, of all
+/// that goes through the same queue.
 struct StreamCost {
   std::uint64_t bytes_read = 0;
   double wait_s = 0;  // that the sweep slept, as the disk was not there yet

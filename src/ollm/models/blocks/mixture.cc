@@ -1,6 +1,7 @@
 #include "ollm/models/blocks/mixture.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <span>
 
@@ -262,7 +263,11 @@ void guess_experts(const SweepTools& tools, const LayerSpec& following, std::siz
     const std::size_t rows_a = assignment.rows_of(a).size();
     const std::size_t rows_b = assignment.rows_of(b).size();
     if (rows_a != rows_b) return rows_a > rows_b;
-    return *assignment.weights_of(a) > *assignment.weights_of(b);
+    const float weight_a = *assignment.weights_of(a), weight_b = *assignment.weights_of(b);
+    // Weights that are no numbers, of a line that is damaged, have an order too.
+    if (std::isnan(weight_a) || std::isnan(weight_b))
+      return !std::isnan(weight_a) || (std::isnan(weight_b) && a < b);
+    return weight_a > weight_b;
   };
   std::sort(ids, ids + count, likelier);
   tools.tape.experts()->guess(spec->experts, {ids, count});
