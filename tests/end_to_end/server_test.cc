@@ -414,7 +414,11 @@ TEST_F(Server, ClientsThatGoAwayLeaveNothingBehind) {
     random() % 2 == 0 ? client.reset() : client.close();
   }
   EXPECT_TRUE(soon([&] { return running(*server_) == 0; }, 5));
-  EXPECT_TRUE(soon([&] { return server_->descriptors() <= descriptors; }));
+  // The first keys and values that are kept open files of their own; a hundred clients left would
+  // be far more.
+  constexpr std::size_t kOfKeptKv = 8;
+  EXPECT_TRUE(soon([&] { return server_->descriptors() <= descriptors + kOfKeptKv; }))
+      << server_->descriptors() << " open, before " << descriptors;
 }
 
 TEST_F(Server, ASlowReaderHoldsUpNobodyAndMissesNothing) {

@@ -412,13 +412,6 @@ class Chooser {
            2 * io::File::kDirectAlignment;
   }
 
-  void add_expert_sizes(const weights::Options& options, SweepSizes& sizes) const {
-    const weights::ExpertMap& experts = all_.experts;
-    if (experts.empty()) return;
-    sizes.experts = expert_use(composition_, experts, options, storage_.wanted_experts);
-    if (sizes.experts.kept_share == 1) sizes.pinned_bytes += experts.bytes;
-  }
-
   Candidate look_at(std::size_t chunk, const RingSize& ring, Intermediate intermediate,
                     KvWay way) const {
     Candidate out;
@@ -459,6 +452,15 @@ class Chooser {
       }
       if (const std::uint64_t now = peak(all_pinned) + padding; now < plan_.budget_bytes)
         give_room(all_.experts, plan_.budget_bytes - now, out.weights);
+      // Rows of the embedding are few a sweep: experts that do not all have room may have its.
+      const std::uint64_t swept = all_.sweep_bytes() + padding;
+      const std::uint64_t without = peak(all_.held_bytes + swept + ring_bound(ring) + experts);
+      if (weights::kept_experts(all_.experts, out.weights) < all_.experts.count() &&
+          without + padding < plan_.budget_bytes && swept < all_.storage_bytes) {
+        out.weights.pinned_limit_bytes = swept;
+        out.weights.expert_slots = first_expert_slots(all_.experts, plan_.budget_bytes);
+        give_room(all_.experts, plan_.budget_bytes - without - padding, out.weights);
+      }
     } else {
       const std::uint64_t rest = peak(streamed_at_least);
       out.fits = text_fits && rest <= plan_.budget_bytes;
@@ -477,7 +479,7 @@ class Chooser {
     sizes.head_stream_bytes =
         static_cast<std::uint64_t>(streamed * static_cast<double>(sizes.head_bytes));
     sizes.pinned_bytes = out.pinned_bytes = std::min(pinned, all_.sweep_bytes());
-    add_expert_sizes(out.weights, sizes);
+    sizes.experts = expert_use(composition_, all_.experts, out.weights, storage_.wanted_experts);
     out.estimate = plan::estimate(composition_, sizes, rates_, estimated_workload());
     return out;
   }
@@ -714,7 +716,7 @@ class Chooser {
     sizes.pinned_bytes = map.storage_bytes;
     sizes.body_stream_bytes = map.part(weights::Section::layers).stream_bytes;
     sizes.head_stream_bytes = map.part(weights::Section::head).stream_bytes;
-    add_expert_sizes(plan_.weights, sizes);
+    sizes.experts = expert_use(composition_, map.experts, plan_.weights, storage_.wanted_experts);
     if (!map.experts.empty())
       plan_.experts =
           experts_plan(sizes.experts, map.experts, plan_.weights, storage_.wanted_experts);
@@ -759,7 +761,9 @@ class Chooser {
     } else if (draft_rows_ > 0) {
       decide("speculation", "off",
              room == 0 ? "a sweep has no rows beside those of the lines"
-                       : "no row of a sweep is free: its arithmetic takes as long as its reading");
+             : plan_.experts
+                 ? "no row of a sweep is free: a further one reads further experts"
+                 : "no row of a sweep is free: its arithmetic takes as long as its reading");
     }
   }
 

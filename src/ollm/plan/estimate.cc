@@ -290,7 +290,8 @@ Estimate estimate(const models::Composition& composition, const SweepSizes& size
   out.rows_that_fill = static_cast<std::size_t>(std::max(1.0, fill));
 
   out.load_s =
-      kStartSeconds + static_cast<double>(sizes.pinned_bytes) / rates.disk_bytes_per_second;
+      kStartSeconds + (static_cast<double>(sizes.pinned_bytes) + sizes.experts.loaded_bytes()) /
+                          rates.disk_bytes_per_second;
   // The first of the new tokens comes out of the prefill.
   const double first_requests_s =
       out.time_to_first_token_s + std::max(0.0, sweeps.new_tokens - 1) * out.seconds_per_sweep;

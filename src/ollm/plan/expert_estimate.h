@@ -29,6 +29,11 @@ struct ExpertUse {
   double met_bytes(double rows) const { return met(rows) * expert_bytes; }
   double read_bytes(double rows, bool first = false) const;
 
+  /// Of those that are read at load: all, or none.
+  double loaded_bytes() const {
+    return kept_share < 1 ? 0 : static_cast<double>(layers) * experts * expert_bytes;
+  }
+
   /// Experts of all layers that so many rows meet, each row choosing by itself and all experts
   /// alike: of one layer E (1 - (1 - k / E)^rows).
   double met(double rows) const;
