@@ -47,10 +47,13 @@ std::vector<Case> our_cases() {
 
 std::vector<Case> all_cases() {
   std::vector<Case> all = our_cases();
-  for (const char* name : {"llama", "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2", "qwen3",
-                           "phi3", "mistral", "smollm3", "olmo2", "granite", "starcoder2"})
+  for (const char* name :
+       {"llama",        "llama-bias-mha", "llama-f16", "llama-yarn", "qwen2",       "qwen3",
+        "phi3",         "mistral",        "smollm3",   "olmo2",      "granite",     "starcoder2",
+        "gpt-oss",      "mixtral",        "qwen2-moe", "qwen3-moe",  "granite-moe", "phimoe",
+        "ernie4.5-moe", "glm4-moe",       "minimax-m2"})
     all.push_back({name});
-  for (const char* name : {"llama-bf16", "qwen3-bf16"}) {
+  for (const char* name : {"llama-bf16", "qwen3-bf16", "gpt-oss-mxfp4"}) {
     all.push_back({name});
     all.push_back({name, backend::ComputeMode::bf16});
   }
@@ -61,7 +64,7 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   std::string name = info.param.model + "_" + std::string(to_string(info.param.compute)) +
                      (info.param.by_tensors ? "_by_tensors" : "");
   for (char& c : name)
-    if (c == '-') c = '_';
+    if (c == '-' || c == '.') c = '_';
   return name;
 }
 
