@@ -87,7 +87,7 @@ Result<const std::byte*> SlotRing::wait(std::size_t slot) {
   ReadRequest& request = requests_[slot];
   wait_seconds_ += queue_.finish(request);
   if (request.error()) return *request.error();
-  return memory(slot);
+  return static_cast<const std::byte*>(memory_.data() + slot * options_.slot_bytes);
 }
 
 void SlotRing::forget() {

@@ -76,10 +76,6 @@ class SlotRing {
   /// Sleeps until a slot that was given up is finished.
   void settle(std::size_t slot) { wait_seconds_ += queue_.drop(requests_[slot]); }
 
-  const std::byte* memory(std::size_t slot) const {
-    return memory_.data() + slot * options_.slot_bytes;
-  }
-
   /// Drops whatever waits or is under way, and forgets what came of it: no slot is begun.
   void forget();
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -18,6 +19,19 @@ constexpr double kMostWrong = 0.12;
 
 // Experts that are read at once while loading.
 constexpr std::size_t kReadsAhead = 4;
+
+constexpr std::uint64_t aligned(std::uint64_t place) {
+  return place - place % memory::kCacheLineBytes;
+}
+constexpr Laid::Place aligned(const Laid::Place& place) {
+  return {aligned(place.data), aligned(place.scales)};
+}
+
+// Scales of a byte, as all that are built are.
+std::size_t scale_count(const backend::WeightRows& rows) {
+  const BlockScale& scale = *rows.format.scale;
+  return rows.rows / scale.rows * (rows.cols / scale.cols);
+}
 
 }  // namespace
 
@@ -38,8 +52,11 @@ Result<std::unique_ptr<Experts>> Experts::make(const ExpertMap& map, const TapeL
   std::unique_ptr<Experts> experts(new Experts(map, layout, files, options));
   OLLM_TRY(experts->memory_,
            memory::Buffer::make(budget, "experts", expert_slot_bytes(map, options)));
-  experts->ring_ = std::make_unique<io::SlotRing>(queue, expert_ring_options(map, options),
-                                                  io::aligned_for_reads(experts->memory_.bytes()));
+  const io::SlotRing::Options ring = expert_ring_options(map, options);
+  const std::span<std::byte> memory = io::aligned_for_reads(experts->memory_.bytes());
+  experts->slot_bytes_ = ring.slot_bytes;
+  experts->slot_memory_ = memory.data();
+  experts->ring_ = std::make_unique<io::SlotRing>(queue, ring, memory);
   const std::size_t slots = experts->slots_.size();
   for (std::size_t i = slots; i > 0; --i)
     experts->free_.push_back(static_cast<std::uint32_t>(i - 1));
@@ -66,6 +83,7 @@ Result<void> Experts::load(FunctionRef<void(std::uint64_t)> progress,
       for (; next < map_.count() && next < expert + kReadsAhead; ++next)
         begin(free_slot(), next, io::ReadPriority::sweep);
       OLLM_TRY_VOID(take(layer, expert));
+      align(layer, expert);
       cache_.offer(expert);
       if (progress) progress(ring_->bytes_read(slot_of_[expert]));
     }
@@ -108,7 +126,7 @@ std::uint32_t Experts::free_slot() {
 void Experts::begin(std::uint32_t slot, std::uint32_t expert, io::ReadPriority priority) {
   OLLM_CHECK(slot != kNone);
   extents_of(map_.loads, expert, files_, extents_);
-  slots_[slot] = {expert, true, false, ring_->bytes_read(slot)};
+  slots_[slot] = {expert, true, false, false, ring_->bytes_read(slot)};
   slot_of_[expert] = slot;
   ring_->begin(slot, extents_, priority);
 }
@@ -216,17 +234,51 @@ Error Experts::of_expert(Error error, std::uint32_t layer, std::uint32_t expert,
       fmt::format("expert {} with tensor {}", id, tensors.size() == 1 ? tensors[0] : tensors[id]));
 }
 
+// Moves what stays in a slot down to cache lines, as direct reads leave it where it stands in its
+// page of the file; where that would tear a matrix of odd size, it stays.
+void Experts::align(std::uint32_t layer, std::uint32_t expert) {
+  struct Piece {
+    std::uint64_t from, size;
+  };
+  std::array<Piece, 6> pieces{};  // ascending
+  std::size_t count = 0;
+  const auto add = [&](const Piece& piece) {
+    std::size_t at = count++;
+    for (; at > 0 && pieces[at - 1].from > piece.from; --at) pieces[at] = pieces[at - 1];
+    pieces[at] = piece;
+  };
+  const ExpertMap::Layer& of = map_.layers[layer];
+  const Laid::Place* places =
+      map_.places.data() + of.first_place + std::size_t{expert - of.first} * of.matrices;
+  for (std::size_t i = 0; i < matrix_count_; ++i) {
+    const backend::WeightRows& rows = matrices_[i];
+    add({places[i].data, size_bytes(rows.format, rows.rows * rows.cols)});
+    if (rows.scales != nullptr) add({places[i].scales, scale_count(rows)});
+  }
+  std::uint64_t end = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (aligned(pieces[i].from) < end) return;
+    end = aligned(pieces[i].from) + pieces[i].size;
+  }
+  std::byte* slot = memory_of(slot_of_[expert]);
+  for (std::size_t i = 0; i < count; ++i)
+    std::memmove(slot + aligned(pieces[i].from), slot + pieces[i].from, pieces[i].size);
+  slots_[slot_of_[expert]].aligned = true;
+  lay_out(layer, expert);
+}
+
 void Experts::lay_out(std::uint32_t layer, std::uint32_t expert) {
   const ExpertMap::Layer& of = map_.layers[layer];
   const std::vector<ExpertMatrix>& matrices = layout_.experts[layer].form().matrices;
-  const std::byte* slot = ring_->memory(slot_of_[expert]);
+  const std::byte* slot = memory_of(slot_of_[expert]);
   const Laid::Place* places =
       map_.places.data() + of.first_place + std::size_t{expert - of.first} * of.matrices;
   matrix_count_ = of.matrices;
   for (std::size_t i = 0; i < matrix_count_; ++i) {
     const ExpertMatrix& matrix = matrices[i];
-    matrices_[i] = {slot + places[i].data, matrix.format, matrix.rows, matrix.cols,
-                    matrix.scales.empty() ? nullptr : slot + places[i].scales};
+    const Laid::Place place = slots_[slot_of_[expert]].aligned ? aligned(places[i]) : places[i];
+    matrices_[i] = {slot + place.data, matrix.format, matrix.rows, matrix.cols,
+                    matrix.scales.empty() ? nullptr : slot + place.scales};
   }
 }
 
@@ -236,9 +288,7 @@ std::size_t Experts::damaged_scales() const {
   for (std::size_t i = 0; i < matrix_count_; ++i) {
     const backend::WeightRows& rows = matrices_[i];
     if (rows.scales == nullptr) continue;
-    const BlockScale& scale = *rows.format.scale;
-    const std::size_t count = rows.rows / scale.rows * (rows.cols / scale.cols);
-    if (!scales_are_valid(rows.format, {rows.scales, count})) return i;
+    if (!scales_are_valid(rows.format, {rows.scales, scale_count(rows)})) return i;
   }
   return matrix_count_;
 }
@@ -300,6 +350,9 @@ Result<void> Experts::use(ExpertsId layer, std::span<const std::uint32_t> ids,
     }
     if (next == ids.size()) begin_guesses();
     result = take(layer.index, first + ids[i]);
+    // What is met again is worth the move.
+    if (result.ok() && was_kept_[i] && !slots_[slot_of_[first + ids[i]]].aligned)
+      align(layer.index, first + ids[i]);
     if (result.ok()) result = fn(ids[i], {{matrices_.data(), matrix_count_}});
     done(first + ids[i], was_kept_[i]);
   }

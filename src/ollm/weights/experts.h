@@ -96,6 +96,7 @@ class Experts {
     std::uint32_t expert = kNone;
     bool reading = false;            // it was begun, and its bytes were not looked at
     bool leaving = false;            // given up: free once nothing is under way
+    bool aligned = false;            // its matrices were moved to cache lines
     std::uint64_t bytes_before = 0;  // that the slot had read when it was begun
   };
 
@@ -117,6 +118,8 @@ class Experts {
   Result<void> take(std::uint32_t layer, std::uint32_t expert);
   std::size_t damaged_scales() const;
   void lay_out(std::uint32_t layer, std::uint32_t expert);
+  void align(std::uint32_t layer, std::uint32_t expert);
+  std::byte* memory_of(std::uint32_t slot) { return slot_memory_ + slot * slot_bytes_; }
   void done(std::uint32_t expert, bool was_kept);
   Error of_expert(Error error, std::uint32_t layer, std::uint32_t expert, std::size_t matrix) const;
 
@@ -127,6 +130,8 @@ class Experts {
   const bool holds_all_;
 
   memory::Buffer memory_;
+  std::byte* slot_memory_ = nullptr;  // of the first slot
+  std::uint64_t slot_bytes_ = 0;
   std::unique_ptr<io::SlotRing> ring_;
   ExpertCache cache_;
   std::vector<Slot> slots_;
