@@ -20,7 +20,6 @@ constexpr int kTooLarge = 413;
 constexpr int kLongTarget = 414;
 constexpr int kExpectationFailed = 417;
 constexpr int kLargeHead = 431;
-constexpr int kNotBuilt = 501;
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -126,7 +125,7 @@ struct HttpReader::State {
       if (request.version_1_0 || count(request.fields, "content-length") > 0)
         return refuse(kBadRequest, "Transfer-Encoding does not go with this request");
       if (encodings > 1 || lower(*request.field("transfer-encoding")) != "chunked")
-        return refuse(kNotBuilt, "of Transfer-Encoding, chunked alone is built");
+        return refuse(kBadRequest, "of Transfer-Encoding, chunked alone is built");
     }
     if (const std::string* expect = request.field("expect")) {
       if (lower(*expect) != "100-continue")
