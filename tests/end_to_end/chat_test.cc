@@ -134,6 +134,7 @@ TEST_F(Chat, CtrlCStopsTheAnswerAndNotTheChat) {
   terminal.type(kInterrupt);
   ASSERT_TRUE(terminal.read_until("(stopped)")) << terminal.text();
   ASSERT_TRUE(terminal.read_until(kPrompt));
+  ASSERT_TRUE(terminal.wait_until_edited());
   terminal.type("half a line");
   ASSERT_TRUE(terminal.read_until("half a line"));
   terminal.type(kInterrupt);  // throws it away

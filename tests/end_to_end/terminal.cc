@@ -4,9 +4,12 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "ollm/base/check.h"
 
@@ -65,6 +68,16 @@ bool Terminal::read_until(std::string_view text) {
     if (!read_more()) return false;
   read_ = text_.find(text, read_) + text.size();
   return true;
+}
+
+bool Terminal::wait_until_edited() {
+  for (int i = 0; i < 60'000; ++i) {
+    struct termios modes{};
+    OLLM_CHECK(::tcgetattr(descriptor_, &modes) == 0);
+    if ((modes.c_lflag & ICANON) == 0) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
 }
 
 void Terminal::type(std::string_view keys) {

@@ -24,6 +24,10 @@ class Terminal {
   /// until. False where the end came first, or nothing for a minute.
   bool read_until(std::string_view text);
 
+  /// Waits until a line is edited: the program takes each key as it comes, and echoes it itself.
+  /// What is typed before waits in the terminal, and Ctrl-C throws it away. False after a minute.
+  bool wait_until_edited();
+
   /// As on the keyboard: "\x03" is Ctrl-C.
   void type(std::string_view keys);
 
