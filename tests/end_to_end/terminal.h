@@ -24,14 +24,11 @@ class Terminal {
   /// until. False where the end came first, or nothing for a minute.
   bool read_until(std::string_view text);
 
-  /// Waits until a line is edited: the program takes each key as it comes, and echoes it itself.
-  /// What is typed before waits in the terminal, and Ctrl-C throws it away. False after a minute.
-  bool wait_until_edited();
-
   /// As on the keyboard: "\x03" is Ctrl-C.
   void type(std::string_view keys);
 
-  /// Reads all that still comes; the exit code, or -1 for a program that a signal ended.
+  /// Reads all that still comes; the exit code, or -1 for a program that a signal ended, or that
+  /// was killed here after a minute of silence.
   int wait();
 
   /// All that was written up to now. The terminal makes "\r\n" of a line's end.
@@ -42,6 +39,7 @@ class Terminal {
 
   int descriptor_ = -1;
   pid_t process_ = -1;
+  bool silent_ = false;  // for all of the patience
   std::string text_;
   std::size_t read_ = 0;  // of it, up to the end of what was last read until
 };

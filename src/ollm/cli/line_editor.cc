@@ -94,6 +94,14 @@ struct LineEditor::State {
     return true;
   }
 
+  // What was typed while nobody edited. A Ctrl-D among it was the end of a line of the terminal's
+  // own editing, which hands it over as NUL.
+  void take_typed_before() {
+    const std::size_t before = typed.size();
+    while (fill(0)) continue;
+    std::replace(typed.begin() + static_cast<std::ptrdiff_t>(before), typed.end(), '\0', '\x04');
+  }
+
   // Takes a paste off the front, if one is there, and puts what stands for it in its place.
   bool take_paste() {
     while (kPasteBegin.starts_with(typed) && typed.size() < kPasteBegin.size() &&
@@ -226,6 +234,9 @@ LineEditor::Read LineEditor::read() {
   during.sa_handler = note_interrupt;  // without SA_RESTART: waiting ends
   interrupted = 0;
   ::sigaction(SIGINT, &during, &before);
+  // Before the prompt is there: who sees it may type, and each key is the editor's from then on.
+  el_set(state_->editor, EL_PREP_TERM, 1);
+  state_->take_typed_before();
   put(kAskForMarks);
   el_resize(state_->editor);
   int count = 0;
