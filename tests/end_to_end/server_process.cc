@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ ServerProcess::ServerProcess(const std::string& arguments, const std::string& en
   process_ = ::fork();
   OLLM_CHECK(process_ >= 0);
   if (process_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is ended by its time leaves no server
     ::dup2(pipe[1], STDERR_FILENO);
     ::execl("/bin/sh", "sh", "-c", line.c_str(), static_cast<char*>(nullptr));
     ::_exit(127);
