@@ -1,5 +1,5 @@
-// The form that names are compared in: without space around, in lower case (ASCII alone, whatever
-// the locale). Leaves to others: which names.
+// The form that names and lines are read in: without space around, in lower case (ASCII alone,
+// whatever the locale). Leaves to others: which names.
 #pragma once
 
 #include <string>
@@ -12,6 +12,15 @@ inline std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// A line that a file or a field ends, which may have been written where lines end in a return:
+// other control characters stay, to be refused where they stand.
+inline std::string_view trimmed_line(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
+    text.remove_suffix(1);
+  return text;
 }
 
 inline std::string lower(std::string_view text) {

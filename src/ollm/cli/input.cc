@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ollm/base/text_form.h"
 #include "ollm/base/text_size.h"
 #include "ollm/base/utf8.h"
 #include "ollm/cli/json_line.h"
@@ -69,13 +70,6 @@ bool looks_like_utf16(std::string_view text) {
     (i % 2 == 0 ? even : odd) += head[i] == '\0' ? 1 : 0;
   const std::size_t all = head.size() / 2;
   return all != 0 && (even == 0) != (odd == 0) && std::max(even, odd) == all;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
-    text.remove_suffix(1);
-  return text;
 }
 
 Result<ScoreRow> parse_row(std::string_view line) {
@@ -166,7 +160,7 @@ Result<std::vector<ScoreRow>> read_id_rows(std::FILE* stream, std::size_t limit_
     if (c == EOF && std::ferror(stream) != 0)
       return fail(ErrorKind::io, fmt::format("{}: {}", name, std::strerror(errno)));
     OLLM_TRY(line, as_utf8(std::move(line), name));
-    if (const std::string_view text = trimmed(line); !text.empty()) {
+    if (const std::string_view text = trimmed_line(line); !text.empty()) {
       Result<ScoreRow> row = parse_row(text);
       if (!row.ok()) return std::move(row).error().within(name);
       held += row_bytes + row->ids.size() * sizeof(TokenId) + row->id.size();
@@ -213,7 +207,7 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text) {
   std::vector<TokenId> ids;
   for (;;) {
     const std::size_t comma = text.find(',');
-    const std::string_view word = trimmed(text.substr(0, comma));
+    const std::string_view word = trimmed_line(text.substr(0, comma));
     TokenId id = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error != std::errc() || end != word.data() + word.size() || id < 0) {

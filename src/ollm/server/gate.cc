@@ -12,24 +12,11 @@
 #include <utility>
 
 #include "ollm/base/json_cursor.h"
+#include "ollm/base/text_form.h"
 #include "ollm/server/limits.h"
 
 namespace ollm::server {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
-    text.remove_suffix(1);
-  return text;
-}
 
 bool can_be_key(std::string_view text) {
   return !text.empty() && text.size() <= ServerLimits::kKeyBytes &&
@@ -61,7 +48,7 @@ Result<void> read_keys(const std::string& path, std::vector<Digest>& out) {
   std::size_t number = 0;
   for (std::string line; std::getline(file, line);) {
     ++number;
-    const std::string_view key = trimmed(line);
+    const std::string_view key = trimmed_line(line);
     if (key.empty() || key.starts_with('#')) continue;
     if (!can_be_key(key)) {  // not told: it may be one, with a slip in it
       return fail(ErrorKind::invalid_argument,
@@ -134,7 +121,7 @@ std::optional<std::string> ApiKeys::owner_of(const HttpRequest& request) const {
   constexpr std::string_view kScheme = "bearer ";
   std::string_view key;
   if (given != nullptr && lower(std::string_view(*given).substr(0, kScheme.size())) == kScheme)
-    key = trimmed(std::string_view(*given).substr(kScheme.size()));
+    key = trimmed_line(std::string_view(*given).substr(kScheme.size()));
   const Digest digest = sha256(key);
   bool known = false;
   for (const Digest& one : keys_) known = equal(one, digest) || known;

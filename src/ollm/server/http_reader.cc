@@ -6,6 +6,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <optional>
 
+#include "ollm/base/text_form.h"
 #include "ollm/base/utf8.h"
 #include "ollm/server/limits.h"
 
@@ -20,13 +21,6 @@ constexpr int kTooLarge = 413;
 constexpr int kLongTarget = 414;
 constexpr int kExpectationFailed = 417;
 constexpr int kLargeHead = 431;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 std::optional<unsigned> hex_digit(char c) {
   if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "ollm/base/text_form.h"
 #include "ollm/ollm.h"
 #include "ollm/openai/fields.h"
 #include "ollm/server/routes.h"
@@ -218,12 +219,6 @@ Json operation(const RouteEntry& route) {
   if (!route.body.empty())
     out["requestBody"] = {{"required", true},
                           {"content", {{"application/json", {{"schema", ref(route.body)}}}}}};
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(c - 'A' + 'a');
   return out;
 }
 

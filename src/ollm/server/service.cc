@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ollm/base/json_cursor.h"
+#include "ollm/base/text_form.h"
 
 namespace ollm::server {
 namespace {
@@ -31,9 +32,7 @@ bool is_json(const std::string* content_type) {
   if (content_type == nullptr) return false;
   std::string type = content_type->substr(0, content_type->find(';'));
   while (type.ends_with(' ')) type.pop_back();
-  for (char& c : type)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return type == "application/json";
+  return lower(type) == "application/json";
 }
 
 }  // namespace
