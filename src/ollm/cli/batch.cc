@@ -30,8 +30,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std::move(message)); }
-
 // What is asked of the model in all, as far as a plan depends on it.
 struct Demand {
   std::size_t requests = 0;         // that are to be answered

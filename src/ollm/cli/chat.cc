@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ollm/base/text_form.h"
 #include "ollm/cli/command.h"
 #include "ollm/cli/conversation.h"
 #include "ollm/cli/exit_code.h"
@@ -21,15 +22,6 @@
 
 namespace ollm::cli {
 namespace {
-
-Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std::move(message)); }
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 class ChatCommand {
  public:
@@ -50,8 +42,7 @@ class ChatCommand {
     OLLM_TRY(const Settings settings, settings_flags_.load());
     if (plan_json_) {
       Workload workload;
-      constexpr std::size_t kDefaultContext = 4096;  // as `ollm plan` has it
-      workload.context_tokens = kDefaultContext;
+      workload.context_tokens = kAssumedContextTokens;
       OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances_));
       print_json(plan.json());
       return 0;
@@ -108,9 +99,7 @@ class ChatCommand {
 
   Result<void> run_slash(std::string_view line) {
     const std::size_t space = line.find_first_of(" \t\n");
-    std::string name(line.substr(0, space));
-    for (char& c : name)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const std::string name = lower(line.substr(0, space));
     const std::string argument(space == std::string_view::npos ? "" : trimmed(line.substr(space)));
     for (const Slash& slash : slashes()) {
       if (slash.name != name) continue;

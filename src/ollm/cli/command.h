@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "ollm/base/result.h"
 
@@ -13,6 +15,11 @@ namespace ollm::cli {
 
 /// What a command ends with: the exit code, or the error that gives it.
 using Outcome = Result<int>;
+
+/// What a person asked for that cannot be.
+inline Error usage(std::string message) {
+  return fail(ErrorKind::invalid_argument, std::move(message));
+}
 
 /// One command: a file cli/<name>.cc and a line in commands.cc.
 struct Command {

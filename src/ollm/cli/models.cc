@@ -20,9 +20,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What --plan-json assumes, as `ollm plan` does where nobody says how long the prompt is.
-constexpr std::size_t kDefaultContext = 4096;
-
 template <typename Enum>
 std::string comma_separated(const std::vector<Enum>& values) {
   std::vector<std::string_view> names;
@@ -90,7 +87,7 @@ class ModelsCommand {
     }
     if (plan_json_) {
       Workload workload;
-      workload.context_tokens = kDefaultContext;
+      workload.context_tokens = kAssumedContextTokens;
       OLLM_TRY(const Plan plan, make_plan(settings, workload));
       print_json(plan.json());
       return 0;

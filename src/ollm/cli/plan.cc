@@ -16,9 +16,6 @@
 namespace ollm::cli {
 namespace {
 
-// What `plan` assumes where nobody says how long the prompt is (docs/commands.md).
-constexpr std::size_t kDefaultContext = 4096;
-
 class PlanCommand {
  public:
   explicit PlanCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, true) {
@@ -51,7 +48,7 @@ class PlanCommand {
     }
     if (settings.given("generation.max_new_tokens"))
       workload.max_new_tokens = static_cast<std::size_t>(settings.generation.max_new_tokens);
-    if (prompt_tokens_.empty()) workload.context_tokens = kDefaultContext;
+    if (prompt_tokens_.empty()) workload.context_tokens = kAssumedContextTokens;
     OLLM_TRY(const Plan plan, make_plan(settings, workload, allowances_));
     if (json_) {
       print_json(plan.json());

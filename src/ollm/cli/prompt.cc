@@ -28,8 +28,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std::move(message)); }
-
 class PromptCommand {
  public:
   explicit PromptCommand(CLI::App& app) : settings_flags_(app, {"runtime", "generation"}, false) {

@@ -33,8 +33,6 @@
 namespace ollm::cli {
 namespace {
 
-Error usage(std::string message) { return fail(ErrorKind::invalid_argument, std::move(message)); }
-
 // Threads that read and encode bodies.
 constexpr std::size_t kWorkers = 2;
 // A body as text, as values and on its way to ids; as of a row of a batch.

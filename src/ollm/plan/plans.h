@@ -238,6 +238,10 @@ struct Workload {
   friend bool operator==(const Workload&, const Workload&) = default;
 };
 
+/// Workload::context_tokens of `ollm plan` and of POST /v1/plan where nobody says how long the
+/// prompt is.
+inline constexpr std::size_t kAssumedContextTokens = 4096;
+
 /// What a caller vouches for of a model that is not understood whole.
 struct Allowances {
   std::vector<std::string> config_keys = {};     // keys of config.json that nobody knows

@@ -74,4 +74,14 @@ std::optional<RequestError> read_runtime(const Json& body, Settings& out) {
       out);
 }
 
+std::optional<RequestError> check_model(const openai::ServedModel& served,
+                                        const Settings& settings) {
+  const std::string& name = settings.runtime.model_reference;
+  if (name == served.reference || name == served.id()) return std::nullopt;
+  return RequestError{.status = 404,
+                      .message = "runtime.model_reference: this is '" + served.id() + "'",
+                      .param = "runtime.model_reference",
+                      .code = std::string(openai::kModelNotFound)};
+}
+
 }  // namespace ollm::server

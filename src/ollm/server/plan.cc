@@ -13,8 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using openai::RequestError;
 
-// As `ollm plan` assumes it.
-constexpr std::size_t kDefaultContext = 4096;
 constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 31;
 
 struct WorkloadField {
@@ -67,17 +65,11 @@ void answer(const Call& call) {
   if (auto wrong = read_runtime(*body, settings)) return call.refuse(*wrong);
   if (auto wrong = read_generation(*body, settings)) return call.refuse(*wrong);
   const openai::ServedModel& served = call.service->model()->served();
-  std::string& model = settings.runtime.model_reference;
-  if (model == served.id()) model = served.reference;
-  if (model != served.reference) {
-    return call.refuse({.status = 404,
-                        .message = "runtime.model_reference: this is '" + served.id() + "'",
-                        .param = "runtime.model_reference",
-                        .code = std::string(openai::kModelNotFound)});
-  }
+  if (auto wrong = check_model(served, settings)) return call.refuse(*wrong);
+  settings.runtime.model_reference = served.reference;
   Workload workload;
   if (auto wrong = read_workload(*body, workload)) return call.refuse(*wrong);
-  if (workload.prompt_tokens == 0) workload.context_tokens = kDefaultContext;
+  if (workload.prompt_tokens == 0) workload.context_tokens = kAssumedContextTokens;
   const Result<Plan> plan = make_plan(settings, workload);
   if (!plan.ok()) return call.refuse(openai::request_error(plan.error()));
   call.respond(HttpResponse{.body = plan->json()});

@@ -24,8 +24,7 @@ using openai::RequestError;
 struct Asked {
   openai::CompletionRequest request;
   std::vector<std::vector<TokenId>> ids;
-  std::string session;  // its id; empty: none
-  std::string prompt;   // what the user said
+  std::string prompt;  // what the user said
   bool streams = false;
 };
 
@@ -143,13 +142,7 @@ std::optional<RequestError> read_text(const Json& body, const std::string& name,
 // That the model is loaded as the request wants it.
 std::optional<RequestError> check_runtime(const LoadedModel& model, const Settings& asked) {
   const Settings& has = model.settings();
-  const std::string& reference = asked.runtime.model_reference;
-  if (reference != model.served().reference && reference != model.served().id()) {
-    return RequestError{.status = 404,
-                        .message = "runtime.model_reference: this is '" + model.served().id() + "'",
-                        .param = "runtime.model_reference",
-                        .code = std::string(openai::kModelNotFound)};
-  }
+  if (auto wrong = check_model(model.served(), asked)) return wrong;
   const std::string strategy = model.runtime().execution_plan().kv.strategy;
   const auto& wanted = asked.runtime.kv_cache_strategy;
   if (wanted && *wanted != strategy)
@@ -190,17 +183,16 @@ void answer_prompt(const Call& call, LoadedModel& model, Place place, bool strea
   if (!body) return;
   Asked asked;
   asked.streams = streams;
-  std::string system;
+  ChatSession once;
   Settings settings = model.settings();
   if (auto wrong = read_text(*body, "prompt", true, asked.prompt)) return call.refuse(*wrong);
-  if (auto wrong = read_text(*body, "system_prompt", false, system)) return call.refuse(*wrong);
+  if (auto wrong = read_text(*body, "system_prompt", false, once.system_prompt))
+    return call.refuse(*wrong);
   if (auto wrong = read_runtime(*body, settings)) return call.refuse(*wrong);
   if (auto wrong = read_generation(*body, settings)) return call.refuse(*wrong);
   if (auto wrong = check_runtime(model, settings)) return call.refuse(*wrong);
-  std::vector<Message> messages;
-  if (!system.empty()) messages.push_back({"system", system});
-  messages.push_back({"user", asked.prompt});
-  if (auto wrong = encode(model, std::move(messages), generate_options(settings), asked))
+  if (auto wrong =
+          encode(model, once.conversation(asked.prompt), generate_options(settings), asked))
     return call.refuse(*wrong);
   AnswerOrder::submit(
       std::make_shared<PromptOrder>(call, model, std::move(place), std::move(asked), nullptr));
@@ -217,7 +209,6 @@ void answer_session(const Call& call, LoadedModel& model, Place place, bool stre
   ChatSession session;
   if (auto wrong = sessions.begin(call.argument, call.owner, session)) return call.refuse(*wrong);
   auto lent = std::make_unique<Lent>(sessions, session.id);
-  asked.session = session.id;
   if (auto wrong = encode(model, session.conversation(asked.prompt), session.options, asked)) {
     lent.reset();
     return call.refuse(*wrong);

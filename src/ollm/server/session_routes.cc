@@ -9,13 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-void refuse_unknown(const Call& call) {
-  call.refuse({.status = 404,
-               .message = "there is no session of this id",
-               .param = "session_id",
-               .code = "session_not_found"});
-}
-
 }  // namespace
 
 void list_sessions(const Call& call) {
@@ -31,12 +24,13 @@ void list_sessions(const Call& call) {
 
 void get_session(const Call& call) {
   const auto session = call.service->sessions().find(call.argument, call.owner);
-  if (!session) return refuse_unknown(call);
+  if (!session) return call.refuse(no_such_session());
   call.respond(session->as_json());
 }
 
 void delete_session(const Call& call) {
-  if (!call.service->sessions().remove(call.argument, call.owner)) return refuse_unknown(call);
+  if (!call.service->sessions().remove(call.argument, call.owner))
+    return call.refuse(no_such_session());
   call.respond({{"session_id", call.argument}, {"deleted", true}});
 }
 

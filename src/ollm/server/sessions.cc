@@ -27,14 +27,14 @@ std::size_t bytes_of(const ChatSession& session) {
   return session.name.size() + session.system_prompt.size() + bytes_of(session.messages);
 }
 
-RequestError not_there() {
+}  // namespace
+
+RequestError no_such_session() {
   return {.status = 404,
           .message = "there is no session of this id",
           .param = "session_id",
           .code = "session_not_found"};
 }
-
-}  // namespace
 
 std::uint64_t random_number() {
   std::uint64_t number = 0;
@@ -124,7 +124,7 @@ std::optional<RequestError> Sessions::begin(const std::string& id, const std::st
                                             ChatSession& out) {
   const std::lock_guard lock(mutex_);
   ChatSession* session = get(id, owner);
-  if (session == nullptr) return not_there();
+  if (session == nullptr) return no_such_session();
   if (session->busy) {
     return RequestError{.status = 409,
                         .message = "an answer of this session runs: its prompts take turns",

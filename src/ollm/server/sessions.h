@@ -32,6 +32,9 @@ struct ChatSession {
   nlohmann::ordered_json as_json() const;
 };
 
+/// 404: what is not there, or belongs to another.
+openai::RequestError no_such_session();
+
 /// Any thread. What belongs to another is not there.
 class Sessions {
  public:
