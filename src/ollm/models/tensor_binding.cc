@@ -1,8 +1,10 @@
 #include "ollm/models/tensor_binding.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -40,6 +42,15 @@ Result<void> check_blocks(std::string_view name, std::size_t cols) {
   return of_tensor(ErrorKind::unsupported, name,
                    fmt::format("{} columns are no whole blocks of {}: such MXFP4 is not built",
                                cols, kBlockCols));
+}
+
+// Sizes of a config each have a limit; together they may still be of no tensor.
+Result<Shape> shape_of(std::string_view name, std::initializer_list<std::uint64_t> sizes) {
+  Result<Shape> shape = Shape::make(sizes);
+  if (shape.ok()) return shape;
+  return of_tensor(ErrorKind::corrupt, name,
+                   fmt::format("config.json asks for [{}], more elements than a tensor can have",
+                               fmt::join(sizes, ", ")));
 }
 
 Result<void> check_type(const TensorInfo& tensor) {
@@ -147,10 +158,12 @@ Result<void> TensorBinding::bind_plain(std::size_t experts, ExpertMatrix& matrix
   const std::uint64_t first = turned ? matrix.cols : matrix.rows;
   const std::uint64_t second = turned ? matrix.rows : matrix.cols;
   const bool stacked = in_one_tensor(experts, matrix, 3);
+  const std::string& front = matrix.tensors.front();
+  OLLM_TRY(const Shape shape,
+           stacked ? shape_of(front, {experts, first, second}) : shape_of(front, {first, second}));
   const TensorInfo* like = nullptr;
   for (std::string& name : matrix.tensors) {
-    OLLM_TRY(const TensorInfo* tensor,
-             take(name, stacked ? Shape{experts, first, second} : Shape{first, second}));
+    OLLM_TRY(const TensorInfo* tensor, take(name, shape));
     OLLM_TRY_VOID(check_type(*tensor));
     if (like == nullptr) like = tensor;
     if (tensor->dtype == like->dtype) continue;
@@ -167,14 +180,14 @@ Result<void> TensorBinding::bind_mxfp4(std::size_t experts, ExpertMatrix& matrix
   const std::uint64_t rows = matrix.rows;
   const std::uint64_t blocks = matrix.cols / kBlockCols;
   const bool stacked = in_one_tensor(experts, matrix, 4);
-  OLLM_TRY_VOID(check_blocks(matrix.tensors.front(), matrix.cols));
-  for (std::string& name : matrix.tensors) {
-    OLLM_TRY_VOID(take_bytes(name, stacked ? Shape{experts, rows, blocks, kBlockBytes}
-                                           : Shape{rows, blocks * kBlockBytes}));
-  }
-  for (std::string& name : matrix.scales) {
-    OLLM_TRY_VOID(take_bytes(name, stacked ? Shape{experts, rows, blocks} : Shape{rows, blocks}));
-  }
+  const std::string& front = matrix.tensors.front();
+  OLLM_TRY_VOID(check_blocks(front, matrix.cols));
+  OLLM_TRY(const Shape codes, stacked ? shape_of(front, {experts, rows, blocks, kBlockBytes})
+                                      : shape_of(front, {rows, blocks * kBlockBytes}));
+  OLLM_TRY(const Shape scales,
+           stacked ? shape_of(front, {experts, rows, blocks}) : shape_of(front, {rows, blocks}));
+  for (std::string& name : matrix.tensors) OLLM_TRY_VOID(take_bytes(name, codes));
+  for (std::string& name : matrix.scales) OLLM_TRY_VOID(take_bytes(name, scales));
   return check_built(matrix.tensors.front(), matrix.format);
 }
 

@@ -155,6 +155,23 @@ TEST(TensorBinding, ExpertsOfAnotherShapeAreCorrupt) {
                  "halves");
 }
 
+TEST(TensorBinding, ExpertsOfMoreElementsThanATensorHasAreCorrupt) {
+  // Each size within the limits of a config.
+  constexpr ExpertSizes kLarge{.experts = 16384, .hidden = 1 << 24, .inner = 1 << 24};
+  const TensorIndex index = Tensors().add("halves", DType::bf16, Shape{3, 64, 64}).index();
+  const auto names = TensorNames::make(index);
+  ASSERT_TRUE(names.ok());
+  ExpertsUse use{
+      kLarge.experts,
+      {experts_stacked(kLarge, "halves", "down", GateUp::halves, WeightLayout::out_by_in)}};
+  const auto bound = TensorBinding(*names).bind(use);
+  ASSERT_FALSE(bound.ok());
+  EXPECT_EQ(bound.error().kind, ErrorKind::corrupt);
+  EXPECT_NE(bound.error().message.find("config.json asks for [16384, 33554432, 16777216]"),
+            std::string::npos)
+      << bound.error().message;
+}
+
 TEST(TensorBinding, ScalesOfAnotherShapeAreCorrupt) {
   Tensors tensors;
   tensors.add("gate_up_blocks", DType::u8, Shape{3, 64, 2, 16});
