@@ -534,7 +534,7 @@ TEST(ServerKeys, SessionsBelongToTheirs) {
   run_shell("rm " + file);
 }
 
-TEST(ServerStart, RefusesToBeReachedByEverybody) {
+TEST(ServerStart, RefusesWhatItCannotBeAndToBeReachedByEverybody) {
   const auto refused = [](const std::string& arguments) {
     ServerProcess server(arguments);
     EXPECT_EQ(server.port(), 0) << arguments;
@@ -545,6 +545,7 @@ TEST(ServerStart, RefusesToBeReachedByEverybody) {
   EXPECT_THAT(refused("--host no.such.host.invalid"), ::testing::StartsWith("2: "));
   EXPECT_THAT(refused("--drain-timeout never"), ::testing::StartsWith("2: "));
   EXPECT_THAT(refused("--api-key-file /nowhere"), ::testing::StartsWith("3: "));
+  EXPECT_THAT(refused("--model another"), HasSubstr("--model is given 2 times"));
   EXPECT_THAT(refused("--memory 1MiB"), ::testing::StartsWith("4: "));
   ServerProcess meant("--host 0.0.0.0 --allow-unauthenticated --sequences 1");
   EXPECT_EQ(meant.client().ask("GET", "/health").status, 200);

@@ -76,6 +76,10 @@ class ServeCommand {
   Outcome run() {
     std::signal(SIGPIPE, SIG_IGN);  // clients go away all the time
     OLLM_TRY(settings_, settings_flags_.load());
+    if (const std::size_t models = settings_flags_.times_given("--model"); models > 1) {
+      return usage(fmt::format(
+          "--model is given {} times; a server has one model: start one for each", models));
+    }
     Result<std::uint64_t> seconds = parse_age(drain_timeout_);
     if (!seconds.ok()) return std::move(seconds).error().within("--drain-timeout");
     drain_s_ = static_cast<double>(*seconds);
