@@ -214,12 +214,6 @@ const Shape kShapes[] = {
      .slopes = true},
 };
 
-std::vector<Isa> tables_and_reference() {
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
-  return isas;
-}
-
 // Values are of size 1. In f32 the sums of some hundred terms; in bf16 a weight p may be rounded
 // to the other neighbour, 2^-9 of one term.
 double tolerance(ComputeMode mode) { return mode == ComputeMode::f32 ? 2e-5 : 1e-2; }

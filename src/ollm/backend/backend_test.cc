@@ -92,9 +92,7 @@ TEST(Backends, SayWhatTheyAre) {
 TEST(Backends, NeitherUseNorChangeTheCallersMode) {
   ThreadPool pool(2);
   for (const ComputeMode mode : kModes) {
-    std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-    isas.push_back(Isa::reference);
-    for (const Isa isa : isas) {
+    for (const Isa isa : tables_and_reference()) {
       const auto backend = backend_of(isa, mode, pool);
       for (const std::size_t n : {std::size_t{64}, std::size_t{1} << 20}) {
         const std::vector<float> y = random_floats(n, 3);

@@ -32,24 +32,12 @@ Matrix matrix(std::size_t outputs, std::size_t cols, DType dtype, unsigned seed)
   return {outputs, cols, dtype, weight_bytes(values, dtype), weight_bytes(turned, dtype)};
 }
 
-std::vector<float> product(Backend& backend, const std::vector<float>& x, std::size_t rows,
-                           const WeightRows& w, LeftRounding rounding = LeftRounding::as_mode) {
-  const AlignedBytes left(backend.left_bytes(rows, w.cols, rounding));
-  const LeftOperand prepared =
-      backend.prepare_left(x.data(), w.cols, rows, w.cols, left.get(), rounding);
-  std::vector<float> out(rows * w.rows, -1);
-  backend.matmul(prepared, w, out.data(), w.rows);
-  return out;
-}
-
 const std::size_t kCols[] = {1, 15, 17, 31, 32, 33, 64, 100, 513};
 const std::size_t kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 30, 64};
 
 TEST(InByOut, ProductsHaveTheBitsOfTheTransposedMatrix) {
   ThreadPool pool(2);
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
-  for (const Isa isa : isas) {
+  for (const Isa isa : tables_and_reference()) {
     for (const ComputeMode mode : kModes) {
       SCOPED_TRACE(name_of(isa, mode));
       const auto backend = backend_of(isa, mode, pool);
@@ -142,9 +130,7 @@ TEST(InByOut, ARowDoesNotDependOnThoseBeside) {
 
 TEST(InByOut, WidensAsTheTransposedMatrix) {
   ThreadPool pool(2);
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
-  for (const Isa isa : isas) {
+  for (const Isa isa : tables_and_reference()) {
     const auto backend = backend_of(isa, ComputeMode::f32, pool);
     for (const DType dtype : kWeightDTypes) {
       const Matrix m = matrix(7, 33, dtype, 9);

@@ -28,6 +28,13 @@ inline std::unique_ptr<Backend> backend_of(Isa isa, ComputeMode mode, ThreadPool
   return std::move(*made);
 }
 
+/// Every table of this machine, and the reference.
+inline std::vector<Isa> tables_and_reference() {
+  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
+  isas.push_back(Isa::reference);
+  return isas;
+}
+
 /// Bytes at a 64-byte boundary.
 class AlignedBytes {
  public:
@@ -100,6 +107,23 @@ inline ::testing::AssertionResult same_bits(const std::vector<float>& a,
     if (std::memcmp(&a[i], &b[i], 4) != 0)
       return ::testing::AssertionFailure() << "element " << i << ": " << a[i] << " and " << b[i];
   return ::testing::AssertionSuccess();
+}
+
+/// x [rows, w.cols] times the transposed w, [rows, w.rows].
+inline std::vector<float> product(Backend& backend, const float* x, std::size_t rows,
+                                  const WeightRows& w,
+                                  LeftRounding rounding = LeftRounding::as_mode) {
+  const AlignedBytes left(backend.left_bytes(rows, w.cols, rounding));
+  const LeftOperand prepared = backend.prepare_left(x, w.cols, rows, w.cols, left.get(), rounding);
+  std::vector<float> out(rows * w.rows, -1);
+  backend.matmul(prepared, w, out.data(), w.rows);
+  return out;
+}
+
+inline std::vector<float> product(Backend& backend, const std::vector<float>& x, std::size_t rows,
+                                  const WeightRows& w,
+                                  LeftRounding rounding = LeftRounding::as_mode) {
+  return product(backend, x.data(), rows, w, rounding);
 }
 
 inline std::string name_of(Isa isa, ComputeMode mode) {

@@ -31,13 +31,8 @@ Operands operands(Case shape, DType dtype, std::size_t offset, unsigned seed) {
 std::vector<float> product(Backend& backend, const Operands& o, const std::byte* weights,
                            std::size_t first_row = 0, std::size_t rows = SIZE_MAX) {
   rows = std::min(rows, o.shape.rows - first_row);
-  const AlignedBytes left(backend.left_bytes(rows, o.shape.cols));
-  const LeftOperand x = backend.prepare_left(o.x.data() + first_row * o.shape.cols, o.shape.cols,
-                                             rows, o.shape.cols, left.get());
-  std::vector<float> out(rows * o.shape.outputs, -1);
-  backend.matmul(x, {weights, *plain_format(o.dtype), o.shape.outputs, o.shape.cols}, out.data(),
-                 o.shape.outputs);
-  return out;
+  return product(backend, o.x.data() + first_row * o.shape.cols, rows,
+                 {weights, *plain_format(o.dtype), o.shape.outputs, o.shape.cols});
 }
 
 std::vector<float> product(Backend& backend, const Operands& o) {

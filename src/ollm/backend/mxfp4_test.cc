@@ -66,22 +66,6 @@ Matrix every_value() {
   return m;
 }
 
-std::vector<float> product(Backend& backend, const std::vector<float>& x, std::size_t rows,
-                           const WeightRows& w, LeftRounding rounding = LeftRounding::as_mode) {
-  const AlignedBytes left(backend.left_bytes(rows, w.cols, rounding));
-  const LeftOperand prepared =
-      backend.prepare_left(x.data(), w.cols, rows, w.cols, left.get(), rounding);
-  std::vector<float> out(rows * w.rows, -1);
-  backend.matmul(prepared, w, out.data(), w.rows);
-  return out;
-}
-
-std::vector<Isa> tables_and_reference() {
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
-  return isas;
-}
-
 TEST(Mxfp4, EveryCodeWithEveryScaleIsItsDefinition) {
   ThreadPool pool(2);
   const Matrix m = every_value();

@@ -262,13 +262,11 @@ TEST(Vectors, BitsDoNotDependOnTheAlignmentOfVectors) {
 // gpt-oss's constants; the values are torch 2.15's, by GptOssExperts._apply_gate in f32.
 TEST(Vectors, ClampedSwigluCutsBothSidesOfUpAndOneOfTheGate) {
   ThreadPool pool(1);
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
   const float nan = std::nanf("");
   const std::vector<float> gate_up = {1, 2, 100, 100, -100, 3, 2, -50, 0, -1, nan, 1, 1, nan, 7, 7};
   const std::vector<float> truth = {2.53738737f, 55.9996262f, -0.0f, -11.6139517f,
                                     0,           nan,         nan,   55.9996262f};
-  for (const Isa isa : isas) {
+  for (const Isa isa : tables_and_reference()) {
     const auto backend = backend_of(isa, ComputeMode::f32, pool);
     std::vector<float> out(8);
     backend->clamped_swiglu(gate_up.data(), 1.702f, 7, out.data(), 8);
@@ -284,10 +282,8 @@ TEST(Vectors, ClampedSwigluCutsBothSidesOfUpAndOneOfTheGate) {
 // A reciprocal that is multiplied with rounds twice, which is not the quotient for many values.
 TEST(Vectors, DivideGivesTheNearestFloatToTheQuotient) {
   ThreadPool pool(2);
-  std::vector<Isa> isas(supported_isas().begin(), supported_isas().end());
-  isas.push_back(Isa::reference);
   const std::vector<float> x = random_floats(10'003, 1, 30);
-  for (const Isa isa : isas) {
+  for (const Isa isa : tables_and_reference()) {
     const auto backend = backend_of(isa, ComputeMode::f32, pool);
     for (const float divisor : {13.0f, 8.0f, 0.1f, -3.0f, 1e-30f, 1e30f}) {
       std::vector<float> got = x;
