@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "ollm/tensor/weight_format.h"
@@ -76,12 +75,7 @@ class Mapper {
     }
     const Laid laid = lay_out(items_, read_bytes_);
     map_.places.insert(map_.places.end(), laid.places.begin(), laid.places.end());
-    Loads& loads = map_.loads;
-    loads.loads.push_back({static_cast<std::uint32_t>(loads.extents.size()),
-                           static_cast<std::uint32_t>(laid.extents.size())});
-    loads.extents.insert(loads.extents.end(), laid.extents.begin(), laid.extents.end());
-    loads.largest_bytes = std::max(loads.largest_bytes, laid.bytes);
-    loads.most_reads = std::max(loads.most_reads, laid.reads);
+    map_.loads.add(laid);
     map_.bytes += bytes;
     map_.most_bytes = std::max(map_.most_bytes, bytes);
     return {};
@@ -133,8 +127,7 @@ io::SlotRing::Options expert_ring_options(const ExpertMap& map, const Options& o
 
 std::uint64_t expert_slot_bytes(const ExpertMap& map, const Options& options) {
   if (map.empty()) return 0;
-  const io::SlotRing::Options ring = expert_ring_options(map, options);
-  return std::uint64_t{ring.slots} * ring.slot_bytes + io::File::kDirectAlignment;
+  return ring_bytes(expert_ring_options(map, options)) + io::File::kDirectAlignment;
 }
 
 std::uint64_t expert_table_bytes(const ExpertMap& map, const Options& options) {

@@ -81,7 +81,6 @@ class Experts {
 
   const ExpertCounts& counts() const { return counts_; }
   const io::SlotRing& ring() const { return *ring_; }
-  std::uint32_t experts_of(ExpertsId layer) const { return map_.layers[layer.index].experts; }
   /// How much each expert of a layer is wanted: uses of late.
   double wanted(ExpertsId layer, std::uint32_t id) const {
     return cache_.wanted(map_.layers[layer.index].first + id);

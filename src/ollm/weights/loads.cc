@@ -75,6 +75,16 @@ Laid lay_out(std::span<const LoadItem> items, std::size_t read_bytes) {
   return out;
 }
 
+std::uint32_t Loads::add(const Laid& laid) {
+  const auto number = static_cast<std::uint32_t>(loads.size());
+  loads.push_back({static_cast<std::uint32_t>(extents.size()),
+                   static_cast<std::uint32_t>(laid.extents.size())});
+  extents.insert(extents.end(), laid.extents.begin(), laid.extents.end());
+  largest_bytes = std::max(largest_bytes, laid.bytes);
+  most_reads = std::max(most_reads, laid.reads);
+  return number;
+}
+
 void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
                Loads& loads) {
   for (std::size_t first = 0; first < items.size();) {
@@ -89,12 +99,7 @@ void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t 
       laid = std::move(more);
       ++count;
     }
-    const auto load = static_cast<std::uint32_t>(loads.loads.size());
-    loads.loads.push_back({static_cast<std::uint32_t>(loads.extents.size()),
-                           static_cast<std::uint32_t>(laid.extents.size())});
-    loads.extents.insert(loads.extents.end(), laid.extents.begin(), laid.extents.end());
-    loads.largest_bytes = std::max(loads.largest_bytes, laid.bytes);
-    loads.most_reads = std::max(loads.most_reads, laid.reads);
+    const std::uint32_t load = loads.add(laid);
     for (std::size_t i = 0; i < count; ++i) {
       items[first + i].place = laid.places[i].data;
       items[first + i].scales_place = laid.places[i].scales;

@@ -32,6 +32,17 @@ struct LoadItem {
   std::uint32_t load = 0;
 };
 
+/// Items that share a slot.
+struct Laid {
+  struct Place {
+    std::uint64_t data = 0, scales = 0;
+  };
+  std::vector<FileExtent> extents;
+  std::vector<Place> places;  // of each item
+  std::uint64_t bytes = 0;    // of the slot
+  std::size_t reads = 0;
+};
+
 /// What is read together, in the order of use.
 struct Loads {
   std::vector<FileExtent> extents;
@@ -42,6 +53,8 @@ struct Loads {
   std::span<const FileExtent> extents_of(std::uint32_t load) const {
     return {extents.data() + loads[load].first_extent, loads[load].extents};
   }
+  /// One load more, behind the others; its number.
+  std::uint32_t add(const Laid& laid);
 };
 
 /// Groups `items`, in their order, behind the loads that are there already; no load holds items of
@@ -49,16 +62,7 @@ struct Loads {
 void add_loads(std::span<LoadItem> items, std::uint64_t slot_bytes, std::size_t read_bytes,
                Loads& loads);
 
-/// Items that share a slot: sorted by file and offset, small gaps read through.
-struct Laid {
-  struct Place {
-    std::uint64_t data = 0, scales = 0;
-  };
-  std::vector<FileExtent> extents;
-  std::vector<Place> places;  // of each item
-  std::uint64_t bytes = 0;    // of the slot
-  std::size_t reads = 0;
-};
+/// Sorted by file and offset, small gaps read through.
 Laid lay_out(std::span<const LoadItem> items, std::size_t read_bytes);
 
 /// Reads of one load at most, as long as one item alone does not need more.
