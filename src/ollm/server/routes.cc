@@ -1,5 +1,8 @@
 #include "ollm/server/routes.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -255,7 +258,9 @@ std::optional<Json> Call::object(std::span<const std::string_view> members) cons
   }
   for (const auto& [name, value] : body.items()) {
     if (std::find(members.begin(), members.end(), name) != members.end()) continue;
-    refuse(openai::refuse(name, "is no field of this route", openai::kUnsupportedParameter));
+    refuse(openai::refuse(
+        name, fmt::format("is no field of this route, which has {}", fmt::join(members, ", ")),
+        openai::kUnsupportedParameter));
     return std::nullopt;
   }
   return body;
