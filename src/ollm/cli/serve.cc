@@ -46,7 +46,8 @@ constexpr std::size_t kOwnBytes = std::size_t{16} << 20;
 class ServeCommand {
  public:
   explicit ServeCommand(CLI::App& app)
-      : settings_flags_(app, {"runtime", "generation", "server"}, false) {
+      : settings_flags_(app, {"runtime", "generation", "server"}, false),
+        model_option_(app.get_option("--model")) {
     app.add_option("--unix-socket", unix_socket_,
                    "Listen here; then on no address, unless --host or --port says so")
         ->type_name("path");
@@ -76,7 +77,7 @@ class ServeCommand {
   Outcome run() {
     std::signal(SIGPIPE, SIG_IGN);  // clients go away all the time
     OLLM_TRY(settings_, settings_flags_.load());
-    if (const std::size_t models = settings_flags_.times_given("--model"); models > 1) {
+    if (const std::size_t models = model_option_->count(); models > 1) {
       return usage(fmt::format(
           "--model is given {} times; a server has one model: start one for each", models));
     }
@@ -220,6 +221,7 @@ class ServeCommand {
   static constexpr double kLastWords = 0.2;  // seconds in which answers still leave
 
   SettingsFlags settings_flags_;
+  const CLI::Option* model_option_;  // of those flags
   std::string unix_socket_, key_file_, drain_timeout_ = "30";
   std::vector<std::string> allowed_hosts_;
   bool allow_unauthenticated_ = false, share_cache_ = false;

@@ -66,12 +66,6 @@ Result<Settings> SettingsFlags::load() const {
   return settings;
 }
 
-std::size_t SettingsFlags::times_given(std::string_view flag) const {
-  const auto found = std::find_if(flags_.begin(), flags_.end(),
-                                  [&](const auto& one) { return one->field->flag == flag; });
-  return found == flags_.end() ? 0 : (*found)->option->count();
-}
-
 void add_allowances(CLI::App& app, Allowances& allowances) {
   app.add_option("--allow-config-key", allowances.config_keys,
                  "Run although this key of config.json is not understood")

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstddef>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -26,9 +25,6 @@ class SettingsFlags {
   /// All layers merged; variables of the environment that nobody reads are told on stderr, unless
   /// it is to be quiet. Errors: invalid_argument, every problem at once.
   Result<Settings> load() const;
-
-  /// How often a flag stands in the command; of several the last counts.
-  std::size_t times_given(std::string_view flag) const;
 
  private:
   struct Flag {

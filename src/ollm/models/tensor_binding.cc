@@ -188,7 +188,7 @@ Result<void> TensorBinding::bind_mxfp4(std::size_t experts, ExpertMatrix& matrix
            stacked ? shape_of(front, {experts, rows, blocks}) : shape_of(front, {rows, blocks}));
   for (std::string& name : matrix.tensors) OLLM_TRY_VOID(take_bytes(name, codes));
   for (std::string& name : matrix.scales) OLLM_TRY_VOID(take_bytes(name, scales));
-  return check_built(matrix.tensors.front(), matrix.format);
+  return check_built(front, matrix.format);
 }
 
 bool holds_built_weights(const TensorInfo& tensor) {

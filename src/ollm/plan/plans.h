@@ -238,8 +238,7 @@ struct Workload {
   friend bool operator==(const Workload&, const Workload&) = default;
 };
 
-/// Workload::context_tokens of `ollm plan` and of POST /v1/plan where nobody says how long the
-/// prompt is.
+/// Workload::context_tokens of a plan that is asked for where nobody says how long the prompt is.
 inline constexpr std::size_t kAssumedContextTokens = 4096;
 
 /// What a caller vouches for of a model that is not understood whole.
