@@ -238,6 +238,11 @@ TEST_F(Server, PagesOfOthersAreRefused) {
     EXPECT_EQ(status(fmt::format("Host: localhost\r\nOrigin: {}\r\n", origin)), 403) << origin;
   EXPECT_EQ(status(""), 400);
   EXPECT_EQ(status("Host: localhost\r\n", "text/plain"), 415);
+  for (const auto& [target, expected] :
+       {std::pair("http://evil.com/health", 403), {"http://localhost/health", 200}}) {
+    HttpClient proxied = server_->client();
+    EXPECT_EQ(proxied.ask("GET", target).status, expected) << target;
+  }
   HttpClient client = server_->client();
   EXPECT_EQ(client.ask("OPTIONS", kChat, "", "Origin: http://localhost\r\n").status, 405);
   for (const char* path : {"/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1/..%5c", "/%00",

@@ -24,7 +24,8 @@ struct HttpRequest {
   bool keep_alive = true;
   bool local = false;  // through a unix socket
 
-  /// The first field of this name (in lower case), or nullptr.
+  /// The first field of this name (in lower case), or nullptr. A host that the target names stands
+  /// in place of that of the field.
   const std::string* field(std::string_view name) const {
     for (const auto& [key, value] : fields)
       if (key == name) return &value;

@@ -1,5 +1,7 @@
 #include "ollm/server/http_reader.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -21,6 +23,11 @@ constexpr int kTooLarge = 413;
 constexpr int kLongTarget = 414;
 constexpr int kExpectationFailed = 417;
 constexpr int kLargeHead = 431;
+
+constexpr std::string_view kScheme = "http://";  // of a target that names its host
+
+// Of which two readers could take a different one each.
+constexpr std::string_view kSingleFields[] = {"origin", "authorization", "content-type"};
 
 std::optional<unsigned> hex_digit(char c) {
   if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
@@ -85,16 +92,22 @@ struct HttpReader::State {
   }
 
   void read_target(std::string_view target) {
-    constexpr std::string_view kScheme = "http://";
     if (target.starts_with(kScheme)) {  // as proxies are asked
       target.remove_prefix(kScheme.size());
-      const std::size_t slash = target.find('/');
-      target = slash == std::string_view::npos ? "/" : target.substr(slash);
+      const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+      name_host(target.substr(0, end));
+      target.remove_prefix(end);
     }
     const std::size_t mark = target.find('?');
     const std::string_view path = target.substr(0, mark);
     if (mark != std::string_view::npos) request.query = target.substr(mark + 1);
-    request.path = decoded(path).value_or(std::string(path));
+    request.path = path.empty() ? "/" : decoded(path).value_or(std::string(path));
+  }
+
+  // A host in the target counts in place of the field (RFC 9112, 3.2.2).
+  void name_host(std::string_view host) {
+    for (auto& [name, value] : request.fields)
+      if (name == "host") value = host;
   }
 
   // What Beast takes and we do not.
@@ -102,13 +115,16 @@ struct HttpReader::State {
     const auto& message = parser->get();
     if (message.target().size() > ServerLimits::kTargetBytes)
       return refuse(kLongTarget, "the target has more than 8 KiB");
-    if (!message.target().starts_with('/') && !message.target().starts_with("http://"))
+    if (!message.target().starts_with('/') && !message.target().starts_with(kScheme))
       return refuse(kBadRequest, "the target is no path");
     if (request.fields.size() > ServerLimits::kFields)
       return refuse(kLargeHead, "the header has more than 100 fields");
     if (count(request.fields, "host") != 1)
       return refuse(kBadRequest,
                     "expected one Host, found " + std::to_string(count(request.fields, "host")));
+    for (const std::string_view name : kSingleFields)
+      if (const std::size_t found = count(request.fields, name); found > 1)
+        return refuse(kBadRequest, fmt::format("expected one {}, found {}", name, found));
     const std::string* length = request.field("content-length");
     if (length != nullptr &&
         (count(request.fields, "content-length") > 1 ||

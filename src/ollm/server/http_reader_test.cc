@@ -83,9 +83,21 @@ TEST(HttpReader, PathsAreDecodedOnce) {
   EXPECT_EQ(read(get("/a%4")).request().path, "/a%4");
   EXPECT_EQ(read(get("http://proxy:1/x?y")).request().path, "/x");
   EXPECT_EQ(read(get("http://proxy")).request().path, "/");
+  EXPECT_EQ(read(get("http://proxy?y")).request().query, "y");
+}
+
+TEST(HttpReader, AHostInTheTargetCountsInPlaceOfTheField) {
+  for (const char* target : {"http://evil:1", "http://evil:1/", "http://evil:1?y"})
+    EXPECT_EQ(*read(get(target)).request().field("host"), "evil:1") << target;
+  EXPECT_EQ(*read(get("/http://evil")).request().field("host"), "a");
 }
 
 TEST(HttpReader, RefusesWhatTwoReadersWouldReadInTwoWays) {
+  for (const char* name : {"Origin", "Authorization", "content-TYPE"}) {
+    const std::string field = std::string(name) + ": x\r\n";
+    EXPECT_EQ(status_of(get("/", "Host: a\r\n" + field)), 200) << name;
+    EXPECT_EQ(status_of(get("/", "Host: a\r\n" + field + "X: y\r\n" + field)), 400) << name;
+  }
   const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
   for (const char* fields :
        {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
