@@ -205,6 +205,32 @@ TEST_F(Server, OwnRoutesAnswer) {
   EXPECT_EQ(client.ask("GET", "/v1/ollm/models").status, 200);
 }
 
+std::string param_of(HttpClient& client, const std::string& path, const std::string& body) {
+  const HttpAnswer answer = client.ask("POST", path, body);
+  EXPECT_EQ(answer.status, 400) << path << body;
+  const Json param = json_of(answer)["error"]["param"];
+  return param.is_string() ? param.get<std::string>() : param.dump();
+}
+
+TEST_F(Server, OwnRoutesNameTheFieldThatIsToBlame) {
+  HttpClient client = server_->client();
+  for (const char* messages : {"null", "5", "\"x\"", "[1]", "[[]]"})
+    EXPECT_EQ(param_of(client, "/v1/ollm/render", fmt::format(R"({{"messages":{}}})", messages)),
+              "messages");
+  for (const char* field : {"temperature", "top_p", "min_p", "typical_p", "repetition_penalty"}) {
+    const std::string generation = fmt::format(R"("generation":{{"{}":1e-320}}}})", field);
+    const std::string param = fmt::format("generation.{}", field);
+    EXPECT_EQ(param_of(client, "/v1/prompt", R"({"prompt":"Hi",)" + generation), param);
+    EXPECT_EQ(param_of(client, "/v1/sessions", "{" + generation), param);
+  }
+  EXPECT_EQ(param_of(client, "/detokenize", R"({"ids":[99999999]})"), "ids");
+  EXPECT_EQ(param_of(client, "/tokenize", R"({"text":5})"), "text");
+  EXPECT_EQ(param_of(client, "/v1/plan", R"({"workload":{"prompt_tokens":2000000000}})"),
+            "workload.prompt_tokens");
+  const Json lost = json_of(client.ask("GET", "/v1/ollm/models/..%2f..%2fetc"))["error"];
+  EXPECT_EQ(lost["message"], "'../../etc' is not here: /v1/ollm/models lists what is");
+}
+
 TEST_F(Server, KeepsSessions) {
   HttpClient client = server_->client();
   const Json made =

@@ -25,9 +25,9 @@ Json model_body(const LoadedModel& model) {
           {"context_length", model.served().context_tokens}};
 }
 
-openai::RequestError unknown(const std::string& name, std::string_view served) {
+openai::RequestError unknown(const std::string& name, std::string_view what_is) {
   return {.status = 404,
-          .message = fmt::format("{} is not here: this is '{}'", quote_name(name), served),
+          .message = fmt::format("{} is not here: {}", quote_name(name), what_is),
           .param = "model",
           .code = std::string(openai::kModelNotFound)};
 }
@@ -68,7 +68,7 @@ void list_served(const Call& call) {
 void find_served(const Call& call) {
   const openai::ServedModel& served = call.service->model()->served();
   if (call.argument != served.id() && call.argument != served.reference)
-    return call.refuse(unknown(call.argument, served.id()));
+    return call.refuse(unknown(call.argument, "this is '" + served.id() + "'"));
   call.respond(model_body(*call.service->model()));
 }
 
@@ -86,7 +86,7 @@ void find_local_model(const Call& call) {
     if (!models.ok()) return call.refuse(openai::request_error(models.error()));
     for (const Json& model : (*models)["models"])
       if (model.value("model_reference", "") == call.argument) return call.respond(model);
-    call.refuse(unknown(call.argument, "/v1/ollm/models"));
+    call.refuse(unknown(call.argument, "/v1/ollm/models lists what is"));
   });
 }
 

@@ -57,6 +57,14 @@ std::optional<RequestError> read_workload(const Json& body, Workload& out) {
   return std::nullopt;
 }
 
+// How many positions a model has is known to its plan alone.
+RequestError refusal_of(const Error& error) {
+  RequestError refusal = openai::request_error(error);
+  if (error.message.find("the prompt has ") != std::string::npos)
+    refusal.param = "workload.prompt_tokens";
+  return refusal;
+}
+
 void answer(const Call& call) {
   static constexpr std::string_view kMembers[] = {"runtime", "generation", "workload"};
   const std::optional<Json> body = call.object(kMembers);
@@ -71,7 +79,7 @@ void answer(const Call& call) {
   if (auto wrong = read_workload(*body, workload)) return call.refuse(*wrong);
   if (workload.prompt_tokens == 0) workload.context_tokens = kAssumedContextTokens;
   const Result<Plan> plan = make_plan(settings, workload);
-  if (!plan.ok()) return call.refuse(openai::request_error(plan.error()));
+  if (!plan.ok()) return call.refuse(refusal_of(plan.error()));
   call.respond(HttpResponse{.body = plan->json()});
 }
 

@@ -155,11 +155,24 @@ std::optional<RequestError> check_runtime(const LoadedModel& model, const Settin
   return std::nullopt;
 }
 
+// What OpenAI's routes hold their fields to, and what sampling does: the bounds of settings are
+// wider.
+std::optional<RequestError> check_sampling(const LoadedModel& model,
+                                           const sampling::Options& options) {
+  if (!options.greedy() && options.temperature > 2)
+    return openai::refuse("generation.temperature", "expected at most 2");
+  const Result<void> holds = sampling::check(options, model.served().vocabulary);
+  if (holds.ok()) return std::nullopt;
+  const std::string& why = holds.error().message;  // "min_p is 1e-320: it must be ..."
+  RequestError wrong = openai::refuse("", "generation." + why);
+  wrong.param = "generation." + why.substr(0, why.find(' '));
+  return wrong;
+}
+
 // Of what our own routes take, what OpenAI's have: limits, ids, room.
 std::optional<RequestError> encode(const LoadedModel& model, std::vector<Message> messages,
                                    const GenerateOptions& options, Asked& out) {
-  if (!options.sampling.greedy() && options.sampling.temperature > 2)
-    return openai::refuse("generation.temperature", "expected at most 2");
+  if (auto wrong = check_sampling(model, options.sampling)) return wrong;
   out.request.route = openai::Route::chat;
   out.request.options = options;
   out.request.prompts = {Prompt::chat(std::move(messages))};
@@ -244,6 +257,7 @@ void create_session(const Call& call) {
     session.owner = call.owner;
     session.model = model.served().id();
     session.options = generate_options(settings);
+    if (auto wrong = check_sampling(model, session.options.sampling)) return call.refuse(*wrong);
     std::string id;
     if (auto wrong = call.service->sessions().add(session, id)) return call.refuse(*wrong);
     session.id = id;
