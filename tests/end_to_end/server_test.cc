@@ -231,6 +231,20 @@ TEST_F(Server, OwnRoutesNameTheFieldThatIsToBlame) {
   EXPECT_EQ(lost["message"], "'../../etc' is not here: /v1/ollm/models lists what is");
 }
 
+TEST_F(Server, TheTimeToAFirstTokenIsTakenOnceOfWhatHasOne) {
+  HttpClient client = server_->client();
+  const auto samples = [&] {
+    const std::string text = client.ask("GET", "/metrics").body;
+    const std::string name = "\nollm_time_to_first_token_seconds_count ";
+    return std::strtoul(text.c_str() + text.find(name) + name.size(), nullptr, 10);
+  };
+  const std::size_t before = samples();
+  client.ask("POST", kCompletions, R"({"prompt":"x","max_tokens":0})");
+  EXPECT_EQ(samples(), before);
+  client.ask("POST", kCompletions, R"({"prompt":["x","y","z"],"max_tokens":2,"n":2})");
+  EXPECT_EQ(samples(), before + 1);
+}
+
 TEST_F(Server, KeepsSessions) {
   HttpClient client = server_->client();
   const Json made =

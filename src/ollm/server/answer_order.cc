@@ -38,7 +38,8 @@ bool AnswerOrder::takes_more() const {
 }
 
 void AnswerOrder::take(std::size_t prompt, Piece piece) {
-  if (first_s_ == 0 && !piece.ids.empty()) first_s_ = monotonic_seconds();
+  if (!piece.ids.empty() && !std::exchange(has_token_, true))
+    call_.service->metrics().add_first_token(monotonic_seconds() - begin_s_);
   if (!over_ && !exchange().gone() && !cancelled.cancelled()) take_piece(prompt, std::move(piece));
 }
 
@@ -63,7 +64,7 @@ void AnswerOrder::take_end(std::size_t prompt, Result<Answers> answers) {
                      .code = "draining"});
   }
   if (!answers.ok()) return end_with(openai::request_error(answers.error()));
-  call_.service->metrics().add(answers->report, first_s_ == 0 ? 0 : first_s_ - begin_s_);
+  call_.service->metrics().add(answers->report);
   take_answers(prompt, std::move(answers).value());
 }
 

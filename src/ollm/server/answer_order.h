@@ -51,7 +51,7 @@ class AnswerOrder : public Order {
   LoadedModel& model_;
   const Place place_;
   const double begin_s_;
-  double first_s_ = 0;  // when the first new token was there
+  bool has_token_ = false;  // a first new one, of any of its prompts
   bool over_ = false;
 };
 

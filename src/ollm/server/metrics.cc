@@ -31,13 +31,16 @@ void Metrics::count_cancelled() {
   ++cancelled_;
 }
 
-void Metrics::add(const Report& report, double seconds_to_first_piece) {
+void Metrics::add_first_token(double seconds) {
   const std::lock_guard lock(mutex_);
-  const auto* const bucket =
-      std::lower_bound(kBuckets.begin(), kBuckets.end(), seconds_to_first_piece);
+  const auto* const bucket = std::lower_bound(kBuckets.begin(), kBuckets.end(), seconds);
   ++first_token_[static_cast<std::size_t>(bucket - kBuckets.begin())];
-  first_token_sum_s_ += seconds_to_first_piece;
+  first_token_sum_s_ += seconds;
   ++first_tokens_;
+}
+
+void Metrics::add(const Report& report) {
+  const std::lock_guard lock(mutex_);
   const std::size_t computed = report.prompt_tokens - report.cached_tokens;
   prompt_tokens_ += report.prompt_tokens;
   cached_tokens_ += report.cached_tokens;

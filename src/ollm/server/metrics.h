@@ -27,8 +27,10 @@ struct Gauges {
 class Metrics {
  public:
   void count_request(std::string_view route, int status);
+  /// From a request's arrival to its first new token; once, and not of one that makes none.
+  void add_first_token(double seconds);
   /// What the answers to one prompt took.
-  void add(const Report& report, double seconds_to_first_piece);
+  void add(const Report& report);
   void count_cancelled();
 
   /// text/plain; version=0.0.4.
