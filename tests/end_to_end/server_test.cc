@@ -579,6 +579,21 @@ TEST(ServerKeys, SessionsBelongToTheirs) {
   run_shell("rm " + file);
 }
 
+TEST(ServerKeys, StayWhereAStartWouldRefuseTheNewOnes) {
+  const std::string file = "/tmp/ollm-server-new-keys-" + std::to_string(::getpid());
+  run_shell("umask 077; echo one > " + file);
+  ServerProcess server("--sequences 1 --api-key-file " + file);
+  HttpClient client = server.client();
+  run_shell("umask 077; printf 'one\\ntwo\\n' > " + file);  // they would share a cache
+  server.signal(SIGHUP);
+  EXPECT_TRUE(soon([&] {
+    return server.words().find("keys stay as they were: several keys") != std::string::npos;
+  })) << server.words();
+  EXPECT_EQ(client.ask("GET", "/v1/models", "", "Authorization: Bearer one\r\n").status, 200);
+  EXPECT_EQ(client.ask("GET", "/v1/models", "", "Authorization: Bearer two\r\n").status, 401);
+  run_shell("rm " + file);
+}
+
 TEST(ServerStart, RefusesWhatItCannotBeAndToBeReachedByEverybody) {
   const auto refused = [](const std::string& arguments) {
     ServerProcess server(arguments);

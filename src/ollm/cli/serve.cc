@@ -84,13 +84,14 @@ class ServeCommand {
     Result<std::uint64_t> seconds = parse_age(drain_timeout_);
     if (!seconds.ok()) return std::move(seconds).error().within("--drain-timeout");
     drain_s_ = static_cast<double>(*seconds);
-    OLLM_TRY_VOID(load_keys());
-    OLLM_TRY(const bool loopback, check_address());
+    OLLM_TRY_VOID(load_keys(keys_));
+    OLLM_TRY(const bool loopback, listens_to_loopback());
+    OLLM_TRY_VOID(check_keys(keys_, loopback));
     OLLM_TRY(std::unique_ptr<server::Workers> workers, server::Workers::start(kWorkers));
     server::Service service(service_options(loopback), keys_, *workers);
     OLLM_TRY(server::HttpServer http, open(service));
     service.connections = [&http] { return http.connections(); };
-    http.on_signals([&](int count) { end(count, service, http); }, [&] { reload_keys(); });
+    http.on_signals([&](int count) { end(count, service, http); }, [&] { reload_keys(loopback); });
     OLLM_TRY(Thread thread, Thread::start([&http] { http.run(); }));
     std::optional<Thread> network(std::move(thread));
     std::unique_ptr<server::LoadedModel> model;
@@ -106,39 +107,46 @@ class ServeCommand {
   }
 
  private:
-  Result<void> load_keys() {
+  Result<void> load_keys(server::ApiKeys& keys) const {
     const Environment environment = Environment::of_process();
-    return keys_.load(environment.find_filled("OLLM_API_KEY").value_or(""), key_file_);
+    return keys.load(environment.find_filled("OLLM_API_KEY").value_or(""), key_file_);
   }
 
-  void reload_keys() {
-    const bool had = !keys_.empty();
-    const Result<void> loaded = load_keys();
-    if (!loaded.ok()) print_warning("keys stay as they were: " + loaded.error().message);
-    if (loaded.ok() && had && keys_.empty()) print_warning("there are no keys any more");
+  // What a start would refuse leaves the keys as they are.
+  void reload_keys(bool loopback) {
+    server::ApiKeys fresh;
+    Result<void> loaded = load_keys(fresh);
+    if (loaded.ok()) loaded = check_keys(fresh, loopback);
+    if (!loaded.ok()) return print_warning("keys stay as they were: " + loaded.error().message);
+    if (!keys_.empty() && fresh.empty()) print_warning("there are no keys any more");
+    keys_.replace_by(fresh);
   }
 
   bool has_address() const {
     return unix_socket_.empty() || settings_.given("server.host") || settings_.given("server.port");
   }
 
-  // Whether only this machine reaches it. Errors: invalid_argument where others do and no key is
-  // asked for.
-  Result<bool> check_address() const {
-    if (keys_.size() > 1 && !share_cache_) {
+  // Whether only this machine reaches it.
+  Result<bool> listens_to_loopback() const {
+    if (!has_address()) return true;
+    return server::is_loopback(settings_.server.host);
+  }
+
+  // Errors: invalid_argument for several keys with one cache that nobody meant, and where other
+  // machines reach it and no key is asked for.
+  Result<void> check_keys(const server::ApiKeys& keys, bool loopback) const {
+    if (keys.size() > 1 && !share_cache_) {
       return usage(
           "several keys have one cache here, in which the time of an answer tells what others "
           "asked: --share-cache says that this is meant (a cache of each is not built)");
     }
-    if (!has_address()) return true;
-    OLLM_TRY(const bool loopback, server::is_loopback(settings_.server.host));
-    if (!loopback && keys_.empty() && !allow_unauthenticated_) {
+    if (!loopback && keys.empty() && !allow_unauthenticated_) {
       return usage(fmt::format(
           "{} is reached from other machines, and no key is asked for: give --api-key-file or "
           "OLLM_API_KEY, or say --allow-unauthenticated",
           settings_.server.host));
     }
-    return loopback;
+    return {};
   }
 
   server::Service::Options service_options(bool loopback) {

@@ -107,6 +107,16 @@ Result<void> ApiKeys::load(std::string_view from_environment, const std::string&
   return {};
 }
 
+void ApiKeys::replace_by(const ApiKeys& other) {
+  std::vector<Digest> keys;
+  {
+    const std::lock_guard lock(other.mutex_);
+    keys = other.keys_;
+  }
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(keys);
+}
+
 bool ApiKeys::empty() const { return size() == 0; }
 
 std::size_t ApiKeys::size() const {

@@ -24,6 +24,8 @@ class ApiKeys {
   /// those that begin with # are passed over. Errors: not_found, io; invalid_argument for a file
   /// that others may read, a key that is no text of visible ASCII, too many, or none in the file.
   Result<void> load(std::string_view from_environment, const std::string& file);
+  /// From now on those of the other.
+  void replace_by(const ApiKeys& other);
 
   bool empty() const;
   std::size_t size() const;
