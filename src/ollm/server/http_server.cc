@@ -1,6 +1,7 @@
 #include "ollm/server/http_server.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -156,8 +157,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
   bool closed() const { return closed_; }
 
-  // Once a second: what is overdue goes.
-  void look_at_clock(double now) {
+  // Some times a second: who is gone goes, and what is overdue.
+  void look_around(double now) {
+    if (!closed_ && exchange_ && !reading_ && hung_up()) peer_ended();
     if (closed_) return;
     if (lingers_) {
       if (now - since_s_ > L::kLingerSeconds) drop();
@@ -199,6 +201,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool chunked() const { return chunked_; }
 
  private:
+  // Of one that has sent as much as is read of it: its end would be read behind all that. Nothing
+  // else tells as long as it has more to send than the system takes for it.
+  bool hung_up() {
+    pollfd end{socket_.native_handle(), POLLRDHUP, 0};
+    return ::poll(&end, 1, 0) == 1;
+  }
+
   void read_more() {
     if (closed_ || reading_ || ended_) return;
     if (busy() && in_.size() >= L::kPipelinedBytes) return;
@@ -469,15 +478,14 @@ struct HttpServer::State {
     });
   }
 
-  // Once a second.
   void tick() {
-    ticks.expires_after(std::chrono::seconds(1));
+    ticks.expires_after(std::chrono::milliseconds(250));
     ticks.async_wait([this](const ErrorCode& error) {
       if (error) return;
       const double now = monotonic_seconds();
       // A copy, as it may be taken out of the set meanwhile.
       const std::vector<std::shared_ptr<Connection>> all(connections.begin(), connections.end());
-      for (const auto& connection : all) connection->look_at_clock(now);
+      for (const auto& connection : all) connection->look_around(now);
       sweep_closed();
       tick();
     });

@@ -67,8 +67,8 @@ class Echo final : public HttpHandler {
   std::vector<std::shared_ptr<Exchange>> kept_;
 };
 
-bool soon(const std::function<bool()>& holds) {
-  for (int i = 0; i < 3000; ++i) {
+bool soon(const std::function<bool()>& holds, int seconds = 30) {
+  for (int i = 0; i < seconds * 100; ++i) {
     if (holds()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
@@ -220,6 +220,24 @@ TEST_F(HttpServers, AClientThatGoesAwayIsToldOf) {
   EXPECT_TRUE(soon([&] { return server_->connections() == 0; }));
 }
 
+// Its end stands behind more than is read of it.
+void expect_end_is_seen(HttpClient client, Echo& echo) {
+  client.send(HttpClient::request("GET", "/kept"));
+  const std::shared_ptr<Exchange> exchange = echo.wait_for_kept();
+  std::string more;
+  while (more.size() < ServerLimits::kPipelinedBytes + (std::size_t{32} << 10))
+    more += HttpClient::request("GET", "/next");
+  EXPECT_TRUE(client.send(more));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_FALSE(exchange->gone());
+  client.close();
+  EXPECT_TRUE(soon([&] { return exchange->gone(); }, 3));
+}
+
+TEST_F(HttpServers, AClientThatSentMuchAheadAndGoesAwayIsToldOf) {
+  expect_end_is_seen(client(), echo_);
+}
+
 TEST_F(HttpServers, ASlowReaderIsSeenAndHeardAgain) {
   HttpClient client = this->client();
   client.send(HttpClient::request("GET", "/events"));
@@ -283,6 +301,7 @@ TEST(HttpServersOnUnixSockets, AreTheirOwnersAlone) {
     Result<Thread> thread = Thread::start([&] { server->run(); });
     HttpClient client(path);
     EXPECT_EQ(client.ask("POST", "/u", "1").body, "/u:1");
+    expect_end_is_seen(HttpClient(path), echo);
     EXPECT_FALSE(open().ok());  // somebody listens there
     server->stop();
   }
