@@ -650,6 +650,21 @@ TEST(ServerEnd, WaitsForAnswersThatRunAndTakesNoMore) {
   EXPECT_EQ(server.wait(), 0);
 }
 
+TEST(ServerEnd, WaitsForAnswersThatAreOnTheirWay) {
+  ServerProcess server("--sequences 1");
+  HttpClient slow = server.client();
+  std::string text;
+  while (text.size() < (std::size_t{12} << 20)) text += "ab, cd; ";
+  slow.send(HttpClient::request("POST", "/tokenize", R"({"text":")" + text + "\"}"));
+  EXPECT_TRUE(slow.read_some(60'000));  // that it is there, and no more of it
+  server.signal(SIGTERM);
+  std::this_thread::sleep_for(std::chrono::milliseconds(800));
+  const HttpAnswer answer = slow.read();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_GT(json_of(answer)["ids"].size(), std::size_t{1} << 20);
+  EXPECT_EQ(server.wait(), 0);
+}
+
 TEST(ServerEnd, AtAnyMomentIsOneOfTheTwo) {
   const std::uint32_t seed = std::random_device{}();
   SCOPED_TRACE(fmt::format("seed {}", seed));

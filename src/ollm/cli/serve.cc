@@ -217,7 +217,8 @@ class ServeCommand {
 
   // `left_s`: until answers are cut off; below 0 they are, and their last words go out.
   void wait_for_answers(server::HttpServer& http, double left_s) {
-    if (http.open_exchanges() == 0 || left_s < -kCutOff)
+    const bool all_left = http.open_exchanges() == 0 && http.sending() == 0;
+    if (all_left || left_s < -kCutOff)
       return http.after(kLastWords, [&http] { http.stop(); });
     server::LoadedModel* model = model_;
     if (left_s <= 0 && model != nullptr) model->desk().cancel_all();

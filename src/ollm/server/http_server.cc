@@ -50,6 +50,7 @@ struct Shared {
   std::size_t body_bytes = 0;                        // of bodies that are not whole yet
   std::atomic<std::size_t> whole_bytes{0};           // of those that are, and wait to be looked at
   std::atomic<std::size_t> connections{0};
+  std::atomic<std::size_t> sending{0};  // connections with bytes that have not left
   std::atomic<std::size_t> exchanges{0};
   std::function<void()> on_closed;
   asio::io_context io{1};  // goes first, with what it still holds
@@ -150,6 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (closed_) return;
     closed_ = true;
     set_body_bytes(0);
+    tell_sending();
     ErrorCode ignored;
     socket_.close(ignored);
     if (exchange_) std::exchange(exchange_, nullptr)->lose();
@@ -191,6 +193,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       streams_ = false;
       close_after_ = close_after_ || close || ended_;
     }
+    tell_sending();
     send_more();
     if (ends && !close_after_) next_request();
   }
@@ -344,6 +347,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     refuse(std::move(busy));
   }
 
+  // Whether an answer is on its way, for who waits until all have left.
+  void tell_sending() {
+    const bool now = !closed_ && !out_.empty();
+    if (now != counts_as_sending_) now ? ++shared_.sending : --shared_.sending;
+    counts_as_sending_ = now;
+  }
+
   void send_more() {
     if (writing_ || closed_) return;
     if (out_.empty()) {
@@ -369,6 +379,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       out_.pop_front();
       sent_ = 0;
     }
+    tell_sending();
     if (exchange_) exchange_->wrote(std::min(bytes, exchange_->unsent_bytes()));
     send_more();
     if (was_busy && !busy() && !close_after_) next_request();
@@ -400,6 +411,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool served_ = false;  // a request before
   bool begun_ = false;   // bytes of a request are there
   bool reading_ = false, writing_ = false, ended_ = false;
+  bool counts_as_sending_ = false;
   bool close_after_ = false, lingers_ = false, closed_ = false;
   double since_s_ = 0;  // when that began which is waited for
   double moved_s_ = 0;  // when bytes left last
@@ -645,6 +657,7 @@ void HttpServer::after(double seconds, std::function<void()> call) {
 }
 
 std::size_t HttpServer::connections() const { return state_->shared.connections.load(); }
+std::size_t HttpServer::sending() const { return state_->shared.sending.load(); }
 std::size_t HttpServer::open_exchanges() const { return state_->shared.exchanges.load(); }
 
 Result<bool> is_loopback(const std::string& host) {

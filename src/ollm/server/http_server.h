@@ -55,8 +55,10 @@ class HttpServer {
   /// Runs `call` on the thread that runs, about so many seconds later.
   void after(double seconds, std::function<void()> call);
 
-  /// Any thread: connections that are open, and requests that are not answered whole.
+  /// Any thread: connections that are open, those of which an answer has not left whole, and
+  /// requests that are not answered whole.
   std::size_t connections() const;
+  std::size_t sending() const;
   std::size_t open_exchanges() const;
 
  private:

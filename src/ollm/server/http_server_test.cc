@@ -238,6 +238,23 @@ TEST_F(HttpServers, AClientThatSentMuchAheadAndGoesAwayIsToldOf) {
   expect_end_is_seen(client(), echo_);
 }
 
+TEST_F(HttpServers, AnAnswerIsOnItsWayUntilItsLastByteHasLeft) {
+  HttpClient client = this->client();
+  client.send(HttpClient::request("GET", "/kept"));
+  echo_.wait_for_kept()->respond({.body = std::string(std::size_t{32} << 20, 'x')});
+  EXPECT_TRUE(soon([&] { return server_->open_exchanges() == 0; }));
+  EXPECT_EQ(server_->sending(), 1U);
+  EXPECT_EQ(client.read().body.size(), std::size_t{32} << 20);
+  EXPECT_TRUE(soon([&] { return server_->sending() == 0; }));
+  {
+    HttpClient leaves = this->client();
+    leaves.send(HttpClient::request("GET", "/kept"));
+    echo_.wait_for_kept()->respond({.body = std::string(std::size_t{32} << 20, 'x')});
+    EXPECT_TRUE(soon([&] { return server_->sending() == 1; }));
+  }
+  EXPECT_TRUE(soon([&] { return server_->sending() == 0; }));
+}
+
 TEST_F(HttpServers, ASlowReaderIsSeenAndHeardAgain) {
   HttpClient client = this->client();
   client.send(HttpClient::request("GET", "/events"));
