@@ -76,7 +76,7 @@ void hold_row(std::string_view text) {
   OLLM_CHECK(row.custom_id || !row.problem.empty());
   if (row.refused) hold_refusal(*row.refused);
   std::string line = row.custom_id
-                         ? answer_line(row, 400, error_body(ollm::openai::refuse("a", "b")))
+                         ? answer_line(row, 400, error_body(ollm::openai::refuse("a", "b")).dump())
                          : problem_line(row, 1);
   OLLM_CHECK(line.find('\n') == std::string::npos);
   const auto head = ollm::openai::read_answer_head(line);

@@ -43,11 +43,14 @@ class Kept final : public ollm::server::Exchange {
   void respond(HttpResponse response) override {
     OLLM_CHECK(status == 0);
     status = response.status;
-    text = ollm::server::http_text(response, request_, false);
+    for (std::string& part : ollm::server::http_text(std::move(response), request_, false))
+      text += part;
   }
   void begin_events() override {}
   void send(std::string piece) override { text += piece; }
   void end_events() override {}
+  void hold(std::shared_ptr<void> what) override { held_ = std::move(what); }
+  bool holds() const override { return held_ != nullptr; }
   std::size_t unsent_bytes() const override { return 0; }
   bool gone() const override { return false; }
   void on_change(std::function<void()>) override {}
@@ -58,6 +61,7 @@ class Kept final : public ollm::server::Exchange {
  private:
   const HttpRequest request_;
   std::string body_;
+  std::shared_ptr<void> held_;
 };
 
 struct World {

@@ -98,4 +98,11 @@ std::size_t ServerProcess::resident_bytes() const {
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
+std::size_t ServerProcess::peak_bytes() const {
+  std::ifstream file(fmt::format("/proc/{}/status", process_));
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("VmHWM:")) return std::strtoul(line.c_str() + 6, nullptr, 10) << 10;
+  return 0;
+}
+
 }  // namespace ollm::testing

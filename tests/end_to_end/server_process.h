@@ -31,6 +31,8 @@ class ServerProcess {
 
   std::size_t descriptors() const;
   std::size_t resident_bytes() const;
+  /// The most that it ever had resident.
+  std::size_t peak_bytes() const;
 
  private:
   bool read_words();

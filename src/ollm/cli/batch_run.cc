@@ -6,6 +6,8 @@
 #include <ctime>
 #include <utility>
 
+#include "ollm/base/value_document.h"
+
 namespace ollm::cli {
 namespace {
 
@@ -56,7 +58,7 @@ BatchRun::BatchRun(const Runtime& runtime, const openai::ServedModel& model,
 Result<void> BatchRun::refuse(const openai::BatchRow& row, const RequestError& error,
                               TakeLine take) {
   ++(error.status < kServerErrors ? totals_.done : totals_.failed);
-  return take(openai::answer_line(row, error.status, openai::error_body(error)));
+  return take(openai::answer_line(row, error.status, json_dump(openai::error_body(error))));
 }
 
 Result<void> BatchRun::begin(openai::BatchRow row, TakeLine take) {
@@ -72,6 +74,7 @@ Result<void> BatchRun::begin(openai::BatchRow row, TakeLine take) {
 std::optional<RequestError> BatchRun::submit(Running& running) {
   const openai::CompletionRequest& asked = running.ready.request;
   running.answers.resize(running.ready.ids.size());
+  running.text = openai::ResponseText(running.ready.ids.size());
   for (std::size_t i = 0; i < running.ready.ids.size(); ++i) {
     const std::vector<TokenId>& ids = running.ready.ids[i];
     running.answers[i].prompt_tokens = ids.size();
@@ -137,18 +140,18 @@ void BatchRun::end(Running& running, std::size_t prompt) {
     if (!running.error) running.error = openai::request_error(made.error());
     return;
   }
-  openai::PromptAnswers& out = running.answers[prompt];
+  openai::PromptAnswers out = std::move(running.answers[prompt]);
   add(totals_.report, made->report);
   openai::take_answers(std::move(made).value(), out);
   totals_.tokens += out.prompt_tokens - out.cached_tokens;
+  for (const Generation& choice : out.choices)
+    running.cancelled = running.cancelled || choice.finish_reason == FinishReason::cancelled;
+  running.text.add(model_, running.ready.request, prompt, std::move(out));
 }
 
 Result<void> BatchRun::answer(Running& running, TakeLine take) {
   const openai::BatchRow& row = running.row;
-  for (const openai::PromptAnswers& of_prompt : running.answers)
-    for (const Generation& choice : of_prompt.choices)
-      if (choice.finish_reason == FinishReason::cancelled)
-        return fail(ErrorKind::cancelled, "stopped by the caller");
+  if (running.cancelled) return fail(ErrorKind::cancelled, "stopped by the caller");
   if (running.error) return refuse(row, *running.error, take);
   const openai::CompletionRequest& request = running.ready.request;
   openai::AnswerNames names{.id = row.id.substr(row.id.find('_') + 1),
@@ -156,7 +159,7 @@ Result<void> BatchRun::answer(Running& running, TakeLine take) {
                             .model = request.model.value_or(model_.id()),
                             .system_fingerprint = system_fingerprint_};
   if (!request.seed && !request.options.sampling.greedy()) names.seed = row.seed;
-  const auto body = openai::response_body(model_, request, running.answers, names);
+  const std::string body = std::move(running.text).finish(request, names).joined();
   ++totals_.done;
   return take(openai::answer_line(row, kOk, body));
 }

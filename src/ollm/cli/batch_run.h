@@ -61,7 +61,9 @@ class BatchRun {
     openai::BatchRow row;
     ReadyRequest ready;
     std::vector<std::optional<Ticket>> tickets;  // of each prompt; nothing: over
-    std::vector<openai::PromptAnswers> answers;
+    std::vector<openai::PromptAnswers> answers;  // of prompts that are not over
+    openai::ResponseText text{0};                // of the others
+    bool cancelled = false;                      // one of them
     std::optional<openai::RequestError> error;
     std::size_t left = 0;  // tickets that are not over
   };

@@ -38,10 +38,14 @@ constexpr std::size_t kWorkers = 2;
 // A body as text, as values and on its way to ids; as of a row of a batch.
 constexpr std::size_t kBodyFactor = 20;
 // Of a budget the share that the longest body may have, so that reading it stays within.
-constexpr std::uint64_t kBodyShare = 512;
+constexpr std::size_t kBodyShare = 512;
 constexpr std::size_t kLeastBody = std::size_t{256} << 10;
-// Connections, stacks, answers on their way.
+// Connections with what each may hold in any case, stacks.
 constexpr std::size_t kOwnBytes = std::size_t{16} << 20;
+// Of a budget the share of answers; without one, or of a large one, the most.
+constexpr std::size_t kAnswersShare = 16;
+constexpr std::size_t kLeastAnswers = std::size_t{8} << 20;
+constexpr std::size_t kMostAnswers = std::size_t{128} << 20;
 
 class ServeCommand {
  public:
@@ -149,16 +153,21 @@ class ServeCommand {
     return {};
   }
 
-  server::Service::Options service_options(bool loopback) {
+  // Part of the budget, or the most where there is none.
+  std::size_t share_of_memory(std::size_t share, std::size_t least, std::size_t most) const {
     const auto& memory = settings_.runtime.memory;
-    body_limit_ = openai::BodyLimits::kBytes;
-    if (memory)
-      body_limit_ = std::clamp<std::size_t>(static_cast<std::size_t>(*memory) / kBodyShare,
-                                            kLeastBody, openai::BodyLimits::kBytes);
+    if (!memory) return most;
+    return std::clamp(static_cast<std::size_t>(*memory) / share, least, most);
+  }
+
+  server::Service::Options service_options(bool loopback) {
+    body_limit_ = share_of_memory(kBodyShare, kLeastBody, openai::BodyLimits::kBytes);
+    answer_bytes_ = share_of_memory(kAnswersShare, kLeastAnswers, kMostAnswers);
     return {.settings = settings_,
             .hosts = server::AllowedHosts(settings_.server.host, allowed_hosts_, !loopback),
             .max_queue = max_queue_,
             .body_limit = body_limit_,
+            .answer_bytes = answer_bytes_,
             .logs_requests = settings_.server.log_level == "debug"};
   }
 
@@ -178,7 +187,8 @@ class ServeCommand {
         .settings = settings_,
         .allowances = allowances_,
         .sequences = sequences_,
-        .caller_bytes = kOwnBytes + kBodyFactor * (body_limit_ + large) +
+        .caller_bytes = kOwnBytes + server::ServerLimits::kReadAheadBytes + answer_bytes_ +
+                        kBodyFactor * (body_limit_ + large) +
                         server::ServerLimits::kBodiesAtOnce * body_limit_};
     const Verbosity words = verbosity(settings_);
     ProgressLine progress(words);
@@ -218,8 +228,7 @@ class ServeCommand {
   // `left_s`: until answers are cut off; below 0 they are, and their last words go out.
   void wait_for_answers(server::HttpServer& http, double left_s) {
     const bool all_left = http.open_exchanges() == 0 && http.sending() == 0;
-    if (all_left || left_s < -kCutOff)
-      return http.after(kLastWords, [&http] { http.stop(); });
+    if (all_left || left_s < -kCutOff) return http.after(kLastWords, [&http] { http.stop(); });
     server::LoadedModel* model = model_;
     if (left_s <= 0 && model != nullptr) model->desk().cancel_all();
     http.after(kLook, [&http, left_s, this] { wait_for_answers(http, left_s - kLook); });
@@ -240,7 +249,7 @@ class ServeCommand {
   Settings settings_;
   server::ApiKeys keys_;
   double drain_s_ = 0;
-  std::size_t body_limit_ = 0;
+  std::size_t body_limit_ = 0, answer_bytes_ = 0;
   CancellationToken load_cancel_;
   std::atomic<server::LoadedModel*> model_ = nullptr;
   std::atomic<bool> left_behind_ = false;

@@ -40,8 +40,9 @@ BatchRow too_long_row(std::string_view digest_hex);
 /// bytes where it is no JSON.
 std::string row_id(std::string_view digest_hex);
 
-/// The answer to a request, as a line without its end: status and body of HTTP.
-std::string answer_line(const BatchRow& row, int status, const nlohmann::ordered_json& body);
+/// The answer to a request, as a line without its end: status and body of HTTP, which is JSON in
+/// one line.
+std::string answer_line(const BatchRow& row, int status, std::string_view body);
 /// The answer to what is no request, by its row number, from 1.
 std::string problem_line(const BatchRow& row, std::size_t number);
 

@@ -80,7 +80,7 @@ TEST(BatchRow, ARequestThatIsRefusedKeepsItsName) {
 TEST(BatchRow, AnAnswerIsReadBackByItsHead) {
   const BatchRow row = read_batch_row(row_with(R"({"prompt": "x"})"));
   std::string line =
-      answer_line(row, 200, {{"choices", {{{"text", "a\nb"}}}}, {"system_fingerprint", "fp_1"}});
+      answer_line(row, 200, R"({"choices":[{"text":"a\nb"}],"system_fingerprint":"fp_1"})");
   EXPECT_EQ(line.find('\n'), std::string::npos);
   const Json parsed = Json::parse(line);
   EXPECT_EQ(parsed["response"]["request_id"], "req_" + row.id.substr(6));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ollm/base/utf8.h"
+#include "ollm/base/value_document.h"
 
 namespace ollm::openai {
 namespace {
@@ -16,6 +17,17 @@ using Json = nlohmann::ordered_json;
 constexpr double kNever = -9999.0;
 
 double number(double log_prob) { return std::max(log_prob, kNever); }
+
+// Tokens that stand as values at a time: with 20 beside each half a megabyte.
+constexpr std::size_t kTokensAtOnce = 64;
+
+// What stands between the brackets of a list, behind what stood there before.
+void add_entries(TextParts& out, const Json& list) {
+  if (list.empty()) return;
+  if (out.size() > 0) out.add(",");
+  const std::string text = json_dump(list);
+  out.add(std::string_view(text).substr(1, text.size() - 2));
+}
 
 // Rows of a model beyond the tokens of its tokenizer mean no text.
 std::string bytes_of(const ServedModel& model, TokenId id) {
@@ -62,6 +74,22 @@ Json chat_log_probs(const ServedModel& model, std::span<const TokenId> ids,
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
+TextParts chat_log_probs_text(const ServedModel& model, std::span<const TokenId> ids,
+                              std::span<const sampling::TokenLogProbs> log_probs) {
+  TextParts entries;
+  const std::size_t count = std::min(ids.size(), log_probs.size());
+  for (std::size_t at = 0; at < count; at += kTokensAtOnce) {
+    const std::size_t some = std::min(kTokensAtOnce, count - at);
+    add_entries(entries, chat_log_probs(model, ids.subspan(at, some),
+                                        log_probs.subspan(at, some))["content"]);
+  }
+  TextParts out;
+  out.add(R"({"content":[)");
+  out.add(std::move(entries));
+  out.add(R"(],"refusal":null})");
+  return out;
+}
+
 void CompletionLogProbs::add_prompt(std::span<const TokenId> ids,
                                     std::span<const sampling::TokenLogProbs> log_probs,
                                     std::string_view shown) {
@@ -82,6 +110,7 @@ void CompletionLogProbs::add(std::span<const TokenId> ids,
 void CompletionLogProbs::add_token(TokenId id, const sampling::TokenLogProbs* log_probs) {
   const std::string bytes = bytes_of(model_, id);
   const std::string name = token_name(bytes);
+  if (tokens_.size() == kTokensAtOnce) flush();
   tokens_.push_back(name);
   text_offset_.push_back(characters_);
   const std::size_t hidden = std::min(hidden_bytes_, bytes.size());
@@ -99,11 +128,27 @@ void CompletionLogProbs::add_token(TokenId id, const sampling::TokenLogProbs* lo
   top_logprobs_.push_back(std::move(top));
 }
 
-Json CompletionLogProbs::json() && {
-  return {{"tokens", std::move(tokens_)},
-          {"token_logprobs", std::move(token_logprobs_)},
-          {"top_logprobs", top_ == 0 ? Json() : std::move(top_logprobs_)},
-          {"text_offset", std::move(text_offset_)}};
+void CompletionLogProbs::flush() {
+  std::size_t i = 0;
+  for (Json* list : {&tokens_, &token_logprobs_, &top_logprobs_, &text_offset_}) {
+    add_entries(texts_[i++], *list);
+    list->clear();
+  }
+}
+
+TextParts CompletionLogProbs::text() && {
+  flush();
+  TextParts out;
+  std::size_t i = 0;
+  for (const char* name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"}) {
+    const bool lists = top_ != 0 || &texts_[i] != &texts_[2];
+    out.add(fmt::format("{}\"{}\":{}", i == 0 ? "{" : ",", name, lists ? "[" : "null"));
+    if (lists) out.add(std::move(texts_[i]));
+    if (lists) out.add("]");
+    ++i;
+  }
+  out.add("}");
+  return out;
 }
 
 }  // namespace ollm::openai

@@ -2,6 +2,7 @@
 // Leaves to others: the numbers themselves (sampling/log_probs.h in the library).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -10,6 +11,7 @@
 
 #include "ollm/ollm.h"
 #include "ollm/openai/encode.h"
+#include "ollm/openai/text_parts.h"
 
 namespace ollm::openai {
 
@@ -17,6 +19,9 @@ namespace ollm::openai {
 /// id. A token that is no character by itself reads as U+FFFD; its bytes are exact.
 nlohmann::ordered_json chat_log_probs(const ServedModel& model, std::span<const TokenId> ids,
                                       std::span<const sampling::TokenLogProbs> log_probs);
+/// The same as text. As values it takes several times as much, so only a few tokens at a time are.
+TextParts chat_log_probs_text(const ServedModel& model, std::span<const TokenId> ids,
+                              std::span<const sampling::TokenLogProbs> log_probs);
 
 /// {"tokens", "token_logprobs", "top_logprobs", "text_offset"}, each a list with an entry for each
 /// token. What is no character by itself is named by its bytes ("bytes:\xe6"), as OpenAI's is;
@@ -32,9 +37,10 @@ class CompletionLogProbs {
   void add_prompt(std::span<const TokenId> ids, std::span<const sampling::TokenLogProbs> log_probs,
                   std::string_view shown);
   void add(std::span<const TokenId> ids, std::span<const sampling::TokenLogProbs> log_probs);
-  nlohmann::ordered_json json() &&;
+  TextParts text() &&;
 
  private:
+  void flush();
   void add_token(TokenId id, const sampling::TokenLogProbs* log_probs);
 
   const ServedModel& model_;
@@ -43,6 +49,7 @@ class CompletionLogProbs {
   nlohmann::ordered_json token_logprobs_ = nlohmann::ordered_json::array();
   nlohmann::ordered_json top_logprobs_ = nlohmann::ordered_json::array();
   nlohmann::ordered_json text_offset_ = nlohmann::ordered_json::array();
+  std::array<TextParts, 4> texts_;  // of the four lists, what is not in them any more
   std::size_t characters_ = 0;
   std::size_t hidden_bytes_ = 0;  // of the tokens that come next, which do not stand in the text
 };

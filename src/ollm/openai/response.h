@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "ollm/ollm.h"
 #include "ollm/openai/encode.h"
 #include "ollm/openai/request.h"
+#include "ollm/openai/text_parts.h"
 
 namespace ollm::openai {
 
@@ -30,21 +31,43 @@ struct PromptAnswers {
 /// Puts in what the runtime made of it.
 void take_answers(Answers made, PromptAnswers& out);
 
-/// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"} of all of them.
-nlohmann::ordered_json usage_body(const std::vector<PromptAnswers>& answers);
+/// What the prompts of a request took together.
+struct Usage {
+  std::size_t prompt_tokens = 0, cached_tokens = 0, new_tokens = 0;
+
+  void add(const PromptAnswers& answers);
+  /// {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"}.
+  nlohmann::ordered_json body() const;
+};
 
 /// What an answer is called, and by whom it is.
 struct AnswerNames {
   std::string id;            // the digits of "chatcmpl-..." and "cmpl-..."
   std::int64_t created = 0;  // seconds since 1970
   std::string model;
-  std::string system_fingerprint;
+  std::string system_fingerprint;          // empty: null
   std::optional<std::uint64_t> seed = {};  // where none was asked for, and something was drawn
 };
 
-/// The body of a whole answer; `answers` has one entry for each prompt of `request`.
-nlohmann::ordered_json response_body(const ServedModel& model, const CompletionRequest& request,
-                                     const std::vector<PromptAnswers>& answers,
-                                     const AnswerNames& names);
+/// The body of a whole answer as text, put together as its prompts end, in any order: of what was
+/// made for a prompt nothing is kept but its text.
+class ResponseText {
+ public:
+  explicit ResponseText(std::size_t prompts) : choices_(prompts) {}
+
+  /// What became of one prompt of `request`.
+  void add(const ServedModel& model, const CompletionRequest& request, std::size_t prompt,
+           PromptAnswers answers);
+  /// Bytes of text up to now.
+  std::size_t size() const { return size_; }
+  /// The body, when all prompts are in; `more`: members at its end.
+  TextParts finish(const CompletionRequest& request, const AnswerNames& names,
+                   const nlohmann::ordered_json& more = nlohmann::ordered_json::object()) &&;
+
+ private:
+  std::vector<TextParts> choices_;  // of each prompt, with commas between them
+  std::size_t size_ = 0;
+  Usage usage_;
+};
 
 }  // namespace ollm::openai

@@ -54,12 +54,15 @@ class Bodies : public ::testing::Test {
 TEST_F(Bodies, AChatIsAnsweredAsOpenAIAnswers) {
   CompletionRequest request;
   request.prompts = {Prompt::chat({{"user", "Hi"}})};
-  const std::vector<PromptAnswers> answers = {
-      {.choices = {{.text = "One", .ids = {1, 2}, .finish_reason = FinishReason::stop},
-                   {.text = "Two", .ids = {3}, .finish_reason = FinishReason::length}},
-       .prompt_tokens = 5,
-       .cached_tokens = 4}};
-  EXPECT_EQ(response_body(model_, request, answers, names_), Json::parse(R"({
+  request.n = 2;
+  PromptAnswers answers = {
+      .choices = {{.text = "One", .ids = {1, 2}, .finish_reason = FinishReason::stop},
+                  {.text = "Two", .ids = {3}, .finish_reason = FinishReason::length}},
+      .prompt_tokens = 5,
+      .cached_tokens = 4};
+  ResponseText text(1);
+  text.add(model_, request, 0, std::move(answers));
+  EXPECT_EQ(Json::parse(std::move(text).finish(request, names_).joined()), Json::parse(R"({
     "id": "chatcmpl-0123456789abcdef", "object": "chat.completion", "created": 1700000000,
     "model": "clerk",
     "choices": [
@@ -78,9 +81,13 @@ TEST_F(Bodies, ChoicesOfAListOfPromptsComeInItsOrder) {
   request.echo = true;
   request.prompts = {Prompt::raw("A"), Prompt::tokens(ids_of("B"))};
   const Generation choice{.text = "-", .ids = {1}, .finish_reason = FinishReason::length};
-  const Json body = response_body(
-      model_, request,
-      {{.choices = {choice, choice}, .prompt_tokens = 1}, {.choices = {choice, choice}}}, names_);
+  request.n = 2;
+  ResponseText text(2);
+  text.add(model_, request, 1, {.choices = {choice, choice}});  // the other one took longer
+  text.add(model_, request, 0, {.choices = {choice, choice}, .prompt_tokens = 1});
+  const Json body = Json::parse(std::move(text).finish(request, names_, {{"timings", 1}}).joined());
+  EXPECT_EQ(body["timings"], 1);
+  EXPECT_EQ(body["usage"]["completion_tokens"], 4);
   EXPECT_EQ(body["id"], "cmpl-0123456789abcdef");
   EXPECT_EQ(body["object"], "text_completion");
   ASSERT_EQ(body["choices"].size(), 4u);
@@ -108,6 +115,29 @@ TEST_F(Bodies, LogProbabilitiesHaveTheFormOfAChat) {
   EXPECT_EQ(bytes, "é!");
 }
 
+TEST_F(Bodies, LogProbabilitiesAsTextAreTheSameHoweverManyTheyAre) {
+  for (const std::size_t count : {0U, 1U, 64U, 65U, 500U}) {
+    std::vector<TokenId> ids(count);
+    std::vector<sampling::TokenLogProbs> log_probs(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      ids[i] = static_cast<TokenId>(3 + i);
+      log_probs[i] = {.log_prob = -0.125 * static_cast<double>(i), .top = {{ids[i], -0.5}}};
+    }
+    EXPECT_EQ(chat_log_probs_text(model_, ids, log_probs).joined(),
+              chat_log_probs(model_, ids, log_probs).dump());
+    for (const std::size_t top : {0U, 1U}) {
+      CompletionLogProbs list(model_, top);
+      list.add(ids, log_probs);
+      const Json out = Json::parse(std::move(list).text().joined());
+      ASSERT_EQ(out["tokens"].size(), count);
+      EXPECT_EQ(out["top_logprobs"].size(), top * count);
+      EXPECT_EQ(out["top_logprobs"].is_null(), top == 0);
+      for (std::size_t i = 0; i < count; ++i)
+        EXPECT_EQ(out["token_logprobs"][i], log_probs[i].log_prob);
+    }
+  }
+}
+
 TEST_F(Bodies, LogProbabilitiesHaveTheFormOfACompletion) {
   const std::vector<TokenId> prompt = ids_of("Hé ");
   const std::vector<TokenId> ids = ids_of("x");
@@ -117,7 +147,7 @@ TEST_F(Bodies, LogProbabilitiesHaveTheFormOfACompletion) {
                       prompt.size() - 1, {.log_prob = -1.0, .top = {{prompt[0], -0.5}}}),
                   "Hé ");
   list.add(ids, std::vector<sampling::TokenLogProbs>(ids.size(), {-2.0, {{ids[0], -2.0}}}));
-  const Json out = std::move(list).json();
+  const Json out = Json::parse(std::move(list).text().joined());
   const std::size_t count = prompt.size() + ids.size();
   for (const char* name : {"tokens", "token_logprobs", "top_logprobs", "text_offset"})
     EXPECT_EQ(out[name].size(), count) << name;

@@ -187,8 +187,12 @@ Result<std::optional<TokenId>> Answer::take_logits(std::size_t position, std::sp
   if (decoding_) ++timing_.decoded;
   if (is_end(id)) return finish(FinishReason::stop);
   out_.ids.push_back(id);
-  if (options_.top_log_probs)
+  if (options_.top_log_probs) {
     out_.log_probs.push_back(sampling::log_probs(logits, id, *options_.top_log_probs));
+    untaken_bytes_.fetch_add(sizeof(sampling::TokenLogProbs) +
+                                 out_.log_probs.back().top.size() * sizeof(sampling::TokenLogProb),
+                             std::memory_order_relaxed);
+  }
   if (stream_) {
     // Models have rows beyond the tokenizer's tokens, to round the vocabulary; they mean no text.
     const Result<std::string> piece = stream_->push(id);

@@ -33,6 +33,16 @@ void AnswerOrder::submit(std::shared_ptr<AnswerOrder> order) {
   desk.submit(std::move(order));
 }
 
+std::shared_ptr<RoomShare> AnswerOrder::claim(const Call& call, const AnswerSize& size) {
+  std::shared_ptr<RoomShare> share = call.service->room().claim(size.total());
+  if (share) {
+    call.exchange->hold(share);
+  } else {
+    call.respond(no_room(*call.service, size.total(), size.weighs_most));
+  }
+  return share;
+}
+
 bool AnswerOrder::takes_more() const {
   return exchange().unsent_bytes() <= ServerLimits::kUnsentBytes;
 }

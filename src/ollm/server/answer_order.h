@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "ollm/server/answer_size.h"
 #include "ollm/server/desk.h"
 #include "ollm/server/routes.h"
 #include "ollm/server/service.h"
@@ -25,6 +26,9 @@ class AnswerOrder : public Order {
   /// Puts it on the model's desk; from now on its client may end it.
   static void submit(std::shared_ptr<AnswerOrder> order);
 
+  /// The room of an answer until it has left; where there is none, answers so, and gives nothing.
+  static std::shared_ptr<RoomShare> claim(const Call& call, const AnswerSize& size);
+
  protected:
   /// As take and take_end; not called any more once the client is gone or one has failed.
   ///@{
@@ -35,6 +39,9 @@ class AnswerOrder : public Order {
   virtual void take_error(const openai::RequestError& error) = 0;
   /// Its client is gone. Once.
   virtual void leave() {}
+
+  /// It cannot be answered, although the model did.
+  void fail_with(const openai::RequestError& error) { end_with(error); }
 
   /// Why a stream that was begun breaks off: its events.
   static std::string broken_off(const openai::RequestError& error);

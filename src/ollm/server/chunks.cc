@@ -56,7 +56,7 @@ Json Chunks::text(std::size_t choice, const Piece& piece, std::size_t told) cons
   if (request_.logprobs) {
     openai::CompletionLogProbs list(model_, request_.top_logprobs);
     list.add(piece.ids, piece.log_probs);
-    log_probs = std::move(list).json();
+    log_probs = Json::parse(std::move(list).text().joined());
     for (Json& offset : log_probs["text_offset"]) offset = offset.get<std::size_t>() + told;
   }
   return one({{"text", piece.text},
@@ -87,9 +87,9 @@ Json Chunks::progress(std::size_t prompt_tokens, const Piece& piece, double seco
   return out;
 }
 
-Json Chunks::usage(const std::vector<openai::PromptAnswers>& answers) const {
+Json Chunks::usage(const openai::Usage& usage) const {
   Json out = chunk(Json::array());
-  out["usage"] = openai::usage_body(answers);
+  out["usage"] = usage.body();
   return out;
 }
 

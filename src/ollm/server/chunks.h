@@ -31,7 +31,7 @@ class Chunks {
   nlohmann::ordered_json progress(std::size_t prompt_tokens, const Piece& piece,
                                   double seconds) const;
   /// The last piece, where it was asked for.
-  nlohmann::ordered_json usage(const std::vector<openai::PromptAnswers>& answers) const;
+  nlohmann::ordered_json usage(const openai::Usage& usage) const;
 
  private:
   nlohmann::ordered_json chunk(nlohmann::ordered_json choices) const;

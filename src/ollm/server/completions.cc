@@ -24,12 +24,36 @@ using openai::Route;
 struct Asked {
   openai::CompletionRequest request;
   std::vector<std::vector<TokenId>> ids;  // of each prompt
+  std::shared_ptr<RoomShare> room;        // shared with the exchange
+  std::size_t text_bytes = 0;             // of it, for the text of the answer
 };
 
 std::size_t characters(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
     return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U;  // continues no other
   }));
+}
+
+// Of one event: a piece that waited for its client can have as many as were made meanwhile.
+constexpr std::size_t kLogProbsOfEvent = 64;
+
+// A piece in as many as it takes; the text goes with the first.
+std::vector<Piece> parts_of(Piece piece, bool has_log_probs) {
+  std::vector<Piece> parts;
+  if (!has_log_probs || piece.ids.size() <= kLogProbsOfEvent) {
+    parts.push_back(std::move(piece));
+    return parts;
+  }
+  for (std::size_t at = 0; at < piece.ids.size(); at += kLogProbsOfEvent) {
+    const std::size_t end = std::min(at + kLogProbsOfEvent, piece.ids.size());
+    Piece& part = parts.emplace_back();
+    part.answer = piece.answer;
+    if (at == 0) part.text = std::move(piece.text);
+    part.ids.assign(piece.ids.begin() + at, piece.ids.begin() + end);
+    for (std::size_t i = at; i < std::min(end, piece.log_probs.size()); ++i)
+      part.log_probs.push_back(std::move(piece.log_probs[i]));
+  }
+  return parts;
 }
 
 class CompletionOrder final : public AnswerOrder {
@@ -41,6 +65,7 @@ class CompletionOrder final : public AnswerOrder {
         names_(std::move(names)),
         chunks_(model.served(), asked_.request, names_),
         answers_(asked_.ids.size()),
+        text_(asked_.ids.size()),
         told_(asked_.ids.size() * asked_.request.n),
         left_(asked_.ids.size()) {
     for (std::size_t i = 0; i < asked_.ids.size(); ++i) {
@@ -90,33 +115,57 @@ class CompletionOrder final : public AnswerOrder {
     open(prompt, choice);
     const bool has_log_probs = asked_.request.logprobs && !piece.ids.empty();
     if (piece.text.empty() && !has_log_probs) return;
-    send(chunks_.text(choice, piece, *told_[choice]));
-    *told_[choice] += characters(piece.text);
+    for (const Piece& part : parts_of(std::move(piece), has_log_probs)) {
+      send(chunks_.text(choice, part, *told_[choice]));
+      *told_[choice] += characters(part.text);
+    }
   }
 
   void take_answers(std::size_t prompt, Answers made) override {
     add(made.report);
-    openai::take_answers(std::move(made), answers_[prompt]);
+    openai::PromptAnswers answers = std::move(answers_[prompt]);
+    openai::take_answers(std::move(made), answers);
     --left_;
-    if (streams()) return end_stream(prompt);
+    if (streams()) return end_stream(prompt, answers);
+    text_.add(model().served(), asked_.request, prompt, std::move(answers));
+    if (!has_room()) return fail_with(no_room());
     if (left_ > 0) return;
-    Json body = openai::response_body(model().served(), asked_.request, answers_, names_);
-    if (names_.system_fingerprint.empty()) body["system_fingerprint"] = nullptr;
-    body["timings"] = timings(report_);
-    call().respond(body);
+    openai::TextParts body =
+        std::move(text_).finish(asked_.request, names_, {{"timings", timings(report_)}});
+    call().respond(HttpResponse{.body = {}, .more_body = std::move(body).take()});
   }
 
-  void end_stream(std::size_t prompt) {
+  // Whether the text has no more bytes than it was given, or is given now: tokens can be longer
+  // than they mostly are.
+  bool has_room() {
+    const std::size_t bytes = text_.size();
+    if (bytes <= asked_.text_bytes) return true;
+    if (!asked_.room->grow(bytes - asked_.text_bytes)) return false;
+    asked_.text_bytes = bytes;
+    return true;
+  }
+
+  RequestError no_room() const {
+    return {.status = 503,
+            .message =
+                "the answer is longer than there is room for: try again later, or ask for "
+                "less",
+            .param = std::nullopt,
+            .code = "no_room"};
+  }
+
+  void end_stream(std::size_t prompt, const openai::PromptAnswers& answers) {
     const std::size_t n = asked_.request.n;
-    for (std::size_t i = 0; i < answers_[prompt].choices.size(); ++i) {
+    usage_.add(answers);
+    for (std::size_t i = 0; i < answers.choices.size(); ++i) {
       const std::size_t choice = prompt * n + i;
       open(prompt, choice);
-      Json end = chunks_.last(choice, answers_[prompt].choices[i].finish_reason);
+      Json end = chunks_.last(choice, answers.choices[i].finish_reason);
       if (left_ == 0 && i + 1 == n) end["timings"] = timings(report_);
       send(end);
     }
     if (left_ > 0) return;
-    if (asked_.request.include_usage) send(chunks_.usage(answers_));
+    if (asked_.request.include_usage) send(chunks_.usage(usage_));
     exchange().send(event_text("[DONE]"));
     exchange().end_events();
   }
@@ -138,7 +187,9 @@ class CompletionOrder final : public AnswerOrder {
   Asked asked_;
   const openai::AnswerNames names_;
   const Chunks chunks_;
-  std::vector<openai::PromptAnswers> answers_;
+  std::vector<openai::PromptAnswers> answers_;    // of prompts that are not over
+  openai::ResponseText text_;                     // of those that are; not of a stream
+  openai::Usage usage_;                           // of a stream
   std::vector<std::optional<std::size_t>> told_;  // characters of each choice; nothing: not begun
   std::size_t left_;                              // prompts that are not over
   Report report_;
@@ -175,6 +226,11 @@ void answer(const Call& call, Route route, LoadedModel& model, Place place) {
     sampling.seed = random_number() >> (64 - kExact);
     names.seed = sampling.seed;
   }
+  if (!asked.request.echo) asked.request.prompts = {};  // ids from here on
+  const AnswerSize size = answer_size(asked.request, asked.ids, model.lines());
+  asked.text_bytes = size.text_bytes;
+  asked.room = AnswerOrder::claim(call, size);
+  if (!asked.room) return;
   AnswerOrder::submit(std::make_shared<CompletionOrder>(call, model, std::move(place),
                                                         std::move(asked), std::move(names)));
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,8 +39,15 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  HttpFields fields = {};  // beside those of length and type
-  bool close = false;      // the connection, afterwards
+  std::vector<std::string> more_body = {};  // behind it, where it is long
+  HttpFields fields = {};                   // beside those of length and type
+  bool close = false;                       // the connection, afterwards
+
+  std::size_t body_bytes() const {
+    std::size_t bytes = body.size();
+    for (const std::string& part : more_body) bytes += part.size();
+    return bytes;
+  }
 };
 
 /// One request on its way to one answer: whole, or as a stream of events. Any thread may call, one
@@ -66,6 +74,10 @@ class Exchange {
   virtual void send(std::string text) = 0;
   virtual void end_events() = 0;
   ///@}
+
+  /// Keeps `what` until the last byte of the answer has left, or its client. Before the answer.
+  virtual void hold(std::shared_ptr<void> what) = 0;
+  virtual bool holds() const = 0;
 
   /// What was sent and has not left yet, in bytes.
   virtual std::size_t unsent_bytes() const = 0;

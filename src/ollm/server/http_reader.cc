@@ -155,6 +155,7 @@ struct HttpReader::State {
     expects_continue = false;
     phase = Phase::body;
     check_head();
+    parser->get().clear();  // they would stand here twice, as long as the body comes
   }
 
   std::size_t put(std::string_view bytes) {

@@ -48,6 +48,7 @@ struct Shared {
   const std::size_t body_limit;
   std::array<char, std::size_t{64} << 10> buffer{};  // what is read just now, for all of them
   std::size_t body_bytes = 0;                        // of bodies that are not whole yet
+  std::size_t ahead = 0;                             // of headers, and of what is read ahead
   std::atomic<std::size_t> whole_bytes{0};           // of those that are, and wait to be looked at
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> sending{0};  // connections with bytes that have not left
@@ -82,6 +83,8 @@ class ConnectionExchange final : public Exchange {
   }
   std::size_t body_bytes() const override { return body_.size(); }
   void respond(HttpResponse response) override;
+  void hold(std::shared_ptr<void> what) override { held_ = std::move(what); }
+  bool holds() const override { return held_ != nullptr; }
   void begin_events() override;
   void send(std::string text) override;
   void end_events() override;
@@ -118,12 +121,13 @@ class ConnectionExchange final : public Exchange {
     }
     if (call) call();
   }
-  void post(std::string text, bool ends, bool close);
+  void post(std::vector<std::string> parts, bool ends, bool close);
 
   const std::shared_ptr<Connection> connection_;  // shared: it may be closed before the answer
   Shared& shared_;
   const HttpRequest request_;
   std::string body_;
+  std::shared_ptr<void> held_;  // shared with who makes the answer; then of the connection
   bool was_full_ = false;
   std::atomic<std::size_t> unsent_{0};
   std::atomic<bool> gone_{false};
@@ -151,6 +155,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (closed_) return;
     closed_ = true;
     set_body_bytes(0);
+    count_ahead();
     tell_sending();
     ErrorCode ignored;
     socket_.close(ignored);
@@ -168,7 +173,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     } else if (!out_.empty()) {
       if (now - moved_s_ > L::kStallSeconds) drop();
     } else if (exchange_) {
-      if (streams_ && now - moved_s_ > L::kPingSeconds) write(chunk(": ping\n\n"), false, false);
+      if (streams_ && now - moved_s_ > L::kPingSeconds) write({chunk(": ping\n\n")}, false, false);
     } else if (reader_.phase() == HttpReader::Phase::body) {
       const double least = (now - since_s_ - L::kHeadSeconds) * L::kBodyBytesPerSecond;
       if (static_cast<double>(reader_.body_bytes()) < least) drop();
@@ -178,14 +183,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
   }
 
-  // A part of the answer to the request that is running; `ends` it.
-  void write(std::string text, bool ends, bool close) {
+  // A part of the answer to the request that is running; `ends` it. `held` goes with its last byte.
+  void write(std::vector<std::string> parts, bool ends, bool close,
+             std::shared_ptr<void> held = nullptr) {
     if (closed_) return;
     if (out_.empty()) moved_s_ = monotonic_seconds();
-    if (!text.empty()) {
+    for (std::string& text : parts) {
+      if (text.empty()) continue;
       out_bytes_ += text.size();
-      out_.push_back(std::move(text));
+      out_.push_back({std::move(text), nullptr});
     }
+    if (!out_.empty() && held) out_.back().held = std::move(held);
     if (ends) {
       // What still leaves is nobody's.
       if (exchange_) exchange_->wrote(exchange_->unsent_bytes());
@@ -213,7 +221,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void read_more() {
     if (closed_ || reading_ || ended_) return;
-    if (busy() && in_.size() >= L::kPipelinedBytes) return;
+    if (may_read() == 0) return;
     if (lingered_ > L::kPipelinedBytes) return;
     reading_ = true;
     socket_.async_wait(Socket::wait_read, [self = shared_from_this()](const ErrorCode& error) {
@@ -224,9 +232,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void read() {
     if (closed_) return;
+    const std::size_t most = may_read();
+    if (most == 0) return;
     ErrorCode error;
-    const std::size_t got =
-        socket_.read_some(asio::buffer(shared_.buffer.data(), shared_.buffer.size()), error);
+    const std::size_t got = socket_.read_some(asio::buffer(shared_.buffer.data(), most), error);
     if (error == asio::error::would_block || error == asio::error::try_again) return read_more();
     if (error) return peer_ended();
     if (close_after_) {
@@ -237,7 +246,34 @@ class Connection : public std::enable_shared_from_this<Connection> {
     begun_ = begun_ || !busy();
     in_.append(shared_.buffer.data(), got);
     process();
+    count_ahead();
+    if (!busy() && !close_after_ && in_.size() > L::kOwnReadBytes && too_much_is_ahead())
+      refuse_as_busy("too many long headers at this moment");
     read_more();
+  }
+
+  // How much more of it there is room for. What is read while nothing runs is taken at once.
+  std::size_t may_read() const {
+    if (close_after_ || !busy()) return shared_.buffer.size();
+    const std::size_t left = L::kReadAheadBytes - std::min(L::kReadAheadBytes, shared_.ahead);
+    const std::size_t own = L::kOwnReadBytes - std::min(L::kOwnReadBytes, in_.size());
+    const std::size_t most = L::kPipelinedBytes - std::min(L::kPipelinedBytes, in_.size());
+    return std::min(most, std::max(left, own));
+  }
+
+  // Headers of requests that are not answered, and bytes that wait behind them.
+  void count_ahead() {
+    if (in_.capacity() > 2 * in_.size() + L::kOwnReadBytes) in_.shrink_to_fit();
+    const std::size_t now = closed_ ? 0 : in_.size() + head_bytes_;
+    shared_.ahead = shared_.ahead - ahead_ + now;
+    ahead_ = now;
+  }
+  bool too_much_is_ahead() const { return shared_.ahead > L::kReadAheadBytes; }
+
+  void refuse_as_busy(const char* why) {
+    HttpResponse busy = shared_.handler.refusal(kBusy, why);
+    busy.fields.emplace_back("Retry-After", "1");
+    refuse(std::move(busy));
   }
 
   // It sends no more: whoever still waits for an answer has hung up, as a rule.
@@ -249,7 +285,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   // Whether what it sends now has to wait.
-  bool busy() const { return exchange_ != nullptr || out_bytes_ > L::kUnsentBytes; }
+  bool busy() const { return exchange_ != nullptr || out_bytes_ > L::kSmallAnswerBytes; }
 
   void process() {
     while (!closed_ && !busy() && !close_after_) {
@@ -279,6 +315,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
     since_s_ = monotonic_seconds();
     HttpRequest head = reader_.request();
     head.local = local_;
+    head_bytes_ = head.path.size() + head.query.size();
+    for (const auto& [name, value] : head.fields) head_bytes_ += name.size() + value.size();
+    count_ahead();
+    if (head_bytes_ > L::kOwnReadBytes && too_much_is_ahead()) {
+      refuse_as_busy("too many long headers at this moment");
+      return false;
+    }
     if (auto answer = shared_.handler.check_head(head)) {
       // Without a body there is nothing to pass over, and the connection may go on.
       in_.erase(0, reader_.put(in_));
@@ -290,7 +333,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       return false;
     }
     if (reader_.expects_continue() && in_.empty())
-      write("HTTP/1.1 100 Continue\r\n\r\n", false, false);
+      write({"HTTP/1.1 100 Continue\r\n\r\n"}, false, false);
     return true;
   }
 
@@ -300,7 +343,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     begun_ = false;
     served_ = true;
     close_after_ = close_after_ || close;
-    write(http_text(response, head, close), false, close);
+    write(http_text(std::move(response), head, close), false, close);
     if (!close) next_request();
   }
 
@@ -309,8 +352,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     set_body_bytes(0);
     close_after_ = true;
     in_.clear();
-    in_.shrink_to_fit();
-    write(http_text(response, reader_.request(), true), false, true);
+    head_bytes_ = 0;
+    count_ahead();
+    write(http_text(std::move(response), reader_.request(), true), false, true);
   }
 
   void begin_exchange() {
@@ -329,9 +373,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void next_request() {
     since_s_ = monotonic_seconds();
+    head_bytes_ = 0;
     // Later, as this may have been called by one that was answered at once.
     asio::post(shared_.io, [self = shared_from_this()] {
       self->process();
+      self->count_ahead();
       self->read_more();
     });
   }
@@ -342,9 +388,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     body_bytes_ = bytes;
     const std::size_t all = shared_.body_bytes + shared_.whole_bytes;
     if (bytes == 0 || all <= L::kBodiesAtOnce * shared_.body_limit) return;
-    HttpResponse busy = shared_.handler.refusal(kBusy, "too many long requests at this moment");
-    busy.fields.emplace_back("Retry-After", "1");
-    refuse(std::move(busy));
+    refuse_as_busy("too many long requests at this moment");
   }
 
   // Whether an answer is on its way, for who waits until all have left.
@@ -362,7 +406,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     writing_ = true;
     socket_.async_write_some(
-        asio::buffer(out_.front().data() + sent_, out_.front().size() - sent_),
+        asio::buffer(out_.front().text.data() + sent_, out_.front().text.size() - sent_),
         [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) {
           self->wrote(error, bytes);
         });
@@ -375,7 +419,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const bool was_busy = busy();
     out_bytes_ -= bytes;
     sent_ += bytes;
-    if (sent_ == out_.front().size()) {
+    if (sent_ == out_.front().text.size()) {
       out_.pop_front();
       sent_ = 0;
     }
@@ -401,10 +445,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const bool local_;
   HttpReader reader_;
   std::string in_;  // that was not taken yet
-  std::deque<std::string> out_;
+  struct Leaving {
+    std::string text;
+    std::shared_ptr<void> held;  // shared with who made it
+  };
+  std::deque<Leaving> out_;
   std::size_t sent_ = 0;       // of the first
   std::size_t out_bytes_ = 0;  // that have not left
   std::size_t body_bytes_ = 0;
+  std::size_t head_bytes_ = 0;  // of the request that is read or runs
+  std::size_t ahead_ = 0;       // of shared_.ahead
   std::size_t lingered_ = 0;
   std::shared_ptr<ConnectionExchange> exchange_;  // shared with who answers
   bool chunked_ = true, streams_ = false;
@@ -417,30 +467,31 @@ class Connection : public std::enable_shared_from_this<Connection> {
   double moved_s_ = 0;  // when bytes left last
 };
 
-void ConnectionExchange::post(std::string text, bool ends, bool close) {
+void ConnectionExchange::post(std::vector<std::string> parts, bool ends, bool close) {
   if (gone()) return;
-  unsent_.fetch_add(text.size(), std::memory_order_relaxed);
-  asio::post(shared_.io, [connection = connection_, text = std::move(text), ends, close]() mutable {
-    connection->write(std::move(text), ends, close);
+  for (const std::string& text : parts) unsent_.fetch_add(text.size(), std::memory_order_relaxed);
+  asio::post(shared_.io, [connection = connection_, parts = std::move(parts), ends, close,
+                          held = ends ? std::move(held_) : nullptr]() mutable {
+    connection->write(std::move(parts), ends, close, std::move(held));
   });
 }
 
 void ConnectionExchange::respond(HttpResponse response) {
   const bool close = response.close || !request_.keep_alive;
-  post(http_text(response, request_, close), true, close);
+  post(http_text(std::move(response), request_, close), true, close);
 }
 
 void ConnectionExchange::begin_events() {
   asio::post(shared_.io, [connection = connection_] { connection->stream(); });
-  post(http_events_head(request_), false, false);
+  post({http_events_head(request_)}, false, false);
 }
 
 void ConnectionExchange::send(std::string text) {
-  if (!text.empty()) post(connection_->chunk(text), false, false);
+  if (!text.empty()) post({connection_->chunk(text)}, false, false);
 }
 
 void ConnectionExchange::end_events() {
-  post(connection_->chunked() ? "0\r\n\r\n" : "", true,
+  post({connection_->chunked() ? "0\r\n\r\n" : ""}, true,
        !connection_->chunked() || !request_.keep_alive);
 }
 

@@ -255,6 +255,57 @@ TEST_F(HttpServers, AnAnswerIsOnItsWayUntilItsLastByteHasLeft) {
   EXPECT_TRUE(soon([&] { return server_->sending() == 0; }));
 }
 
+TEST_F(HttpServers, WhatAnAnswerHoldsGoesWithItsLastByte) {
+  for (const bool leaves : {false, true}) {
+    HttpClient client = this->client();
+    client.send(HttpClient::request("GET", "/kept"));
+    auto held = std::make_shared<int>(1);
+    const std::weak_ptr<int> alive = held;
+    {
+      const std::shared_ptr<Exchange> exchange = echo_.wait_for_kept();
+      exchange->hold(std::move(held));
+      EXPECT_TRUE(exchange->holds());
+      HttpResponse response{.body = "begin"};
+      response.more_body = {std::string(std::size_t{16} << 20, 'x'),
+                            std::string(std::size_t{16} << 20, 'y'), "end"};
+      exchange->respond(std::move(response));
+    }
+    EXPECT_TRUE(soon([&] { return server_->open_exchanges() == 0; }));
+    EXPECT_FALSE(alive.expired());
+    if (leaves) {
+      client.reset();
+    } else {
+      const std::string body = client.read().body;
+      EXPECT_EQ(body.size(), 8 + (std::size_t{32} << 20));
+      EXPECT_TRUE(body.starts_with("beginx") && body.ends_with("yend"));
+    }
+    EXPECT_TRUE(soon([&] { return alive.expired(); }));
+  }
+}
+
+TEST_F(HttpServers, LongHeadersOfAllClientsTogetherAreBounded) {
+  constexpr std::size_t kClients = 700;
+  const std::string head =
+      "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(ServerLimits::kHeadBytes - 200, 'x');
+  static_assert(kClients * (ServerLimits::kHeadBytes - 200) > ServerLimits::kReadAheadBytes);
+  std::vector<HttpClient> clients;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    clients.push_back(client());
+    clients.back().send(head);
+  }
+  EXPECT_EQ(client().ask("POST", "/a", "b").body, "/a:b");
+  std::size_t refused = 0;
+  for (HttpClient& one : clients)
+    if (one.read_some(0)) refused += one.read().status == 503 ? 1 : 0;
+  EXPECT_GE(refused, kClients - ServerLimits::kReadAheadBytes / (head.size() - 100) - 1);
+  EXPECT_LT(refused, kClients / 2);
+  clients.clear();
+  EXPECT_TRUE(soon([&] { return server_->connections() == 0; }));
+  HttpClient fresh = client();
+  fresh.send(head + "\r\n\r\n");
+  EXPECT_EQ(fresh.read().status, 200);
+}
+
 TEST_F(HttpServers, ASlowReaderIsSeenAndHeardAgain) {
   HttpClient client = this->client();
   client.send(HttpClient::request("GET", "/events"));

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
+#include "ollm/server/limits.h"
+
 namespace ollm::server {
 namespace {
 
@@ -46,10 +50,10 @@ constexpr std::string_view kAlways =
 
 }  // namespace
 
-std::string http_text(const HttpResponse& response, const HttpRequest& request, bool close) {
+std::vector<std::string> http_text(HttpResponse response, const HttpRequest& request, bool close) {
   std::string out =
       fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", response.status,
-                  reason(response.status), response.content_type, response.body.size());
+                  reason(response.status), response.content_type, response.body_bytes());
   out += kAlways;
   for (const auto& [name, value] : response.fields) out += fmt::format("{}: {}\r\n", name, value);
   if (close) {
@@ -58,8 +62,14 @@ std::string http_text(const HttpResponse& response, const HttpRequest& request, 
     out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  if (request.method != "HEAD") out += response.body;
-  return out;
+  const bool has_body = request.method != "HEAD";
+  const bool is_short = response.body.size() <= ServerLimits::kSmallAnswerBytes;
+  if (has_body && is_short) out += response.body;  // in one packet, mostly
+  std::vector<std::string> parts = {std::move(out)};
+  if (!has_body) return parts;
+  if (!is_short) parts.push_back(std::move(response.body));
+  for (std::string& part : response.more_body) parts.push_back(std::move(part));
+  return parts;
 }
 
 std::string http_events_head(const HttpRequest& request) {

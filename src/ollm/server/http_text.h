@@ -3,13 +3,15 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ollm/server/http_message.h"
 
 namespace ollm::server {
 
-/// A whole answer to a request; to HEAD, without its body. `close`: that the connection ends here.
-std::string http_text(const HttpResponse& response, const HttpRequest& request, bool close);
+/// A whole answer to a request, in pieces; to HEAD, without its body. `close`: that the connection
+/// ends here.
+std::vector<std::string> http_text(HttpResponse response, const HttpRequest& request, bool close);
 
 /// What stands in front of a stream of events.
 std::string http_events_head(const HttpRequest& request);

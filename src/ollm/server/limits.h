@@ -23,6 +23,12 @@ struct ServerLimits {
   static constexpr std::size_t kUnsentBytes = std::size_t{64} << 10;
   /// What is read behind a request that is not answered yet.
   static constexpr std::size_t kPipelinedBytes = std::size_t{64} << 10;
+  /// Of headers, and of what is read ahead, of all connections together; what is above it each of
+  /// them has for itself.
+  static constexpr std::size_t kReadAheadBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kOwnReadBytes = std::size_t{4} << 10;
+  /// Of an answer that takes no room from the others'; a connection holds one of them, or two.
+  static constexpr std::size_t kSmallAnswerBytes = std::size_t{4} << 10;
   static constexpr std::size_t kSessions = 1024;
   static constexpr std::size_t kSessionBytes = std::size_t{256} << 20;  // of all of them together
   static constexpr std::size_t kKeys = 1024;

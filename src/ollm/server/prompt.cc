@@ -178,7 +178,16 @@ std::optional<RequestError> encode(const LoadedModel& model, std::vector<Message
   out.request.prompts = {Prompt::chat(std::move(messages))};
   auto wrong = openai::encode_request(model.served(), out.request, out.ids);
   if (wrong && wrong->param == "messages") wrong->param = "prompt";
+  out.request.prompts = {};  // ids from here on
+  out.request.stream = out.streams;
   return wrong;
+}
+
+// False where it was refused for want of room.
+bool claim_room(const Call& call, const LoadedModel& model, const Asked& asked) {
+  AnswerSize size = answer_size(asked.request, asked.ids, model.lines());
+  if (size.weighs_most == "max_tokens") size.weighs_most = "generation.max_new_tokens";
+  return AnswerOrder::claim(call, size) != nullptr;
 }
 
 void begin(const Call& call, void (*answer)(const Call&, LoadedModel&, Place, bool), bool streams) {
@@ -207,6 +216,8 @@ void answer_prompt(const Call& call, LoadedModel& model, Place place, bool strea
   if (auto wrong =
           encode(model, once.conversation(asked.prompt), generate_options(settings), asked))
     return call.refuse(*wrong);
+  asked.prompt = {};
+  if (!claim_room(call, model, asked)) return;
   AnswerOrder::submit(
       std::make_shared<PromptOrder>(call, model, std::move(place), std::move(asked), nullptr));
 }
@@ -226,6 +237,7 @@ void answer_session(const Call& call, LoadedModel& model, Place place, bool stre
     lent.reset();
     return call.refuse(*wrong);
   }
+  if (!claim_room(call, model, asked)) return;
   AnswerOrder::submit(std::make_shared<PromptOrder>(call, model, std::move(place), std::move(asked),
                                                     std::move(lent)));
 }

@@ -215,9 +215,35 @@ HttpResponse queue_is_full() {
   return full;
 }
 
+HttpResponse no_room(const Service& service, std::size_t bytes, std::string_view param) {
+  const std::size_t capacity = service.room().capacity();
+  const std::string size = fmt::format("the answer may take {} bytes", bytes);
+  if (bytes > capacity) {
+    RequestError wrong = openai::refuse(
+        std::string(param),
+        fmt::format("{}, but all answers together have {}: ask for less, or give the server more "
+                    "--memory",
+                    size, capacity));
+    return error_response(wrong);
+  }
+  HttpResponse later =
+      error_response({.status = 503,
+                      .message = size + ", which other answers leave no room for: try again later",
+                      .param = std::nullopt,
+                      .code = "no_room"});
+  later.fields.emplace_back("Retry-After", "1");
+  return later;
+}
+
 void Call::count(int status) const { service->metrics().count_request(route->path, status); }
 
 void Call::respond(HttpResponse response) const {
+  const std::size_t bytes = response.body_bytes();
+  if (bytes > ServerLimits::kSmallAnswerBytes && !exchange->holds()) {
+    auto share = service->room().claim(bytes);
+    if (!share) response = no_room(*service, bytes);
+    exchange->hold(std::move(share));
+  }
   count(response.status);
   exchange->respond(std::move(response));
 }

@@ -3,6 +3,7 @@
 // (gate.h).
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -27,7 +28,8 @@ struct Call {
   std::string argument;                // what stands in place of {id}
   std::string owner;                   // of the key (ApiKeys::owner_of)
 
-  /// Answers, and counts it.
+  /// Answers, and counts it. A long answer takes its part of the room of all answers, unless the
+  /// exchange holds one already.
   ///@{
   void respond(HttpResponse response) const;
   void respond(const nlohmann::ordered_json& body) const;
@@ -68,6 +70,10 @@ HttpResponse error_response(const openai::RequestError& error);
 
 /// The answer to what is one request too many.
 HttpResponse queue_is_full();
+
+/// The answer to a request whose answer does not fit into what is left of the room of all answers,
+/// or into all of it: 503, 400 with `param` as what to ask less of.
+HttpResponse no_room(const Service& service, std::size_t bytes, std::string_view param = {});
 
 // The functions of the list, by file.
 void health(const Call& call);                 // status.cc

@@ -38,7 +38,10 @@ bool is_json(const std::string* content_type) {
 }  // namespace
 
 Service::Service(Options options, const ApiKeys& keys, Workers& workers)
-    : options_(std::move(options)), keys_(keys), workers_(workers) {}
+    : options_(std::move(options)),
+      keys_(keys),
+      workers_(workers),
+      room_(options_.answer_bytes) {}
 
 std::optional<RequestError> Service::check(const HttpRequest& request) const {
   const std::string* host = request.field("host");

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ollm/openai/error.h"
+#include "ollm/server/answer_room.h"
 #include "ollm/server/gate.h"
 #include "ollm/server/http_server.h"
 #include "ollm/server/loaded_model.h"
@@ -32,8 +33,9 @@ class Service final : public HttpHandler {
   struct Options {
     Settings settings;
     AllowedHosts hosts;
-    std::size_t max_queue = 64;  // requests that wait, beyond the lines
-    std::size_t body_limit = 0;  // bytes
+    std::size_t max_queue = 64;                          // requests that wait, beyond the lines
+    std::size_t body_limit = 0;                          // bytes
+    std::size_t answer_bytes = std::size_t{128} << 20;  // of all answers together
     bool logs_requests = false;  // each with its status, never with what it says
   };
 
@@ -54,6 +56,8 @@ class Service final : public HttpHandler {
   Workers& workers() { return workers_; }
   Metrics& metrics() { return metrics_; }
   Sessions& sessions() { return sessions_; }
+  AnswerRoom& room() { return room_; }
+  const AnswerRoom& room() const { return room_; }
   /// nullptr while it is loading.
   LoadedModel* model() const { return model_.load(std::memory_order_acquire); }
 
@@ -73,6 +77,7 @@ class Service final : public HttpHandler {
   const ApiKeys& keys_;
   Workers& workers_;
   Metrics metrics_;
+  AnswerRoom room_;
   Sessions sessions_;
   std::atomic<Stage> stage_ = Stage::loading;
   std::atomic<LoadedModel*> model_ = nullptr;
