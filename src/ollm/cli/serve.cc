@@ -42,10 +42,13 @@ constexpr std::size_t kBodyShare = 512;
 constexpr std::size_t kLeastBody = std::size_t{256} << 10;
 // Connections with what each may hold in any case, stacks.
 constexpr std::size_t kOwnBytes = std::size_t{16} << 20;
-// Of a budget the share of answers; without one, or of a large one, the most.
+// Of a budget the shares of answers and of sessions; without one, or of a large one, the most.
 constexpr std::size_t kAnswersShare = 16;
 constexpr std::size_t kLeastAnswers = std::size_t{8} << 20;
 constexpr std::size_t kMostAnswers = std::size_t{128} << 20;
+constexpr std::size_t kSessionsShare = 32;
+constexpr std::size_t kLeastSessions = std::size_t{4} << 20;
+constexpr std::size_t kMostSessions = std::size_t{128} << 20;
 
 class ServeCommand {
  public:
@@ -163,11 +166,13 @@ class ServeCommand {
   server::Service::Options service_options(bool loopback) {
     body_limit_ = share_of_memory(kBodyShare, kLeastBody, openai::BodyLimits::kBytes);
     answer_bytes_ = share_of_memory(kAnswersShare, kLeastAnswers, kMostAnswers);
+    session_bytes_ = share_of_memory(kSessionsShare, kLeastSessions, kMostSessions);
     return {.settings = settings_,
             .hosts = server::AllowedHosts(settings_.server.host, allowed_hosts_, !loopback),
             .max_queue = max_queue_,
             .body_limit = body_limit_,
             .answer_bytes = answer_bytes_,
+            .session_bytes = session_bytes_,
             .logs_requests = settings_.server.log_level == "debug"};
   }
 
@@ -188,7 +193,7 @@ class ServeCommand {
         .allowances = allowances_,
         .sequences = sequences_,
         .caller_bytes = kOwnBytes + server::ServerLimits::kReadAheadBytes + answer_bytes_ +
-                        kBodyFactor * (body_limit_ + large) +
+                        session_bytes_ + kBodyFactor * (body_limit_ + large) +
                         server::ServerLimits::kBodiesAtOnce * body_limit_};
     const Verbosity words = verbosity(settings_);
     ProgressLine progress(words);
@@ -249,7 +254,7 @@ class ServeCommand {
   Settings settings_;
   server::ApiKeys keys_;
   double drain_s_ = 0;
-  std::size_t body_limit_ = 0, answer_bytes_ = 0;
+  std::size_t body_limit_ = 0, answer_bytes_ = 0, session_bytes_ = 0;
   CancellationToken load_cancel_;
   std::atomic<server::LoadedModel*> model_ = nullptr;
   std::atomic<bool> left_behind_ = false;

@@ -20,7 +20,7 @@ constexpr Limit kLimits[] = {
     {"server", "small_answer_bytes", L::kSmallAnswerBytes,
      "of an answer that takes no room from the others'"},
     {"server", "sessions", L::kSessions, "of all keys"},
-    {"server", "session_bytes", L::kSessionBytes, "of the texts of all sessions"},
+    {"server", "session_name_bytes", L::kSessionNameBytes, "of the name of one"},
     {"server", "api_keys", L::kKeys, "of one server"},
     {"server", "api_key_bytes", L::kKeyBytes, "of one key"},
     {"server", "head_seconds", L::kHeadSeconds, "until a request's header is there"},

@@ -30,7 +30,7 @@ struct ServerLimits {
   /// Of an answer that takes no room from the others'; a connection holds one of them, or two.
   static constexpr std::size_t kSmallAnswerBytes = std::size_t{4} << 10;
   static constexpr std::size_t kSessions = 1024;
-  static constexpr std::size_t kSessionBytes = std::size_t{256} << 20;  // of all of them together
+  static constexpr std::size_t kSessionNameBytes = 256;
   static constexpr std::size_t kKeys = 1024;
   static constexpr std::size_t kKeyBytes = 4096;
 

@@ -12,6 +12,7 @@
 #include "ollm/openai/fields.h"
 #include "ollm/openai/found.h"
 #include "ollm/server/answer_order.h"
+#include "ollm/server/limits.h"
 #include "ollm/server/overrides.h"
 
 namespace ollm::server {
@@ -193,9 +194,10 @@ bool claim_room(const Call& call, const LoadedModel& model, const Asked& asked) 
 void begin(const Call& call, void (*answer)(const Call&, LoadedModel&, Place, bool), bool streams) {
   std::optional<Place> place = call.service->take_place();
   if (!place) return call.respond(queue_is_full());
-  call.later([call, answer, streams, place = std::move(*place)] {
-    answer(call, *call.service->model(), place, streams);
-  });
+  const std::size_t said = call.service->sessions().text_bytes(call.argument, call.owner);
+  call.later([call, answer, streams,
+              place = std::move(*place)] { answer(call, *call.service->model(), place, streams); },
+             said);
 }
 
 void answer_prompt(const Call& call, LoadedModel& model, Place place, bool streams) {
@@ -231,7 +233,10 @@ void answer_session(const Call& call, LoadedModel& model, Place place, bool stre
   if (auto wrong = read_text(*body, "prompt", true, asked.prompt)) return call.refuse(*wrong);
   Sessions& sessions = call.service->sessions();
   ChatSession session;
-  if (auto wrong = sessions.begin(call.argument, call.owner, session)) return call.refuse(*wrong);
+  const TurnSize turn{.prompt_bytes = asked.prompt.size(),
+                      .most_tokens = model.served().context_tokens};
+  if (auto wrong = sessions.begin(call.argument, call.owner, turn, session))
+    return call.refuse(*wrong);
   auto lent = std::make_unique<Lent>(sessions, session.id);
   if (auto wrong = encode(model, session.conversation(asked.prompt), session.options, asked)) {
     lent.reset();
@@ -261,6 +266,10 @@ void create_session(const Call& call) {
     Settings settings = model.settings();
     if (auto wrong = read_text(*body, "session_name", false, session.name))
       return call.refuse(*wrong);
+    if (session.name.size() > ServerLimits::kSessionNameBytes)
+      return call.refuse(openai::refuse(
+          "session_name", fmt::format("expected at most {} bytes, found {}",
+                                      ServerLimits::kSessionNameBytes, session.name.size())));
     if (auto wrong = read_text(*body, "system_prompt", false, session.system_prompt))
       return call.refuse(*wrong);
     if (auto wrong = read_runtime(*body, settings)) return call.refuse(*wrong);

@@ -252,8 +252,8 @@ void Call::respond(const Json& body) const { respond(HttpResponse{.body = json_d
 
 void Call::refuse(const RequestError& error) const { respond(error_response(error)); }
 
-void Call::later(std::function<void()> work) const {
-  const bool large = exchange->body_bytes() > ServerLimits::kLargeBodyBytes;
+void Call::later(std::function<void()> work, std::size_t more_bytes) const {
+  const bool large = exchange->body_bytes() + more_bytes > ServerLimits::kLargeBodyBytes;
   const auto run = [call = *this, work = std::move(work)] {
     if (call.exchange->gone()) return;
     try {

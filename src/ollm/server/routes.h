@@ -37,8 +37,9 @@ struct Call {
   ///@}
   /// Counts an answer that is a stream.
   void count(int status) const;
-  /// Runs `work` on a thread that may take long; what it throws is answered.
-  void later(std::function<void()> work) const;
+  /// Runs `work` on a thread that may take long; what it throws is answered. `more_bytes`: of text
+  /// that it works on, beside the body.
+  void later(std::function<void()> work, std::size_t more_bytes = 0) const;
   /// The body as an object, of which only these members may be there. Nothing where it was refused.
   std::optional<nlohmann::ordered_json> object(std::span<const std::string_view> members) const;
 };

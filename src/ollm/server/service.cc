@@ -41,7 +41,8 @@ Service::Service(Options options, const ApiKeys& keys, Workers& workers)
     : options_(std::move(options)),
       keys_(keys),
       workers_(workers),
-      room_(options_.answer_bytes) {}
+      room_(options_.answer_bytes),
+      sessions_(options_.session_bytes, options_.body_limit) {}
 
 std::optional<RequestError> Service::check(const HttpRequest& request) const {
   const std::string* host = request.field("host");

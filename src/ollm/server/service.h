@@ -35,7 +35,8 @@ class Service final : public HttpHandler {
     AllowedHosts hosts;
     std::size_t max_queue = 64;                          // requests that wait, beyond the lines
     std::size_t body_limit = 0;                          // bytes
-    std::size_t answer_bytes = std::size_t{128} << 20;  // of all answers together
+    std::size_t answer_bytes = std::size_t{128} << 20;   // of all answers together
+    std::size_t session_bytes = std::size_t{128} << 20;  // of all sessions together
     bool logs_requests = false;  // each with its status, never with what it says
   };
 

@@ -13,19 +13,24 @@ using Json = nlohmann::ordered_json;
 
 void list_sessions(const Call& call) {
   Json all = Json::array();
-  for (const ChatSession& session : call.service->sessions().of(call.owner)) {
+  for (const SessionLine& session : call.service->sessions().of(call.owner)) {
     all.push_back({{"session_id", session.id},
                    {"session_name", session.name},
                    {"model_reference", session.model},
-                   {"messages", session.messages.size()}});
+                   {"messages", session.messages}});
   }
   call.respond({{"object", "list"}, {"data", std::move(all)}});
 }
 
 void get_session(const Call& call) {
-  const auto session = call.service->sessions().find(call.argument, call.owner);
-  if (!session) return call.refuse(no_such_session());
-  call.respond(session->as_json());
+  Sessions& sessions = call.service->sessions();
+  call.later(
+      [call, &sessions] {
+        const auto session = sessions.find(call.argument, call.owner);
+        if (!session) return call.refuse(no_such_session());
+        call.respond(session->as_json());
+      },
+      sessions.text_bytes(call.argument, call.owner));
 }
 
 void delete_session(const Call& call) {

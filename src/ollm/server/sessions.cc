@@ -17,14 +17,31 @@ namespace {
 using Json = nlohmann::ordered_json;
 using openai::RequestError;
 
-std::size_t bytes_of(const std::vector<Message>& messages) {
-  std::size_t bytes = 0;
-  for (const Message& message : messages) bytes += message.role.size() + message.content.size();
-  return bytes;
+// What stands in memory beside texts: of a message twice itself, as lists grow by doubling; of a
+// session its place in the map, its id and its owner.
+constexpr std::size_t kMessageBytes = 2 * sizeof(Message) + 32;
+constexpr std::size_t kSessionBytes = sizeof(ChatSession) + 512;
+
+// Of the text of a token; that of whole answers is shorter, but for runs of spaces and the like.
+constexpr std::size_t kTokenBytes = 16;
+
+std::size_t bytes_of(const Message& message) {
+  return kMessageBytes + message.role.size() + message.content.size();
 }
 
 std::size_t bytes_of(const ChatSession& session) {
-  return session.name.size() + session.system_prompt.size() + bytes_of(session.messages);
+  std::size_t bytes = kSessionBytes + session.reserved_bytes + session.name.size() +
+                      session.model.size() + session.system_prompt.size();
+  for (const std::string& stop : session.options.stop) bytes += sizeof stop + stop.size();
+  for (const Message& message : session.messages) bytes += bytes_of(message);
+  return bytes;
+}
+
+RequestError too_many_sessions(std::string message) {
+  return {.status = 503,
+          .message = std::move(message),
+          .param = std::nullopt,
+          .code = "too_many_sessions"};
 }
 
 }  // namespace
@@ -55,6 +72,12 @@ std::vector<Message> ChatSession::conversation(std::string_view prompt) const {
   return all;
 }
 
+std::size_t ChatSession::text_bytes() const {
+  std::size_t bytes = system_prompt.size();
+  for (const Message& message : messages) bytes += message.content.size();
+  return bytes;
+}
+
 Json ChatSession::as_json() const {
   Json said = Json::array();
   for (const Message& message : messages)
@@ -74,35 +97,49 @@ std::optional<RequestError> Sessions::add(ChatSession session, std::string& id) 
                    name.substr(17, 3), name.substr(20, 12));
   session.id = id;
   const std::lock_guard lock(mutex_);
-  const std::size_t bytes = bytes_of(session);
-  if (sessions_.size() >= ServerLimits::kSessions || bytes_ + bytes > ServerLimits::kSessionBytes) {
-    return RequestError{.status = 503,
-                        .message = "the server keeps no more sessions: delete some",
-                        .param = std::nullopt,
-                        .code = "too_many_sessions"};
-  }
-  bytes_ += bytes;
+  if (sessions_.size() >= ServerLimits::kSessions)
+    return too_many_sessions(
+        fmt::format("the server keeps {} sessions, and no more: delete some", sessions_.size()));
+  if (auto full = reserve(bytes_of(session))) return full;
   sessions_.emplace(id, std::move(session));
   return std::nullopt;
 }
 
-ChatSession* Sessions::get(const std::string& id, const std::string& owner) {
+// With the mutex.
+std::optional<RequestError> Sessions::reserve(std::size_t bytes) {
+  if (bytes_ <= capacity_ && bytes <= capacity_ - bytes_) {
+    bytes_ += bytes;
+    return std::nullopt;
+  }
+  return too_many_sessions(
+      fmt::format("the server's sessions hold {} of at most {} bytes, and {} more are asked for: "
+                  "delete some",
+                  bytes_, capacity_, bytes));
+}
+
+const ChatSession* Sessions::get(const std::string& id, const std::string& owner) const {
   const auto found = sessions_.find(id);
   return found == sessions_.end() || found->second.owner != owner ? nullptr : &found->second;
 }
 
 std::optional<ChatSession> Sessions::find(const std::string& id, const std::string& owner) const {
   const std::lock_guard lock(mutex_);
-  const auto found = sessions_.find(id);
-  if (found == sessions_.end() || found->second.owner != owner) return std::nullopt;
-  return found->second;
+  const ChatSession* session = get(id, owner);
+  return session == nullptr ? std::nullopt : std::optional(*session);
 }
 
-std::vector<ChatSession> Sessions::of(const std::string& owner) const {
+std::size_t Sessions::text_bytes(const std::string& id, const std::string& owner) const {
   const std::lock_guard lock(mutex_);
-  std::vector<ChatSession> all;
+  const ChatSession* session = get(id, owner);
+  return session == nullptr ? 0 : session->text_bytes();
+}
+
+std::vector<SessionLine> Sessions::of(const std::string& owner) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<SessionLine> all;
   for (const auto& [id, session] : sessions_)
-    if (session.owner == owner) all.push_back(session);
+    if (session.owner == owner)
+      all.push_back({id, session.name, session.model, session.messages.size()});
   return all;
 }
 
@@ -121,18 +158,29 @@ std::size_t Sessions::size() const {
 }
 
 std::optional<RequestError> Sessions::begin(const std::string& id, const std::string& owner,
-                                            ChatSession& out) {
+                                            const TurnSize& turn, ChatSession& out) {
   const std::lock_guard lock(mutex_);
-  ChatSession* session = get(id, owner);
-  if (session == nullptr) return no_such_session();
-  if (session->busy) {
+  const ChatSession* found = get(id, owner);
+  if (found == nullptr) return no_such_session();
+  if (found->busy) {
     return RequestError{.status = 409,
                         .message = "an answer of this session runs: its prompts take turns",
                         .param = std::nullopt,
                         .code = "session_busy"};
   }
-  out = *session;
-  session->busy = true;
+  const std::size_t text = found->text_bytes() + turn.prompt_bytes;
+  if (text > text_limit_) {
+    return openai::refuse("prompt", fmt::format("{} bytes with what was said before in this "
+                                                "session, which may have {}: begin another one",
+                                                text, text_limit_));
+  }
+  const std::size_t tokens = std::min(turn.most_tokens, found->options.max_new_tokens);
+  const std::size_t bytes = 2 * kMessageBytes + turn.prompt_bytes + tokens * kTokenBytes;
+  if (auto full = reserve(bytes)) return full;
+  out = *found;
+  ChatSession& session = sessions_.find(id)->second;
+  session.busy = true;
+  session.reserved_bytes = bytes;
   return std::nullopt;
 }
 
@@ -141,10 +189,11 @@ void Sessions::end(const std::string& id, std::vector<Message> more) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;  // deleted meanwhile
   found->second.busy = false;
-  const std::size_t bytes = bytes_of(more);
-  if (bytes_ + bytes > ServerLimits::kSessionBytes) return;
-  bytes_ += bytes;
-  for (Message& message : more) found->second.messages.push_back(std::move(message));
+  bytes_ -= std::exchange(found->second.reserved_bytes, 0);
+  for (Message& message : more) {
+    bytes_ += bytes_of(message);
+    found->second.messages.push_back(std::move(message));
+  }
 }
 
 }  // namespace ollm::server
