@@ -650,6 +650,20 @@ TEST(ServerEnd, WaitsForAnswersThatRunAndTakesNoMore) {
   EXPECT_EQ(server.wait(), 0);
 }
 
+TEST(ServerEnd, WhileItLoadsIsAnEndAsAnyOther) {
+  const std::string cache = "/tmp/ollm-server-ends-" + std::to_string(::getpid());
+  for (int ms = 15; ms < 60; ms += 3) {
+    const CommandResult ended =
+        run_shell(fmt::format("XDG_CACHE_HOME={} \"$OLLM_BINARY\" serve --port 0 --model {} & "
+                              "sleep 0.{:03}; kill -TERM $!; wait $!; echo code $?",
+                              cache, kShippedModel, ms));
+    // Before it hears of signals it ends by them.
+    EXPECT_TRUE(ended.out == "code 0\n" || ended.out == "code 143\n")
+        << ms << ended.out << ended.err;
+  }
+  run_shell("rm -rf " + cache);
+}
+
 TEST(ServerEnd, WaitsForAnswersThatAreOnTheirWay) {
   ServerProcess server("--sequences 1");
   HttpClient slow = server.client();

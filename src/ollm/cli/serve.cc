@@ -109,7 +109,7 @@ class ServeCommand {
     workers.reset();
     model_ = nullptr;
     model.reset();
-    if (!loaded.ok()) return std::move(loaded).error();
+    if (!loaded.ok() && !asked_to_end_) return std::move(loaded).error();
     return left_behind_ ? kExitInterrupted : 0;
   }
 
@@ -217,6 +217,7 @@ class ServeCommand {
 
   // On the thread of the network. The first signal asks, the second ends.
   void end(int count, server::Service& service, server::HttpServer& http) {
+    asked_to_end_ = true;
     load_cancel_.cancel();
     if (count > 1) {
       left_behind_ = true;
@@ -257,7 +258,7 @@ class ServeCommand {
   std::size_t body_limit_ = 0, answer_bytes_ = 0, session_bytes_ = 0;
   CancellationToken load_cancel_;
   std::atomic<server::LoadedModel*> model_ = nullptr;
-  std::atomic<bool> left_behind_ = false;
+  std::atomic<bool> asked_to_end_ = false, left_behind_ = false;
 };
 
 std::function<Outcome()> set_up(CLI::App& app) {
