@@ -59,10 +59,28 @@ TEST(AnswersLogProbs, AreThoseOfAScore) {
     const std::vector<double> expected = scored(whole);
     ASSERT_EQ(answer.log_probs.size(), answer.ids.size());
     for (std::size_t i = 0; i < answer.ids.size(); ++i)
-      EXPECT_NEAR(answer.log_probs[i].log_prob, expected[kPrompt.size() - 1 + i], 1e-12);
-    for (std::size_t i = 0; i + 1 < kPrompt.size(); ++i)
-      EXPECT_NEAR(prompt[i].log_prob, expected[i], 1e-12);
+      EXPECT_EQ(answer.log_probs[i].log_prob, expected[kPrompt.size() - 1 + i]);
+    for (std::size_t i = 0; i + 1 < kPrompt.size(); ++i) EXPECT_EQ(prompt[i].log_prob, expected[i]);
   }
+}
+
+TEST(AnswersLogProbs, ThatNobodyTakesLetTheAnswerRest) {
+  constexpr std::size_t kTokens = 500;
+  const Runtime runtime = load(uncached(), {.sequences = 2, .context_tokens = 600});
+  GenerateOptions options;
+  options.max_new_tokens = kTokens;
+  options.ignore_eos = true;
+  Request other{.prompt = Prompt::tokens(kPrompt), .options = options};
+  options.top_log_probs = 20;
+  const Request likely{.prompt = Prompt::tokens(kPrompt), .options = options};
+  Result<Ticket> left = runtime.submit(likely);
+  Result<Ticket> taken = runtime.submit(other);
+  ASSERT_TRUE(left.ok() && taken.ok());
+  EXPECT_EQ(taken->wait()->answers[0].ids.size(), kTokens);
+  const auto piece = left->next();
+  ASSERT_TRUE(piece.ok() && piece->has_value());
+  EXPECT_LT((*piece)->ids.size(), kTokens / 2);  // 64 KiB of them, and no more
+  EXPECT_EQ(left->wait()->answers[0].ids.size(), kTokens);
 }
 
 TEST(AnswersLogProbs, ComeWithThePiecesOfTheirTokens) {

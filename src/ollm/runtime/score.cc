@@ -11,17 +11,10 @@
 #include "ollm/base/clock.h"
 #include "ollm/runtime/logits_file.h"
 #include "ollm/runtime/state.h"
+#include "ollm/sampling/log_probs.h"
 
 namespace ollm {
 namespace {
-
-// log of the softmax of one logit, in double.
-double log_probability(std::span<const float> logits, TokenId id) {
-  const float largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
-  return static_cast<double>(logits[static_cast<std::size_t>(id)]) - largest - std::log(sum);
-}
 
 class Scorer;
 
@@ -138,7 +131,7 @@ class Scorer {
     // Computed again after a mend.
     if (!options_.last_only && token < out_.rows[row].log_probs.size()) return {};
     if (!options_.last_only && token + 1 < ids.size()) {
-      const double log_prob = log_probability(logits, ids[token + 1]);
+      const double log_prob = sampling::log_probs(logits, ids[token + 1], 0).log_prob;
       if (!std::isfinite(log_prob)) {
         return fail(ErrorKind::corrupt,
                     fmt::format("row '{}': token id {} at position {} has the logit -inf, so that "
