@@ -1,6 +1,6 @@
 #include "ollm/openai/text_parts.h"
 
-#include <iterator>
+#include <algorithm>
 #include <utility>
 
 namespace ollm::openai {
@@ -8,30 +8,28 @@ namespace {
 
 // Of a piece: far below what the system gives by pages, far above what a piece itself takes.
 constexpr std::size_t kPartBytes = std::size_t{64} << 10;
-// What is copied rather than kept as a piece of its own.
-constexpr std::size_t kShortBytes = std::size_t{8} << 10;
 
 }  // namespace
 
 void TextParts::add(std::string_view text) {
-  if (text.empty()) return;
-  if (parts_.empty() || parts_.back().size() + text.size() > kPartBytes) {
-    const bool is_long = !parts_.empty();
-    parts_.emplace_back();
-    if (is_long) parts_.back().reserve(kPartBytes);
-  }
-  parts_.back() += text;
   size_ += text.size();
+  while (!text.empty()) {
+    if (parts_.empty() || parts_.back().size() == kPartBytes) {
+      const bool is_long = !parts_.empty();
+      parts_.emplace_back();
+      if (is_long) parts_.back().reserve(kPartBytes);
+    }
+    const std::size_t some = std::min(text.size(), kPartBytes - parts_.back().size());
+    parts_.back() += text.substr(0, some);
+    text.remove_prefix(some);
+  }
 }
 
 void TextParts::add(TextParts more) {
-  if (more.size_ <= kShortBytes) {
-    for (const std::string& part : more.parts_) add(part);
-    return;
+  for (std::string& part : more.parts_) {
+    add(std::string_view(part));
+    std::string().swap(part);  // an assignment would keep its memory
   }
-  size_ += more.size_;
-  parts_.insert(parts_.end(), std::make_move_iterator(more.parts_.begin()),
-                std::make_move_iterator(more.parts_.end()));
 }
 
 void TextParts::shrink() {

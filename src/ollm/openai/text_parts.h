@@ -8,12 +8,12 @@
 
 namespace ollm::openai {
 
-/// In pieces that stay where they are: beside a string that grows, a second one stands whenever it
-/// moves.
+/// In pieces that stay where they are, each full but the last: beside a string that grows, a second
+/// one stands whenever it moves, and up to as much room again behind it.
 class TextParts {
  public:
   void add(std::string_view text);
-  /// Takes its pieces, or copies the text where that is short.
+  /// Its pieces go one by one.
   void add(TextParts more);
   /// Gives back what the last piece has room for.
   void shrink();

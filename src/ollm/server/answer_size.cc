@@ -112,8 +112,8 @@ AnswerSize answer_size(const CompletionRequest& request, std::span<const std::ve
   for (const std::vector<TokenId>& one : ids) prompt_tokens += one.size();
   const std::size_t answers = ids.size() * request.n;
   Parts parts;
-  parts.answers =
-      ids.size() * kPromptBytes + answers * (kAnswerBytes + option_bytes(request.options));
+  parts.answers = ids.size() * kPromptBytes + answers * kAnswerBytes +
+                  (ids.size() + answers) * option_bytes(request.options);
   parts.prompts = prompt_tokens * sizeof(TokenId) * (2 + request.n);
   add_made(request, std::min(ids.size(), lines) * request.n, parts);
   request.stream ? add_stream(request, parts) : add_text(request, answers, parts);
