@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "ollm/backend/delta_net.h"
 #include "ollm/backend/kv_layout.h"
 #include "ollm/backend/options.h"
 #include "ollm/base/result.h"
@@ -49,7 +50,7 @@ struct LeftOperand {
   LeftRounding rounding = LeftRounding::as_mode;
 };
 
-enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared };
+enum class Activation { silu, gelu, gelu_tanh, relu, relu_squared, sigmoid };
 
 /// How attention weighs; one layer's constants.
 struct AttentionOptions {
@@ -202,6 +203,37 @@ class Backend {
   /// rows into one. k [slots, kv_heads, key_size], v [slots, kv_heads, value_size] f32, packed.
   virtual void store_kv(const KvLayout& layout, const float* k, const float* v,
                         std::span<const KvSlot> slots) = 0;
+
+  /// out[r][c] = sum_m x[r - (taps - 1) + m][c] * weight[c][m] over the rows of each line, which
+  /// come in ascending order. x, out [rows, channels] f32, packed; weight [channels, taps], taps
+  /// from 1 to kMostConvTaps.
+  virtual void causal_conv(const float* x, const WeightVector& weight, std::size_t taps,
+                           std::span<const ConvLine> lines, float* out) = 0;
+
+  /// x[r][h] *= scale / sqrt(sum_j x[r][h][j]^2 + eps), in place. x [rows, heads, size], rows
+  /// `x_stride` floats apart.
+  virtual void l2_norm(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                       std::size_t size, float eps, float scale) = 0;
+
+  /// decay[r][h] = -exp(a_log[h]) * softplus(a[r][h] + dt_bias[h]); beta[r][h] = sigmoid(b[r][h]).
+  /// All [rows, a_log.size] f32, packed; decay may be a, beta may be b.
+  virtual void delta_gates(const float* a, const float* b, const WeightVector& a_log,
+                           const WeightVector& dt_bias, std::size_t rows, float* decay,
+                           float* beta) = 0;
+
+  /// Bytes of scratch for `delta_rule`; 64-byte aligned.
+  virtual std::size_t delta_scratch_bytes(const DeltaLayout& layout) const = 0;
+
+  /// The gated delta rule, token by token of each line, of each value head:
+  ///
+  ///   S' = exp(decay) S,  w = beta (v - S'^T k),  S'' = S' + k w^T,  out = S''^T q
+  ///
+  /// computed in chunks of kDeltaChunkTokens, of which a line's are written where they are not
+  /// null: what it keeps of each row, and the state behind each chunk that ends.
+  /// `lines` name rows in ascending order, each at most once.
+  /// Source: Yang, Kautz, Hatamizadeh, "Gated Delta Networks", 2024, eq. 10.
+  virtual void delta_rule(const DeltaLayout& layout, const DeltaRows& rows,
+                          std::span<const DeltaLine> lines, std::byte* scratch) = 0;
 
   /// Bytes of scratch for attention over this many rows; 64-byte aligned.
   virtual std::size_t attention_state_bytes(const AttentionOptions& options,

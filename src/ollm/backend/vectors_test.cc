@@ -177,6 +177,11 @@ const Named kKernels[] = {
        return with_activation(b, size, Activation::relu_squared, true);
      },
      1e-4},
+    {"sigmoid",
+     [](Backend& b, std::size_t size, DType) {
+       return with_activation(b, size, Activation::sigmoid, true);
+     },
+     5e-6},
     {"clamped_swiglu",
      [](Backend& b, std::size_t size, DType) {
        const std::vector<float> gate_up = random_floats(2 * size, 1, 5);

@@ -69,6 +69,11 @@ std::size_t scratch_of_thread(const cpu::Kernels& kernels) {
   return divide_up(kernels.scratch_bytes, kAlignment) * kAlignment;
 }
 
+std::size_t scratch_of_key_head(const cpu::Kernels& kernels, const DeltaLayout& layout) {
+  const std::size_t bytes = kernels.delta_scratch_floats(layout) * sizeof(float);
+  return divide_up(bytes, kAlignment) * kAlignment;
+}
+
 // Outputs of which a part of a product has a multiple: of [in, out] those whose bf16 weights fill a
 // line of the cache.
 std::size_t part_multiple(const cpu::Kernels& kernels, WeightLayout layout) {
@@ -116,7 +121,9 @@ static_assert(static_cast<int>(ComputeMode::f32) == 0 && static_cast<int>(Comput
 static_assert(static_cast<int>(Activation::silu) == 0 && static_cast<int>(Activation::gelu) == 1 &&
               static_cast<int>(Activation::gelu_tanh) == 2 &&
               static_cast<int>(Activation::relu) == 3 &&
-              static_cast<int>(Activation::relu_squared) == 4);
+              static_cast<int>(Activation::relu_squared) == 4 &&
+              static_cast<int>(Activation::sigmoid) == 5);
+static_assert(kDeltaChunkTokens == 64, "delta_net.inc has its own copy");
 static_assert(kTileTokens == 64 && kSpanTokens == 4096, "attention.inc has its own copies");
 
 }  // namespace
@@ -368,6 +375,50 @@ void CpuBackend::store_kv(const KvLayout& layout, const float* k, const float* v
                            v + row * value_row, slots[row].tile, slots[row].slot);
           }
         });
+}
+
+void CpuBackend::causal_conv(const float* x, const WeightVector& weight, std::size_t taps,
+                             std::span<const ConvLine> lines, float* out) {
+  OLLM_DCHECK(taps > 0 && taps <= kMostConvTaps);
+  const std::size_t channels = weight.size / taps;
+  std::size_t rows = 0;
+  for (const ConvLine& line : lines) rows += line.rows;
+  split(channels, 64, (rows + 4) * weight.size / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.causal_conv(x, weight.data, channels, taps, lines.data(), lines.size(), begin, end,
+                         out);
+  });
+}
+
+void CpuBackend::l2_norm(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                         std::size_t size, float eps, float scale) {
+  split(rows, 1, rows * heads * size / 8, [&](std::size_t begin, std::size_t end) {
+    kernels_.l2_norm(x + begin * x_stride, x_stride, end - begin, heads, size, eps, scale);
+  });
+}
+
+void CpuBackend::delta_gates(const float* a, const float* b, const WeightVector& a_log,
+                             const WeightVector& dt_bias, std::size_t rows, float* decay,
+                             float* beta) {
+  const std::size_t heads = a_log.size;
+  split(rows, 1, rows * heads * 4, [&](std::size_t begin, std::size_t end) {
+    const std::size_t at = begin * heads;
+    kernels_.delta_gates(a + at, b + at, a_log.data, dt_bias.data, end - begin, heads, decay + at,
+                         beta + at);
+  });
+}
+
+std::size_t CpuBackend::delta_scratch_bytes(const DeltaLayout& layout) const {
+  return layout.key_heads * scratch_of_key_head(kernels_, layout);
+}
+
+void CpuBackend::delta_rule(const DeltaLayout& layout, const DeltaRows& rows,
+                            std::span<const DeltaLine> lines, std::byte* scratch) {
+  if (lines.empty()) return;
+  const cpu::DeltaRule rule = {layout, rows, lines.data(), lines.size()};
+  const std::size_t bytes = scratch_of_key_head(kernels_, layout);
+  on_pool(pool_, layout.key_heads, [&](std::size_t head) {
+    kernels_.delta_rule(rule, head, reinterpret_cast<float*>(scratch + head * bytes));
+  });
 }
 
 std::size_t CpuBackend::attention_state_bytes(const AttentionOptions& options,

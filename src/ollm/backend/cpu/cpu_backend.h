@@ -61,6 +61,16 @@ class CpuBackend final : public Backend {
               bool interleaved) override;
   void store_kv(const KvLayout& layout, const float* k, const float* v,
                 std::span<const KvSlot> slots) override;
+  void causal_conv(const float* x, const WeightVector& weight, std::size_t taps,
+                   std::span<const ConvLine> lines, float* out) override;
+  void l2_norm(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+               std::size_t size, float eps, float scale) override;
+  void delta_gates(const float* a, const float* b, const WeightVector& a_log,
+                   const WeightVector& dt_bias, std::size_t rows, float* decay,
+                   float* beta) override;
+  std::size_t delta_scratch_bytes(const DeltaLayout& layout) const override;
+  void delta_rule(const DeltaLayout& layout, const DeltaRows& rows,
+                  std::span<const DeltaLine> lines, std::byte* scratch) override;
   std::size_t attention_state_bytes(const AttentionOptions& options,
                                     std::size_t rows) const override;
   void attention(const AttentionOptions& options, const AttentionRows& rows,

@@ -26,6 +26,8 @@ namespace {
 #include "ollm/backend/cpu/attention.inc"
 #include "ollm/backend/cpu/kv_codes.inc"
 //
+#include "ollm/backend/cpu/delta_net.inc"
+//
 #include "ollm/backend/cpu/table.inc"
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ollm/backend/delta_net.h"
+
 namespace ollm::backend::cpu {
 
 // Every kernel runs on the calling thread, allocates nothing and cannot fail: shapes were checked
@@ -64,6 +66,14 @@ struct Attention {
   const float* sinks;            // [heads], or null
   const float* distance_slopes;  // [heads], or null
   std::byte* state;              // attention_state_bytes, 64-byte aligned
+};
+
+/// The gated delta rule over rows of any number of lines; see `Kernels::delta_rule`.
+struct DeltaRule {
+  DeltaLayout layout;
+  DeltaRows rows;
+  const DeltaLine* lines;
+  std::size_t line_count;
 };
 
 /// What differs between the compute modes.
@@ -175,9 +185,9 @@ struct Kernels {
   void (*soft_cap)(float* x, float cap, std::size_t n);
 
   /// out[i] = activation(gate[i]) * up[i]; up may be null: then without it. n values; out may be
-  /// gate. Indexed by Activation: silu, gelu, gelu_tanh, relu, relu_squared. Within 1e-6,
+  /// gate. Indexed by Activation: silu, gelu, gelu_tanh, relu, relu_squared, sigmoid. Within 1e-6,
   /// relative; gelu 2e-6 where |gate| < 6.
-  void (*activate[5])(const float* gate, const float* up, float* out, std::size_t n);
+  void (*activate[6])(const float* gate, const float* up, float* out, std::size_t n);
 
   /// out[i] = (up + 1) * (gate / (1 + e^-(gate * alpha))) of n pairs (gate, up), the gate at most
   /// `limit`, up from -limit to limit. Within 1e-6, relative. Source: Transformers,
@@ -197,6 +207,29 @@ struct Kernels {
   void (*rotate)(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
                  std::size_t head_size, const float* cos, const float* sin, std::size_t pairs,
                  bool interleaved);
+
+  /// Outputs of channels [begin, end) of all rows; see `Backend::causal_conv`. Within 1e-6 *
+  /// sum |x * weight|.
+  void (*causal_conv)(const float* x, const float* weight, std::size_t channels, std::size_t taps,
+                      const ConvLine* lines, std::size_t line_count, std::size_t begin,
+                      std::size_t end, float* out);
+
+  /// x[r][h] *= scale / sqrt(sum_j x[r][h][j]^2 + eps); see `Backend::l2_norm`. Within 1e-6,
+  /// relative.
+  void (*l2_norm)(float* x, std::size_t x_stride, std::size_t rows, std::size_t heads,
+                  std::size_t size, float eps, float scale);
+
+  /// decay = -e^a_log softplus(a + dt_bias), beta = sigmoid(b); see `Backend::delta_gates`. Within
+  /// 2e-6, relative.
+  void (*delta_gates)(const float* a, const float* b, const float* a_log, const float* dt_bias,
+                      std::size_t rows, std::size_t heads, float* decay, float* beta);
+
+  /// Floats of scratch of one key head in `delta_rule`.
+  std::size_t (*delta_scratch_floats)(const DeltaLayout& layout);
+
+  /// All value heads of one key head, of all lines. Within 2e-5 of the largest value of the truth,
+  /// where states and values have size 1.
+  void (*delta_rule)(const DeltaRule& rule, std::size_t key_head, float* scratch);
 
   /// exp and tanh of n values, for tests of their accuracy: 1 and 2 ulp.
   void (*exp)(const float* x, float* out, std::size_t n);

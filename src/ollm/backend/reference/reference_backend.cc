@@ -25,6 +25,8 @@ double activated(Activation activation, double x) {
       return x > 0 ? x : 0;
     case Activation::relu_squared:
       return x > 0 ? x * x : 0;
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
   }
   return 0;
 }
