@@ -81,7 +81,8 @@ TEST_P(ExpertsLaw, WhicheverAreKeptGuessedAndRemembered) {
 INSTANTIATE_TEST_SUITE_P(Models, ExpertsLaw,
                          ::testing::Values("mixtral", "qwen2-moe", "qwen3-moe", "granite-moe",
                                            "phimoe", "ernie4.5-moe", "glm4-moe", "minimax-m2",
-                                           "gpt-oss", "gpt-oss-bf16", "gpt-oss-mxfp4"),
+                                           "gpt-oss", "gpt-oss-bf16", "gpt-oss-mxfp4", "qwen3-next",
+                                           "qwen3.5-moe"),
                          [](const auto& param) {
                            std::string name = param.param;
                            for (char& c : name)

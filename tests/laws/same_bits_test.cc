@@ -50,11 +50,14 @@ std::vector<Case> cases() {
                             "ernie4.5-moe",
                             "glm4-moe",
                             "minimax-m2",
-                            "gpt-oss"})
+                            "gpt-oss",
+                            "qwen3-next",
+                            "qwen3.5",
+                            "qwen3.5-moe"})
     all.push_back({model, backend::ComputeMode::f32});
   for (const char* model :
        {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16", "starcoder2-window-bf16",
-        "llama-bf16", "qwen3-bf16", "gpt-oss-bf16", "gpt-oss-mxfp4"}) {
+        "llama-bf16", "qwen3-bf16", "gpt-oss-bf16", "gpt-oss-mxfp4", "qwen3-next-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
@@ -80,6 +83,10 @@ std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::
   return ids;
 }
 
+// The one that is looked at, and those beside it.
+constexpr std::size_t kOthers = 6;
+constexpr std::size_t kLines = kOthers + 1;
+
 class SameBits : public ::testing::TestWithParam<Case> {
  protected:
   std::unique_ptr<LoadedModel> load(backend::Isa isa, std::size_t threads,
@@ -95,6 +102,7 @@ class SameBits : public ::testing::TestWithParam<Case> {
     options.max_rows = 1024;
     options.max_logit_rows = 1024;
     options.kv_block_tokens = kv_block_tokens;
+    options.kv_lines = kLines;
     auto model = LoadedModel::load(*golden_model(GetParam().model), options);
     EXPECT_TRUE(model.ok()) << model.error().message;
     return std::move(model).value();
@@ -102,7 +110,6 @@ class SameBits : public ::testing::TestWithParam<Case> {
 
   // The line's logits, computed in uneven chunks while six others go along in each sweep.
   std::vector<float> beside_others(LoadedModel& model, const std::vector<std::int32_t>& ids) {
-    constexpr std::size_t kOthers = 6;
     const CancellationToken never;
     const std::size_t vocab = model.vocab_size();
     std::vector<std::vector<std::int32_t>> others;

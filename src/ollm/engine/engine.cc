@@ -8,6 +8,7 @@
 #include "ollm/base/check.h"
 #include "ollm/base/checked_math.h"
 #include "ollm/models/blocks/attention.h"
+#include "ollm/models/blocks/delta_net.h"
 #include "ollm/models/blocks/feed_forward.h"
 #include "ollm/models/blocks/linear.h"
 #include "ollm/models/blocks/mixture.h"
@@ -203,12 +204,11 @@ Result<void> Engine::layer(std::size_t index, weights::TapePass& pass) {
 }
 
 Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
-  return std::visit(
-      [&](const models::AttentionSpec& attention) {
-        return models::attention(tools, composition_, attention, index, spans_, rows_,
-                                 activations_);
-      },
-      composition_.layers[index].mixer);
+  const LayerSpec& spec = composition_.layers[index];
+  if (const models::DeltaNetSpec* delta_net = models::delta_net_of(spec))
+    return models::delta_net(tools, *delta_net, index, spans_, rows_, activations_);
+  return models::attention(tools, composition_, *models::attention_of(spec), index, spans_, rows_,
+                           activations_);
 }
 
 // Logits of the rows that want them, in the order of the work.

@@ -108,7 +108,7 @@ class TinyModel {
   weights::VectorId vector(const std::string& name, std::size_t size, float middle,
                            std::optional<float> add = std::nullopt) {
     tensor(name, Shape({size}), size, 0.3F, middle);
-    out_.tape.vectors.push_back({name, 0, size, size, add, 0});
+    out_.tape.vectors.push_back({name, 0, size, size, add});
     return {static_cast<std::uint32_t>(out_.tape.vectors.size() - 1)};
   }
 

@@ -38,7 +38,7 @@ class Decoder {
  private:
   NormSpec norm(const std::string& name, std::size_t size) {
     return composer_.norm(name, config_.norm_kind, size, static_cast<float>(config_.norm_eps),
-                          blueprint_.norm_bias);
+                          blueprint_.norm_bias, blueprint_.one_plus_norms ? 1.0F : 0.0F);
   }
 
   AttentionSpec attention(std::size_t index, const std::string& name) {
@@ -62,7 +62,8 @@ class Decoder {
       spec.k = composer_.linear(fused, {q, kv, all}, in, bias);
       spec.v = composer_.linear(fused, {q + kv, kv, all}, in, bias);
     } else {
-      spec.q = composer_.linear(name + ".q_proj", q, in, bias);
+      spec.gated = blueprint_.gated_attention;
+      spec.q = composer_.linear(name + ".q_proj", spec.gated ? 2 * q : q, in, bias);
       spec.k = composer_.linear(name + ".k_proj", kv, in, bias);
       spec.v = composer_.linear(name + ".v_proj", kv, in, bias);
     }
@@ -73,6 +74,33 @@ class Decoder {
     }
     if (blueprint_.sinks) spec.sinks = composer_.values(name + ".sinks", spec.heads);
     spec.o = composer_.linear(name + ".o_proj", in, q, config_.output_bias);
+    return spec;
+  }
+
+  DeltaNetSpec delta_net(const std::string& name) {
+    const DeltaNetConfig& config = *config_.delta_nets;
+    DeltaNetSpec spec;
+    spec.layout = {config.linear_num_key_heads, config.linear_num_value_heads,
+                   config.linear_key_head_dim, config.linear_value_head_dim};
+    spec.taps = config.linear_conv_kernel_dim;
+    const std::size_t heads = config.linear_num_value_heads;
+    const std::size_t in = config_.hidden_size;
+    if (blueprint_.delta_nets == DeltaNetStorage::by_key_head) {
+      const std::size_t all = spec.channels() + spec.values();
+      spec.qkv = composer_.linear(name + ".in_proj_qkvz", all, in, false);
+      spec.b = composer_.linear(name + ".in_proj_ba", 2 * heads, in, false);
+    } else {
+      spec.qkv = composer_.linear(name + ".in_proj_qkv", spec.channels(), in, false);
+      spec.z = composer_.linear(name + ".in_proj_z", spec.values(), in, false);
+      spec.b = composer_.linear(name + ".in_proj_b", heads, in, false);
+      spec.a = composer_.linear(name + ".in_proj_a", heads, in, false);
+    }
+    spec.convolution = composer_.convolution(name + ".conv1d.weight", spec.channels(), spec.taps);
+    spec.a_log = composer_.values(name + ".A_log", heads);
+    spec.dt_bias = composer_.values(name + ".dt_bias", heads);
+    spec.norm = composer_.norm(name + ".norm", NormKind::rms, spec.layout.value_size,
+                               static_cast<float>(config_.norm_eps), false);
+    spec.o = composer_.linear(name + ".out_proj", in, spec.values(), false);
     return spec;
   }
 
@@ -180,7 +208,11 @@ class Decoder {
       spec.after_mixer = norm(name + ".post_attention_layernorm", size);
       spec.after_feed_forward = norm(name + ".post_feedforward_layernorm", size);
     }
-    spec.mixer = attention(index, name + ".self_attn");
+    if (config_.delta_nets && config_.delta_nets->layers[index]) {
+      spec.mixer = delta_net(name + ".linear_attn");
+    } else {
+      spec.mixer = attention(index, name + ".self_attn");
+    }
     if (config_.mixture && config_.mixture->sparse[index]) {
       const MixtureBlueprint& blueprint = *blueprint_.mixture;
       spec.feed_forward = mixture(blueprint, fmt::format("{}.{}", name, blueprint.block));

@@ -42,16 +42,29 @@ struct MixtureBlueprint {
   friend bool operator==(const MixtureBlueprint&, const MixtureBlueprint&) = default;
 };
 
+/// Qwen's mixtures that have a shared expert, weighed by a gate of its own.
+inline constexpr MixtureBlueprint kQwenSharedExpert{.shared = "shared_expert",
+                                                    .shared_gate = "shared_expert_gate"};
+
+/// How the projections of delta nets stand in linear_attn.
+enum class DeltaNetStorage {
+  apart,        // in_proj_qkv, in_proj_z, in_proj_b, in_proj_a
+  by_key_head,  // in_proj_qkvz, in_proj_ba: of each key head what belongs to it
+};
+
 struct Blueprint {
   NormPlacement placement = NormPlacement::before;
   bool norm_bias = false;
+  bool one_plus_norms = false;  // norms of the residual stream, of q and of k multiply by 1 + w
   QkNorm qk_norm = QkNorm::none;
-  bool fused_qkv = false;                        // self_attn.qkv_proj: q, then k, then v
-  bool fused_gate_up = false;                    // mlp.gate_up_proj: gate, then up
-  bool gated = true;                             // else mlp.c_fc, mlp.c_proj
-  bool interleaved = false;                      // the rotary turns neighbours
-  bool sinks = false;                            // self_attn.sinks
-  std::optional<MixtureBlueprint> mixture = {};  // where the config has one
+  bool fused_qkv = false;                               // self_attn.qkv_proj: q, then k, then v
+  bool fused_gate_up = false;                           // mlp.gate_up_proj: gate, then up
+  bool gated = true;                                    // else mlp.c_fc, mlp.c_proj
+  bool interleaved = false;                             // the rotary turns neighbours
+  bool sinks = false;                                   // self_attn.sinks
+  bool gated_attention = false;                         // self_attn.q_proj gives queries and gates
+  DeltaNetStorage delta_nets = DeltaNetStorage::apart;  // of layers that the config says
+  std::optional<MixtureBlueprint> mixture = {};         // where the config has one
 
   friend bool operator==(const Blueprint&, const Blueprint&) = default;
 };

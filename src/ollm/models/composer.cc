@@ -32,11 +32,11 @@ LinearSpec Composer::linear(std::string_view name, Part part, std::size_t in, bo
 }
 
 NormSpec Composer::norm(std::string_view name, NormKind kind, std::size_t size, float eps,
-                        bool bias) {
+                        bool bias, float add) {
   NormSpec spec;
   spec.kind = kind;
   spec.weight = vector(fmt::format("{}.weight", name), {0, size, size});
-  if (kind == NormKind::rms) out_.tape.vectors.back().add = 0.0F;
+  if (kind == NormKind::rms) out_.tape.vectors.back().add = add;
   if (bias) spec.bias = vector(fmt::format("{}.bias", name), {0, size, size});
   spec.eps = eps;
   return spec;
@@ -45,6 +45,13 @@ NormSpec Composer::norm(std::string_view name, NormKind kind, std::size_t size, 
 VectorId Composer::values(std::string tensor, std::size_t size, std::size_t rows) {
   const VectorId id = vector(std::move(tensor), {0, size, size});
   out_.tape.vectors.back().tensor_rows = rows;
+  return id;
+}
+
+VectorId Composer::convolution(std::string tensor, std::size_t channels, std::size_t taps) {
+  const std::size_t size = channels * taps;
+  const VectorId id = vector(std::move(tensor), {0, size, size});
+  out_.tape.vectors.back().taps = taps;
   return id;
 }
 
@@ -93,7 +100,7 @@ MatrixId Composer::matrix(std::string tensor, Part part, std::size_t in) {
 }
 
 VectorId Composer::vector(std::string tensor, Part part) {
-  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole, {}, 0});
+  out_.tape.vectors.push_back({std::move(tensor), part.first, part.out, part.whole});
   return {static_cast<std::uint32_t>(out_.tape.vectors.size() - 1)};
 }
 

@@ -41,12 +41,18 @@ class Composer {
   LinearSpec linear(std::string_view name, std::size_t out, std::size_t in, bool bias);
   LinearSpec linear(std::string_view name, Part part, std::size_t in, bool bias);
 
-  /// name.weight [size] and, with `bias`, name.bias [size].
-  NormSpec norm(std::string_view name, NormKind kind, std::size_t size, float eps, bool bias);
+  /// name.weight [size] and, with `bias`, name.bias [size]. `add` is added to the weight of an RMS
+  /// norm: 1 where it multiplies by 1 + w.
+  NormSpec norm(std::string_view name, NormKind kind, std::size_t size, float eps, bool bias,
+                float add = 0);
 
   /// A vector by the whole name of its tensor, [size]; with `rows` its tensor is [rows, size /
   /// rows]: a bias of each expert.
   VectorId values(std::string tensor, std::size_t size, std::size_t rows = 0);
+
+  /// The weights of a convolution of each channel over the last `taps` tokens, by the whole name of
+  /// its tensor, [channels, 1, taps].
+  VectorId convolution(std::string tensor, std::size_t channels, std::size_t taps);
 
   /// What chooses experts, name.weight [experts, hidden_size] and, with `bias`, name.bias; in
   /// memory whatever the limit.

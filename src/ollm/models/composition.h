@@ -71,6 +71,34 @@ struct AttentionSpec {
   /// Norms of q and k before the rotation: per head (weight [head_dim]) or over the whole row.
   std::optional<NormSpec> q_norm, k_norm;
   bool norm_whole_row = false;
+  /// q gives of each head its query and then as much again, by whose sigmoid what is attended to is
+  /// multiplied before o: q.out is 2 * heads * head_dim, and value_dim is head_dim.
+  bool gated = false;
+};
+
+/// A gated delta net: a state that forgets and is corrected token by token, instead of keys and
+/// values. With x of the last `taps` tokens through a convolution and silu, q and k brought to
+/// length 1, and beta and decay from b and a, the output is o(norm(rule(q, k, v)) * silu(z)).
+/// Source: Yang, Kautz, Hatamizadeh, "Gated Delta Networks", 2024; Transformers, qwen3_next.
+struct DeltaNetSpec {
+  backend::DeltaLayout layout;
+  std::size_t taps = 0;
+  /// [2 * keys + values]: all queries, keys, then values. Where there is no z: of each key head its
+  /// query, its key, and the values and z of its value heads, one head after the other.
+  LinearSpec qkv;
+  std::optional<LinearSpec> z;  // [values]
+  /// [value_heads]. Where there is no a: of each key head the b and then the a of its value heads.
+  LinearSpec b;
+  std::optional<LinearSpec> a;
+  VectorId convolution;     // [2 * keys + values, taps]
+  VectorId a_log, dt_bias;  // [value_heads]
+  NormSpec norm;            // of each value head's output
+  LinearSpec o;
+
+  std::size_t keys() const { return layout.key_heads * layout.key_size; }
+  std::size_t values() const { return layout.value_heads * layout.value_size; }
+  /// What goes through the convolution: queries, keys, values.
+  std::size_t channels() const { return 2 * keys() + values(); }
 };
 
 /// down(activation(gate(x)) * up(x)), or down(activation(up(x))) without a gate.
@@ -136,7 +164,7 @@ struct MixtureSpec {
 
 /// What mixes tokens in a layer, and what works on each alone. The engine visits: a further kind is
 /// a further alternative, and a block beside those of blocks/.
-using MixerSpec = std::variant<AttentionSpec>;
+using MixerSpec = std::variant<AttentionSpec, DeltaNetSpec>;
 struct NoFeedForward {};
 using FeedForwardSpec = std::variant<DenseSpec, MixtureSpec, NoFeedForward>;
 
@@ -157,7 +185,8 @@ struct LayerSpec {
 
 /// The attention of a layer, or nullptr where something else mixes its tokens.
 const AttentionSpec* attention_of(const LayerSpec& layer);
-/// The same of its dense feed-forward, and of its mixture.
+/// The same of its delta net, its dense feed-forward, and its mixture.
+const DeltaNetSpec* delta_net_of(const LayerSpec& layer);
 const DenseSpec* dense_of(const LayerSpec& layer);
 const MixtureSpec* mixture_of(const LayerSpec& layer);
 
@@ -183,6 +212,11 @@ struct Composition {
 /// length where that was a choice.
 std::optional<std::size_t> settle_context(Composition& composition, std::size_t context_tokens);
 
+/// What a delta net keeps of a line: of a chunk the state before it with the inputs of the last
+/// taps - 1 tokens behind that, [taps - 1, channels]; of each row its inputs [channels], then what
+/// the backend keeps (backend::kept_floats). All f32.
+kv::RecurrentLayout recurrent_layout(const DeltaNetSpec& mixer);
+
 /// How one layer's keys and values lie in KV.
 backend::KvLayout kv_layout(const AttentionSpec& mixer, backend::ComputeMode mode);
 
@@ -198,7 +232,12 @@ struct Widths {
   std::size_t attended = 0;      // heads * value_dim
   std::size_t intermediate = 0;  // of a feed-forward
   std::size_t rotary_pairs = 0;
-  std::size_t side = 0;  // hidden where some layer is parallel
+  std::size_t side = 0;         // hidden where some layer is parallel
+  std::size_t projected = 0;    // what is taken apart: queries with gates; of delta nets all inputs
+  std::size_t mixer_gate = 0;   // by which a mixer's output is multiplied
+  std::size_t channels = 0;     // of delta nets
+  std::size_t delta_heads = 0;  // value heads of delta nets
+  std::size_t taps = 0;         // of their convolutions
 };
 Widths widths(const Composition& composition);
 

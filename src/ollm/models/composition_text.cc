@@ -48,8 +48,9 @@ class Writer {
     const weights::VectorUse& use = model_.tape.vectors[id.index];
     const std::string add = use.add ? fmt::format(" + {:a}", *use.add) : "";
     const std::string rows = use.tensor_rows == 0 ? "" : fmt::format(" in {}", use.tensor_rows);
-    return fmt::format("{}[{}+{} of {}]{}{}", use.tensor, use.first, use.size, use.tensor_size,
-                       rows, add);
+    const std::string taps = use.taps == 0 ? "" : fmt::format(" of {} taps", use.taps);
+    return fmt::format("{}[{}+{} of {}]{}{}{}", use.tensor, use.first, use.size, use.tensor_size,
+                       rows, taps, add);
   }
   std::string vector(const std::optional<VectorId>& id) const { return id ? vector(*id) : "none"; }
 
@@ -102,6 +103,20 @@ class Writer {
     write_norm("q norm", mixer.q_norm);
     write_norm("k norm", mixer.k_norm);
     line("norms of {}", mixer.norm_whole_row ? "rows" : "heads");
+    if (mixer.gated) line("gated");
+    write_linear("o", mixer.o);
+  }
+
+  void write(const DeltaNetSpec& mixer) {
+    line("delta net heads {} of {} values {} of {} taps {}", mixer.layout.key_heads,
+         mixer.layout.key_size, mixer.layout.value_heads, mixer.layout.value_size, mixer.taps);
+    write_linear("qkv", mixer.qkv);
+    if (mixer.z) write_linear("z", *mixer.z);
+    write_linear("b", mixer.b);
+    if (mixer.a) write_linear("a", *mixer.a);
+    line("convolution {} a_log {} dt_bias {}", vector(mixer.convolution), vector(mixer.a_log),
+         vector(mixer.dt_bias));
+    write_norm("norm", mixer.norm);
     write_linear("o", mixer.o);
   }
 

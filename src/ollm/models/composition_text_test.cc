@@ -47,6 +47,18 @@ Composition made() {
 AttentionSpec& mixer_of(Composition& model) {
   return std::get<AttentionSpec>(model.layers[0].mixer);
 }
+DeltaNetSpec& delta_net_of(Composition& model) {
+  if (!std::holds_alternative<DeltaNetSpec>(model.layers[0].mixer)) {
+    DeltaNetSpec mixer;
+    mixer.layout = {1, 2, 4, 2};
+    mixer.taps = 4;
+    mixer.qkv = mixer.b = mixer.o = model.head;
+    mixer.z = mixer.a = model.head;
+    mixer.norm = model.final_norm;
+    model.layers[0].mixer = mixer;
+  }
+  return std::get<DeltaNetSpec>(model.layers[0].mixer);
+}
 DenseSpec& dense_of(Composition& model) {
   return std::get<DenseSpec>(model.layers[0].feed_forward);
 }
@@ -59,7 +71,7 @@ DenseSpec& dense_of(Composition& model) {
   [[maybe_unused]] const auto& [matrices, vectors, experts] = model.tape;
   [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section, held, scales,
                                 format] = model.tape.matrices[0];
-  [[maybe_unused]] const auto& [source, first, size, tensor_size, add, in_rows] =
+  [[maybe_unused]] const auto& [source, first, size, tensor_size, add, in_rows, taps] =
       model.tape.vectors[0];
   [[maybe_unused]] const auto& [frequencies, magnitude, beyond] = model.rotaries[0];
   [[maybe_unused]] const auto& [length, longer, magnitude_beyond] = *model.rotaries[0].beyond;
@@ -67,7 +79,10 @@ DenseSpec& dense_of(Composition& model) {
                                 feed_forward, after_feed_forward] = layer;
   [[maybe_unused]] const auto& [heads, kv_heads, head_dim, value_dim, scale, soft_cap, window,
                                 rotary, interleaved, sinks, slopes, kv_of_layer, q, k, v, o, q_norm,
-                                k_norm, whole_row] = std::get<AttentionSpec>(layer.mixer);
+                                k_norm, whole_row, gated] = std::get<AttentionSpec>(layer.mixer);
+  [[maybe_unused]] const auto& [layout, taps_of_net, qkv, z, b, a, convolution, a_log, dt_bias,
+                                norm_of_net, out_of_net] = std::get<DeltaNetSpec>(layer.mixer);
+  [[maybe_unused]] const auto& [key_heads, value_heads, key_size, value_size] = layout;
   [[maybe_unused]] const auto& [activation, gate, up, down] =
       std::get<DenseSpec>(layer.feed_forward);
   [[maybe_unused]] const auto& [weight, bias, in, out] = model.head;
@@ -94,6 +109,7 @@ const Change kChanges[] = {
     [](Composition& m) { m.tape.vectors[0].add = 1.0F; },
     [](Composition& m) { m.tape.vectors[0].add = 0.0F; },
     [](Composition& m) { m.tape.vectors[0].tensor_rows = 2; },
+    [](Composition& m) { m.tape.vectors[0].taps = 2; },
     [](Composition& m) { m.embedding = {8}; },
     [](Composition& m) { m.embedding_multiplier = 2; },
     [](Composition& m) { m.rotaries[0].inverse_frequencies[1] = 0.25F; },
@@ -128,6 +144,22 @@ const Change kChanges[] = {
     [](Composition& m) { mixer_of(m).k.weight = {8}; },
     [](Composition& m) { mixer_of(m).v.weight = {8}; },
     [](Composition& m) { mixer_of(m).o.weight = {8}; },
+    [](Composition& m) { mixer_of(m).gated = true; },
+    [](Composition& m) { delta_net_of(m); },
+    [](Composition& m) { delta_net_of(m).layout.key_heads = 2; },
+    [](Composition& m) { delta_net_of(m).layout.value_heads = 4; },
+    [](Composition& m) { delta_net_of(m).layout.key_size = 8; },
+    [](Composition& m) { delta_net_of(m).layout.value_size = 8; },
+    [](Composition& m) { delta_net_of(m).taps = 3; },
+    [](Composition& m) { delta_net_of(m).qkv.weight = {1}; },
+    [](Composition& m) { delta_net_of(m).z.reset(); },
+    [](Composition& m) { delta_net_of(m).b.weight = {1}; },
+    [](Composition& m) { delta_net_of(m).a.reset(); },
+    [](Composition& m) { delta_net_of(m).convolution = {1}; },
+    [](Composition& m) { delta_net_of(m).a_log = {1}; },
+    [](Composition& m) { delta_net_of(m).dt_bias = {1}; },
+    [](Composition& m) { delta_net_of(m).norm.eps = 0.25F; },
+    [](Composition& m) { delta_net_of(m).o.weight = {1}; },
     [](Composition& m) { mixer_of(m).q_norm = m.final_norm; },
     [](Composition& m) { mixer_of(m).k_norm = m.final_norm; },
     [](Composition& m) { mixer_of(m).norm_whole_row = true; },

@@ -44,7 +44,7 @@ const Family* find_family_of_config(const Json& config);
 Result<FamilyModel> compose_family(const Family& family, const checkpoint::ConfigObject& config);
 
 extern const Family kErnie45Moe, kGlm4Moe, kGptOss, kGraniteMoe, kMiniMaxM2, kMixtral, kPhiMoe,
-    kQwen2Moe, kQwen3Moe;
+    kQwen2Moe, kQwen3Moe, kQwen3Next, kQwen35, kQwen35Moe;
 extern const Family kGranite, kLlama, kMistral, kOlmo2, kPhi3, kQwen2, kQwen3, kSmolLm3,
     kStarcoder2;
 

@@ -65,6 +65,14 @@ Result<void> read_norm_topk(const ConfigObject& config, bool absent, MixtureConf
   return {};
 }
 
+Result<void> read_shared_expert(const ConfigObject& config, std::size_t absent,
+                                MixtureConfig& mixture) {
+  OLLM_TRY(mixture.shared_expert_intermediate_size,
+           config.value_or<std::size_t>("shared_expert_intermediate_size", absent,
+                                        IntegerRange::positive(Limits::kDimension)));
+  return {};
+}
+
 Result<void> read_groups(const ConfigObject& config, MixtureConfig& mixture) {
   const IntegerRange range = IntegerRange::positive(Limits::kExperts);
   OLLM_TRY(mixture.n_group, config.value_or<std::size_t>("n_group", 1, range));

@@ -39,6 +39,10 @@ Result<MixtureConfig> read_mixture(const checkpoint::ConfigObject& config, const
 Result<void> read_norm_topk(const checkpoint::ConfigObject& config, bool absent,
                             MixtureConfig& mixture);
 
+/// shared_expert_intermediate_size: of an expert that every row meets.
+Result<void> read_shared_expert(const checkpoint::ConfigObject& config, std::size_t absent,
+                                MixtureConfig& mixture);
+
 /// n_group and topk_group. Errors: corrupt where the groups are not of one size of two or more
 /// experts, or those that are kept have fewer than a row meets.
 Result<void> read_groups(const checkpoint::ConfigObject& config, MixtureConfig& mixture);

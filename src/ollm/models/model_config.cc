@@ -137,8 +137,10 @@ Result<ModelConfig> read_decoder(const ConfigObject& config, std::string_view fa
     return {};
   };
   OLLM_TRY_VOID(size("hidden_size", defaults.hidden_size, Limits::kDimension, model.hidden_size));
-  OLLM_TRY_VOID(size("intermediate_size", defaults.intermediate_size, Limits::kDimension,
-                     model.intermediate_size));
+  if (defaults.intermediate_size != ConfigDefaults::kNoSuchKey) {
+    OLLM_TRY_VOID(size("intermediate_size", defaults.intermediate_size, Limits::kDimension,
+                       model.intermediate_size));
+  }
   OLLM_TRY_VOID(size("num_hidden_layers", defaults.num_hidden_layers, Limits::kLayers,
                      model.num_hidden_layers));
   OLLM_TRY_VOID(size("vocab_size", defaults.vocab_size, Limits::kDimension, model.vocab_size));

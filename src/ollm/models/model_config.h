@@ -15,6 +15,7 @@
 #include "ollm/base/result.h"
 #include "ollm/checkpoint/config_object.h"
 #include "ollm/models/composition.h"
+#include "ollm/models/delta_net_config.h"
 #include "ollm/models/rotary_config.h"
 
 namespace ollm::models {
@@ -72,6 +73,7 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool lm_head_bias = false;
   std::optional<MixtureConfig> mixture;
+  std::optional<DeltaNetConfig> delta_nets;
 
   std::vector<std::size_t> windows;  // per layer: 0 for full history
   std::vector<bool> rotated;         // per layer: whether q and k are rotated
@@ -102,9 +104,11 @@ std::size_t usable_positions(const ModelConfig& config);
 
 /// Values of a config class where a key is absent; source: Transformers, configuration_*.py.
 struct ConfigDefaults {
+  static constexpr std::int64_t kNoSuchKey = -1;
+
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
-  std::int64_t intermediate_size = 0;
+  std::int64_t intermediate_size = 0;  // kNoSuchKey: of no layer
   std::int64_t num_hidden_layers = 0;
   std::int64_t num_attention_heads = 0;
   std::int64_t num_key_value_heads = 0;  // 0: as many as num_attention_heads, as where it is null

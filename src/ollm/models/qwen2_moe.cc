@@ -58,13 +58,8 @@ Result<FamilyModel> compose(const ConfigObject& config) {
   MixtureConfig& mixture = *model.mixture;
   OLLM_TRY_VOID(read_norm_topk(config, false, mixture));
   OLLM_TRY_VOID(read_sparse_layers(config, mixture));
-  OLLM_TRY(mixture.shared_expert_intermediate_size,
-           config.value_or<std::size_t>(
-               "shared_expert_intermediate_size", 5632,
-               checkpoint::IntegerRange::positive(ModelConfigLimits::kDimension)));
-  return models::compose(std::move(model),
-                         {.mixture = MixtureBlueprint{.shared = "shared_expert",
-                                                      .shared_gate = "shared_expert_gate"}});
+  OLLM_TRY_VOID(read_shared_expert(config, 5632, mixture));
+  return models::compose(std::move(model), {.mixture = kQwenSharedExpert});
 }
 
 }  // namespace

@@ -107,8 +107,8 @@ Result<void> TensorBinding::bind(weights::MatrixUse& use) {
 }
 
 Result<void> TensorBinding::bind(weights::VectorUse& use) {
-  if (use.tensor_rows == 0) return bind(use.tensor, Shape{use.tensor_size});
-  return bind(use.tensor, Shape{use.tensor_rows, use.tensor_size / use.tensor_rows});
+  OLLM_TRY(const Shape shape, weights::shape_of(use));
+  return bind(use.tensor, shape);
 }
 
 bool TensorBinding::some_there(const ExpertsForm& form) const {

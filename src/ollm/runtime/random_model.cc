@@ -13,6 +13,7 @@
 #include <random>
 #include <utility>
 
+#include "ollm/base/check.h"
 #include "ollm/base/json_reader.h"
 #include "ollm/bench.h"
 #include "ollm/checkpoint/safetensors_writer.h"
@@ -116,12 +117,11 @@ class TensorList {
           use.held ? Fill::router : Fill::weights);
     }
     for (const weights::VectorUse& use : composition.tape.vectors) {
-      const Shape shape = use.tensor_rows == 0
-                              ? Shape({use.tensor_size})
-                              : Shape({use.tensor_rows, use.tensor_size / use.tensor_rows});
+      const Result<Shape> shape = weights::shape_of(use);
+      OLLM_CHECK(shape.ok());  // the shapes are our own
       const bool norm =
           use.tensor.find("norm") != std::string::npos && !use.tensor.ends_with(".bias");
-      add(use.tensor, DType::bf16, shape, norm ? Fill::norm : Fill::bias);
+      add(use.tensor, DType::bf16, *shape, norm ? Fill::norm : Fill::bias);
     }
     for (const weights::ExpertsUse& use : composition.tape.experts)
       for (const weights::ExpertMatrix& matrix : form_of(use, mxfp4).matrices)

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "ollm/base/result.h"
+#include "ollm/tensor/shape.h"
 #include "ollm/tensor/weight_format.h"
 
 namespace ollm::weights {
@@ -92,7 +94,13 @@ struct VectorUse {
   /// Rows of the stored tensor, which is then [rows, tensor_size / rows]: a bias of each expert.
   /// 0: it is [tensor_size].
   std::size_t tensor_rows = 0;
+  /// Taps of a convolution of each channel: the stored tensor is [tensor_size / taps, 1, taps]. 0:
+  /// it is none.
+  std::size_t taps = 0;
 };
+
+/// The shape of its tensor. Errors: corrupt where none has so many elements.
+Result<Shape> shape_of(const VectorUse& use);
 
 /// One matrix of every expert of a layer, of `rows` outputs and `cols` inputs.
 struct ExpertMatrix {

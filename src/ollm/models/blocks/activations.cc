@@ -17,7 +17,9 @@ constexpr std::size_t kExpertPiece = 512;
 
 struct Sizes {
   std::size_t hidden, normed, side, q, k, v, attended, gate, up, left, positions, first_seen,
-      end_seen, cosines, sines, attention_state, slots, lines;
+      end_seen, cosines, sines, attention_state, projected, mixer_gate, slots, lines;
+  std::size_t conv_inputs, delta_betas, delta_decays, delta_scratch, conv_lines, conv_before,
+      delta_lines, delta_chunks;
   std::size_t mixed, products, routing_scratch, expert_ids, expert_weights, expert_first,
       expert_rows, expert_row_weights, used_experts, expert_in, expert_out, expert_gate, expert_up,
       expert_left;
@@ -43,8 +45,18 @@ Result<void> for_each_buffer(const Sizes& sizes, Activations& buffers, Visit vis
       {&buffers.cosines, sizes.cosines},
       {&buffers.sines, sizes.sines},
       {&buffers.attention_state, sizes.attention_state},
+      {&buffers.projected, sizes.projected},
+      {&buffers.mixer_gate, sizes.mixer_gate},
       {&buffers.slots, sizes.slots},
       {&buffers.lines, sizes.lines},
+      {&buffers.conv_inputs, sizes.conv_inputs},
+      {&buffers.delta_betas, sizes.delta_betas},
+      {&buffers.delta_decays, sizes.delta_decays},
+      {&buffers.delta_scratch, sizes.delta_scratch},
+      {&buffers.conv_lines, sizes.conv_lines},
+      {&buffers.conv_before, sizes.conv_before},
+      {&buffers.delta_lines, sizes.delta_lines},
+      {&buffers.delta_chunks, sizes.delta_chunks},
       {&buffers.mixed, sizes.mixed},
       {&buffers.products, sizes.products},
       {&buffers.routing_scratch, sizes.routing_scratch},
@@ -90,6 +102,29 @@ void grow_for_mixture(const MixtureSpec& mixture, const backend::Backend& backen
   grow(sizes.left, backend.left_bytes(rows, hidden, backend::LeftRounding::none));
 }
 
+// Chunks that the rows of a sweep stand in, and of each line the one that its next row will be in:
+// of a line of n rows no more than n / kDeltaChunkTokens + 3.
+std::size_t delta_chunks_of(std::size_t rows) {
+  return rows / backend::kDeltaChunkTokens + 3 * rows;
+}
+
+void size_delta_nets(const Composition& composition, const backend::Backend& backend,
+                     std::size_t rows, Sizes& sizes) {
+  const Widths width = widths(composition);
+  if (width.channels == 0) return;
+  sizes.conv_inputs = rows * width.channels * sizeof(float);
+  sizes.delta_betas = rows * width.delta_heads * sizeof(float);
+  sizes.delta_decays = sizes.delta_betas;
+  sizes.conv_lines = rows * sizeof(backend::ConvLine);
+  sizes.conv_before = rows * (width.taps - 1) * sizeof(const float*);
+  sizes.delta_lines = rows * sizeof(backend::DeltaLine);
+  sizes.delta_chunks = delta_chunks_of(rows) * sizeof(backend::DeltaChunk);
+  for (const LayerSpec& layer : composition.layers)
+    if (const DeltaNetSpec* mixer = delta_net_of(layer))
+      sizes.delta_scratch =
+          std::max(sizes.delta_scratch, backend.delta_scratch_bytes(mixer->layout));
+}
+
 std::vector<std::size_t> distinct_windows(const Composition& composition) {
   std::set<std::size_t> windows;
   for (const LayerSpec& layer : composition.layers)
@@ -121,6 +156,9 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   sizes.end_seen = sizes.first_seen;
   sizes.cosines = floats(width.rotary_pairs * composition.rotaries.size());
   sizes.sines = sizes.cosines;
+  sizes.projected = floats(width.projected);
+  sizes.mixer_gate = floats(width.mixer_gate);
+  size_delta_nets(composition, backend, rows, sizes);
   sizes.slots = rows * sizeof(backend::KvSlot);
   sizes.lines = rows * sizeof(backend::AttentionLine);
   for (const LayerSpec& layer : composition.layers) {
@@ -175,6 +213,7 @@ Result<Activations> Activations::make(const Composition& composition,
   buffers.rotary_stride = max_rows * widths(composition).rotary_pairs;
   buffers.windows = distinct_windows(composition);
   buffers.seen_stride = max_rows;
+  buffers.most_delta_chunks = delta_chunks_of(max_rows);
   buffers.expert_piece = std::min(max_rows, kExpertPiece);
   OLLM_TRY_VOID(for_each_buffer(
       sizes, buffers, [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {

@@ -64,8 +64,21 @@ struct Activations {
   memory::Buffer first_seen, end_seen;  // [windows, seen_stride] u32
   memory::Buffer cosines, sines;        // [rotaries, rotary_stride]
   memory::Buffer attention_state;
-  memory::Buffer slots;  // [rows] backend::KvSlot, of the layer that runs
-  memory::Buffer lines;  // [rows] backend::AttentionLine, of one call
+  memory::Buffer projected;   // [rows, projected] what a projection gives, before it is taken apart
+  memory::Buffer mixer_gate;  // [rows, mixer_gate]
+  memory::Buffer slots;       // [rows] backend::KvSlot, of the layer that runs
+  memory::Buffer lines;       // [rows] backend::AttentionLine, of one call
+
+  // Of delta nets.
+  std::size_t most_delta_chunks = 0;
+  memory::Buffer conv_inputs;    // [rows, channels]
+  memory::Buffer delta_betas;    // [rows, value heads]
+  memory::Buffer delta_decays;   // [rows, value heads]
+  memory::Buffer delta_scratch;  // of the backend
+  memory::Buffer conv_lines;     // [rows] backend::ConvLine
+  memory::Buffer conv_before;    // [rows, taps - 1] const float*
+  memory::Buffer delta_lines;    // [rows] backend::DeltaLine
+  memory::Buffer delta_chunks;   // [most_delta_chunks] backend::DeltaChunk
 
   // Of mixtures; [piece] are rows of one expert.
   memory::Buffer mixed;                   // [rows, hidden] the sum over experts

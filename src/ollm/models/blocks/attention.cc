@@ -169,13 +169,33 @@ class Attending {
 
 }  // namespace
 
+namespace {
+
+// The queries of all rows, and where they are gated what that takes.
+Result<void> queries(const SweepTools& tools, const AttentionSpec& spec,
+                     const backend::LeftOperand& input, Activations& activations) {
+  float* q = activations.q.as<float>();
+  if (!spec.gated) return linear(tools, spec.q, input, q, spec.q.out);
+  const float* both = activations.projected.as<float>();
+  OLLM_TRY_VOID(linear(tools, spec.q, input, activations.projected.as<float>(), spec.q.out));
+  float* gate = activations.mixer_gate.as<float>();
+  for (std::size_t head = 0; head < input.rows * spec.heads; ++head) {
+    q = std::copy_n(both, spec.head_dim, q);
+    gate = std::copy_n(both + spec.head_dim, spec.head_dim, gate);
+    both += 2 * spec.head_dim;
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> attention(const SweepTools& tools, const Composition& composition,
                        const AttentionSpec& spec, std::size_t layer, std::span<const RowSpan> spans,
                        std::size_t rows, Activations& activations) {
   float* q = activations.q.as<float>();
   const backend::LeftOperand input = tools.backend.prepare_left(
       activations.normed.as<float>(), spec.q.in, rows, spec.q.in, activations.left.data());
-  OLLM_TRY_VOID(linear(tools, spec.q, input, q, spec.q.out));
+  OLLM_TRY_VOID(queries(tools, spec, input, activations));
   if (spec.q_norm) norm_heads(tools, *spec.q_norm, spec.norm_whole_row, q, spec.heads, rows);
   if (spec.rotary) rotate(tools, composition, spec, q, spec.heads, rows, activations);
   if (!spec.kv_of_layer) {
@@ -184,8 +204,14 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
   }
   Attending(tools, spec, layer, rows, activations).attend(spans);
 
-  const backend::LeftOperand attended = tools.backend.prepare_left(
-      activations.attended.as<float>(), spec.o.in, rows, spec.o.in, activations.left.data());
+  float* out = activations.attended.as<float>();
+  if (spec.gated) {
+    float* gate = activations.mixer_gate.as<float>();
+    tools.backend.activate(backend::Activation::sigmoid, gate, out, gate, rows * spec.o.in);
+    out = gate;
+  }
+  const backend::LeftOperand attended =
+      tools.backend.prepare_left(out, spec.o.in, rows, spec.o.in, activations.left.data());
   return linear(tools, spec.o, attended, activations.normed.as<float>(), spec.o.out);
 }
 
