@@ -41,6 +41,8 @@ constexpr const char* kModels[] = {"clerk",
                                    "olmo2-norms-behind",
                                    "granite-bf16",
                                    "starcoder2-window-bf16",
+                                   "qwen3-next-dense-layer",
+                                   "qwen35-moe-bf16",
                                    "clerk/int8",
                                    "mistral-window/int8"};
 constexpr std::string_view kInt8 = "/int8";

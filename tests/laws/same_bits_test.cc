@@ -30,6 +30,8 @@ std::vector<Case> cases() {
                             "phi3-window",
                             "smollm3-no-rope-layer",
                             "olmo2-norms-behind",
+                            "qwen3-next-dense-layer",
+                            "qwen35-mtp",
                             "llama",
                             "llama-bias-mha",
                             "llama-f16",
@@ -55,9 +57,9 @@ std::vector<Case> cases() {
                             "qwen3.5",
                             "qwen3.5-moe"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model :
-       {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16", "starcoder2-window-bf16",
-        "llama-bf16", "qwen3-bf16", "gpt-oss-bf16", "gpt-oss-mxfp4", "qwen3-next-bf16"}) {
+  for (const char* model : {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16",
+                            "starcoder2-window-bf16", "qwen35-moe-bf16", "llama-bf16", "qwen3-bf16",
+                            "gpt-oss-bf16", "gpt-oss-mxfp4", "qwen3-next-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }

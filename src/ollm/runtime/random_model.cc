@@ -121,7 +121,9 @@ class TensorList {
       OLLM_CHECK(shape.ok());  // the shapes are our own
       const bool norm =
           use.tensor.find("norm") != std::string::npos && !use.tensor.ends_with(".bias");
-      add(use.tensor, DType::bf16, *shape, norm ? Fill::norm : Fill::bias);
+      const bool ones = norm && use.add != 1.0F;  // else the one is added to what is stored
+      const Fill others = use.taps != 0 ? Fill::weights : Fill::bias;
+      add(use.tensor, DType::bf16, *shape, ones ? Fill::norm : others);
     }
     for (const weights::ExpertsUse& use : composition.tape.experts)
       for (const weights::ExpertMatrix& matrix : form_of(use, mxfp4).matrices)

@@ -102,11 +102,45 @@ Config qwen3_30b_a3b() {
           {"vocab_size", 151936}};
 }
 
+Config qwen3_next_80b() {
+  return {{"architectures", {"Qwen3NextForCausalLM"}},
+          {"model_type", "qwen3_next"},
+          {"hidden_size", 2048},
+          {"intermediate_size", 5120},
+          {"moe_intermediate_size", 512},
+          {"shared_expert_intermediate_size", 512},
+          {"num_hidden_layers", 48},
+          {"num_attention_heads", 16},
+          {"num_key_value_heads", 2},
+          {"head_dim", 256},
+          {"linear_conv_kernel_dim", 4},
+          {"linear_key_head_dim", 128},
+          {"linear_num_key_heads", 16},
+          {"linear_num_value_heads", 32},
+          {"linear_value_head_dim", 128},
+          {"full_attention_interval", 4},
+          {"num_experts", 512},
+          {"num_experts_per_tok", 10},
+          {"norm_topk_prob", true},
+          {"decoder_sparse_step", 1},
+          {"mlp_only_layers", Config::array()},
+          {"hidden_act", "silu"},
+          {"max_position_embeddings", 262144},
+          {"partial_rotary_factor", 0.25},
+          {"rms_norm_eps", 1e-6},
+          {"rope_theta", 10000000},
+          {"tie_word_embeddings", false},
+          {"torch_dtype", "bfloat16"},
+          {"vocab_size", 151936}};
+}
+
 struct Mixture {
   std::string_view name;
   Config (*config)();
 };
-constexpr Mixture kMixtures[] = {{"gpt-oss-20b", gpt_oss_20b}, {"qwen3-30b-a3b", qwen3_30b_a3b}};
+constexpr Mixture kMixtures[] = {{"gpt-oss-20b", gpt_oss_20b},
+                                 {"qwen3-30b-a3b", qwen3_30b_a3b},
+                                 {"qwen3-next-80b", qwen3_next_80b}};
 
 }  // namespace
 
