@@ -17,7 +17,8 @@ namespace ollm {
 
 /// A folder of a real shape with random weights.
 struct RandomModelOptions {
-  /// "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", "gpt-oss-20b", "qwen3-30b-a3b", or a
+  /// "llama3-1B", "llama3-3B", "llama3-8B", "llama3-70B", "gpt-oss-20b", "qwen3-30b-a3b",
+  /// "qwen3-next-80b", or a
   /// config.json.
   std::string shape;
   std::uint64_t seed = 0;     // equal seeds give equal bytes

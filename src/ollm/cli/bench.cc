@@ -323,10 +323,10 @@ class BenchCommand {
     app.require_subcommand(1);
     make_ = app.add_subcommand("make", "Write a model folder with random weights");
     make_
-        ->add_option(
-            "shape", model_.shape,
-            "llama3-1B, llama3-3B, llama3-8B, llama3-70B, gpt-oss-20b, qwen3-30b-a3b, or a "
-            "config.json")
+        ->add_option("shape", model_.shape,
+                     "llama3-1B, llama3-3B, llama3-8B, llama3-70B, gpt-oss-20b, qwen3-30b-a3b, "
+                     "qwen3-next-80b, or a "
+                     "config.json")
         ->required();
     make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")
         ->type_name("number")
