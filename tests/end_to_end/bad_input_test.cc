@@ -87,10 +87,11 @@ TEST_F(BadInput, WhatIsUnderstoodAndNotBuiltIsTwo) {
     whole.update(patch);
     folder_.write("models/mine/config.json", whole.dump());
   };
-  config({{"architectures", {"GemmaForCausalLM"}}, {"model_type", "gemma"}});
-  expect_refused("mine", 2, {"gemma"});
-  config({{"architectures", {"Gemma3ForCausalLM"}}, {"model_type", "gemma3_text"}});
-  expect_refused("mine", 2, {"gemma3-native", "not built yet"});
+  config({{"architectures", {"NemotronForCausalLM"}}, {"model_type", "nemotron"}});
+  expect_refused("mine", 2, {"nemotron", "1 + weight"});
+  config(
+      {{"architectures", {"CohereForCausalLM"}}, {"model_type", "cohere"}, {"use_qk_norm", true}});
+  expect_refused("mine", 2, {"use_qk_norm", "not built"});
   config({{"model_type", "mine"}, {"auto_map", {{"AutoModel", "modeling.Mine"}}}});
   expect_refused("mine", 2, {"auto_map"});
   config({{"attention_secret", 3}});

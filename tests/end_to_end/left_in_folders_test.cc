@@ -143,7 +143,7 @@ TEST_F(LeftInFolders, TheTextModelOfAMultimodalFolderRunsAlone) {
     EXPECT_THAT(decisions(), Contains(Pair("modality", "text")));
     EXPECT_THAT(decisions(), Contains(Pair("weights.unused", "vision_tower.*")));
   }
-  config_["text_config"]["model_type"] = "gemma2";
+  config_["text_config"]["model_type"] = "nemotron";
   expect_refused("LlavaForConditionalGeneration");
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -21,8 +22,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr const char* kBuilt[] = {"granite", "llama", "mistral", "olmo2",     "phi3",
-                                  "qwen2",   "qwen3", "smollm3", "starcoder2"};
+constexpr const char* kBuilt[] = {
+    "cohere", "exaone4", "gemma", "gemma2", "gemma3_text", "granite", "llama",    "mistral",
+    "olmo2",  "olmo3",   "phi3",  "qwen2",  "qwen3",       "smollm3", "stablelm", "starcoder2"};
 
 Json read(const fs::path& path) {
   std::ifstream in(path);
@@ -68,21 +70,41 @@ class Expected {
           "num_key_value_heads", "vocab_size", "max_position_embeddings", "tie_word_embeddings"})
       EXPECT_EQ(model[key], values_[key]) << key;
     EXPECT_EQ(model["head_dim"], head_dim());
-    EXPECT_EQ(model["hidden_act"], values_["hidden_act"]);
-    EXPECT_EQ(model["norm_eps"], values_[type_ == "starcoder2" ? "norm_epsilon" : "rms_norm_eps"]);
+    EXPECT_EQ(model["hidden_act"],
+              values_[is_one_of({"gemma2", "gemma3_text"}) ? "hidden_activation" : "hidden_act"]);
+    EXPECT_EQ(model["norm_eps"], values_[type_ == "starcoder2"               ? "norm_epsilon"
+                                         : is_one_of({"cohere", "stablelm"}) ? "layer_norm_eps"
+                                                                             : "rms_norm_eps"]);
     hold_rotary(model["rope_parameters"]);
     EXPECT_EQ(model["layer_windows"], windows());
     EXPECT_EQ(model["layer_rotates"], rotates());
-    EXPECT_EQ(model["biases"]["qkv"],
-              type_ == "qwen2" || flag("attention_bias") || flag("use_bias"));
+    EXPECT_EQ(model["biases"]["qkv"], type_ == "qwen2" || flag("attention_bias") ||
+                                          flag("use_bias") ||
+                                          (type_ == "stablelm" && values_["use_qkv_bias"] == true));
     EXPECT_EQ(model["biases"]["mlp"], flag("mlp_bias") || flag("use_bias"));
-    for (const char* key : {"embedding_multiplier", "residual_multiplier", "logits_scaling"})
+    for (const char* key : {"residual_multiplier", "logits_scaling"})
       EXPECT_EQ(model[key], type_ == "granite" ? values_[key].get<double>() : 1.0) << key;
+    EXPECT_EQ(model["embedding_multiplier"], embedding_multiplier());
+    if (is_one_of({"gemma2", "gemma3_text"})) {
+      EXPECT_EQ(model["attention_multiplier"],
+                1 / std::sqrt(values_["query_pre_attn_scalar"].get<double>()));
+    }
     if (type_ != "granite") return;
     EXPECT_EQ(model["attention_multiplier"], values_["attention_multiplier"]);
   }
 
  private:
+  bool is_one_of(std::initializer_list<std::string_view> types) const {
+    return std::find(types.begin(), types.end(), type_) != types.end();
+  }
+
+  double embedding_multiplier() const {
+    if (type_ == "granite") return values_["embedding_multiplier"];
+    return is_one_of({"gemma", "gemma2", "gemma3_text"})
+               ? std::sqrt(values_["hidden_size"].get<double>())
+               : 1.0;
+  }
+
   std::size_t layers() const { return values_["num_hidden_layers"]; }
 
   Json head_dim() const {
@@ -101,10 +123,12 @@ class Expected {
   }
 
   void hold_rotary(const Json& found) const {
-    const Json& rotary = values_["rope_parameters"];
+    const bool by_type = is_one_of({"gemma3_text", "olmo3"});
+    const Json& rotary =
+        by_type ? values_["rope_parameters"]["full_attention"] : values_["rope_parameters"];
     for (const auto& [key, value] : rotary.items()) {
       if (key == "type") continue;  // the older name of rope_type
-      if (key == "partial_rotary_factor" && type_ != "phi3") continue;
+      if (key == "partial_rotary_factor" && !is_one_of({"phi3", "stablelm"})) continue;
       if (key == "original_max_position_embeddings" && rotary["rope_type"] == "default") continue;
       EXPECT_EQ(found.value(key, Json()), value) << key;
     }
@@ -112,7 +136,8 @@ class Expected {
 
   Json windows() const {
     const bool in_all = type_ == "mistral" || type_ == "phi3" || type_ == "starcoder2";
-    const bool by_layer = type_ == "qwen2" || type_ == "qwen3" || type_ == "smollm3";
+    const bool by_layer =
+        is_one_of({"exaone4", "gemma2", "gemma3_text", "olmo3", "qwen2", "qwen3", "smollm3"});
     Json out = Json::array();
     for (std::size_t i = 0; i < layers(); ++i) {
       const bool slides = in_all || (by_layer && values_["layer_types"][i] == "sliding_attention");
@@ -123,8 +148,12 @@ class Expected {
 
   Json rotates() const {
     Json out = Json::array();
-    for (std::size_t i = 0; i < layers(); ++i)
-      out.push_back(type_ != "smollm3" || values_["no_rope_layers"][i] != 0);
+    const Json windows_of_layers = windows();
+    const bool slide_alone = type_ == "exaone4" && !values_["sliding_window"].is_null();
+    for (std::size_t i = 0; i < layers(); ++i) {
+      out.push_back(slide_alone ? !windows_of_layers[i].is_null()
+                                : type_ != "smollm3" || values_["no_rope_layers"][i] != 0);
+    }
     return out;
   }
 

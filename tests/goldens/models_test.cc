@@ -67,10 +67,22 @@ constexpr const char* kModels[] = {"llama",
                                    "qwen3-next",
                                    "qwen3-next-bf16",
                                    "qwen3.5",
-                                   "qwen3.5-moe"};
+                                   "qwen3.5-moe",
+                                   "cohere",
+                                   "cohere2",
+                                   "exaone4",
+                                   "gemma",
+                                   "gemma2",
+                                   "gemma3-text",
+                                   "gemma3-text-bf16",
+                                   "glm4",
+                                   "ministral3",
+                                   "olmo3",
+                                   "seed-oss",
+                                   "stablelm"};
 
-constexpr const char* kBf16Models[] = {"llama-bf16", "qwen3-bf16", "gpt-oss-bf16", "gpt-oss-mxfp4",
-                                       "qwen3-next-bf16"};
+constexpr const char* kBf16Models[] = {"llama-bf16",    "qwen3-bf16",      "gpt-oss-bf16",
+                                       "gpt-oss-mxfp4", "qwen3-next-bf16", "gemma3-text-bf16"};
 
 std::vector<std::string> own_models(std::string_view suffix = "") {
   std::vector<std::string> names;

@@ -237,6 +237,10 @@ Result<void> Engine::head(std::span<const Work> work, weights::TapePass& pass) {
   OLLM_TRY_VOID(models::linear(tools, composition_.head, left, logits, vocab));
   if (composition_.logits_divisor != 1)
     backend_.divide(logits, composition_.logits_divisor, wanted * vocab);
+  if (composition_.logits_multiplier != 1)
+    backend_.scale(logits, composition_.logits_multiplier, wanted * vocab);
+  if (composition_.logits_cap != 0)
+    backend_.soft_cap(logits, composition_.logits_cap, wanted * vocab);
   return {};
 }
 

@@ -28,10 +28,15 @@ class Decoder {
                         static_cast<float>(config_.embedding_multiplier));
     composer_.residual_multiplier(static_cast<float>(config_.residual_multiplier));
     rotary_ = composer_.rotary(rotary_spec(config_.rotary, config_.head_dim));
+    sliding_rotary_ = rotary_;
+    if (config_.sliding_rotary)
+      sliding_rotary_ = composer_.rotary(rotary_spec(*config_.sliding_rotary, config_.head_dim));
     for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) layer(i);
     composer_.final_norm(norm("model.norm", config_.hidden_size));
     composer_.head(config_.tie_word_embeddings ? kEmbedding : "lm_head.weight",
                    static_cast<float>(config_.logits_scaling), config_.lm_head_bias);
+    composer_.logits(static_cast<float>(config_.logit_scale),
+                     static_cast<float>(config_.final_logit_softcapping));
     return composer_.take();
   }
 
@@ -49,7 +54,10 @@ class Decoder {
     spec.scale = static_cast<float>(config_.attention_multiplier.value_or(
         1.0 / std::sqrt(static_cast<double>(config_.head_dim))));
     spec.window = config_.windows[index];
-    if (config_.rotated[index]) spec.rotary = rotary_;
+    spec.soft_cap = static_cast<float>(config_.attn_logit_softcapping);
+    if (config_.rotated[index]) spec.rotary = spec.window != 0 ? sliding_rotary_ : rotary_;
+    if (config_.query_growth)
+      spec.query_growth = query_growth(*config_.query_growth, usable_positions(config_));
     spec.interleaved = blueprint_.interleaved;
     const std::size_t q = spec.heads * spec.head_dim;
     const std::size_t kv = spec.kv_heads * spec.head_dim;
@@ -201,13 +209,16 @@ class Decoder {
     const std::string name = fmt::format("model.layers.{}", index);
     const std::size_t size = config_.hidden_size;
     LayerSpec spec;
-    if (blueprint_.placement == NormPlacement::before) {
-      spec.before_mixer = norm(name + ".input_layernorm", size);
-      spec.before_feed_forward = norm(name + ".post_attention_layernorm", size);
-    } else {
-      spec.after_mixer = norm(name + ".post_attention_layernorm", size);
-      spec.after_feed_forward = norm(name + ".post_feedforward_layernorm", size);
-    }
+    spec.wiring = blueprint_.wiring;
+    const auto named = [&](std::string_view tensor) -> std::optional<NormSpec> {
+      if (tensor.empty()) return std::nullopt;
+      return norm(fmt::format("{}.{}", name, tensor), size);
+    };
+    const LayerNorms& norms = blueprint_.norms;
+    spec.before_mixer = named(norms.before_mixer);
+    spec.after_mixer = named(norms.after_mixer);
+    spec.before_feed_forward = named(norms.before_feed_forward);
+    spec.after_feed_forward = named(norms.after_feed_forward);
     if (config_.delta_nets && config_.delta_nets->layers[index]) {
       spec.mixer = delta_net(name + ".linear_attn");
     } else {
@@ -226,6 +237,7 @@ class Decoder {
   const Blueprint& blueprint_;
   Composer composer_;
   std::size_t rotary_ = 0;
+  std::size_t sliding_rotary_ = 0;  // of layers with a window
 };
 
 }  // namespace

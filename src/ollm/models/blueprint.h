@@ -11,10 +11,23 @@
 
 namespace ollm::models {
 
-enum class NormPlacement {
-  before,  // h += block(norm(h)): Llama and most
-  after,   // h += norm(block(h)): OLMo 2
+/// The norms of a layer by their tensors' names; empty: there is none.
+struct LayerNorms {
+  std::string_view before_mixer, after_mixer;
+  std::string_view before_feed_forward, after_feed_forward;
+
+  friend bool operator==(const LayerNorms&, const LayerNorms&) = default;
 };
+/// h += block(norm(h)): Llama and most.
+inline constexpr LayerNorms kNormsBefore{"input_layernorm", "", "post_attention_layernorm", ""};
+/// h += norm(block(h)): OLMo 2.
+inline constexpr LayerNorms kNormsAfter{"", "post_attention_layernorm", "",
+                                        "post_feedforward_layernorm"};
+/// h += norm(block(norm(h))): Gemma 2.
+inline constexpr LayerNorms kNormsAround{"input_layernorm", "post_attention_layernorm",
+                                         "pre_feedforward_layernorm", "post_feedforward_layernorm"};
+/// One before both blocks, side by side: Cohere.
+inline constexpr LayerNorms kOneNorm{"input_layernorm", "", "", ""};
 
 enum class QkNorm { none, per_head, whole_row };
 
@@ -53,7 +66,8 @@ enum class DeltaNetStorage {
 };
 
 struct Blueprint {
-  NormPlacement placement = NormPlacement::before;
+  LayerNorms norms = kNormsBefore;
+  Wiring wiring = Wiring::sequential;
   bool norm_bias = false;
   bool one_plus_norms = false;  // norms of the residual stream, of q and of k multiply by 1 + w
   QkNorm qk_norm = QkNorm::none;

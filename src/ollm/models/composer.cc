@@ -86,6 +86,11 @@ void Composer::head(std::string tensor, float divisor, bool bias) {
   out_.logits_divisor = divisor;
 }
 
+void Composer::logits(float multiplier, float cap) {
+  out_.logits_multiplier = multiplier;
+  out_.logits_cap = cap;
+}
+
 Composition Composer::take() { return std::move(out_); }
 
 MatrixId Composer::matrix(std::string tensor, Part part, std::size_t in) {

@@ -73,6 +73,9 @@ class Composer {
   /// `divisor`. With `bias` lm_head.bias is added before.
   void head(std::string tensor, float divisor = 1, bool bias = false);
 
+  /// Logits are multiplied by `multiplier`, then, where `cap` is not 0, capped by it.
+  void logits(float multiplier, float cap);
+
   Composition take();
 
  private:

@@ -71,6 +71,13 @@ struct AttentionSpec {
   /// Norms of q and k before the rotation: per head (weight [head_dim]) or over the whole row.
   std::optional<NormSpec> q_norm, k_norm;
   bool norm_whole_row = false;
+  /// Queries grow with their position: those of positions [i * step, (i + 1) * step) are multiplied
+  /// by factors[i] after the rotation.
+  struct QueryGrowth {
+    std::size_t step = 0;
+    std::vector<float> factors;  // up to the model's last position
+  };
+  std::optional<QueryGrowth> query_growth;
   /// q gives of each head its query and then as much again, by whose sigmoid what is attended to is
   /// multiplied before o: q.out is 2 * heads * head_dim, and value_dim is head_dim.
   bool gated = false;
@@ -206,6 +213,8 @@ struct Composition {
   /// The tensor of a head that is stored beside an embedding which serves as head; or empty.
   std::string stored_head;
   float logits_divisor = 1;
+  float logits_multiplier = 1;
+  float logits_cap = 0;  // 0: none; else logits become cap * tanh(logits / cap)
 };
 
 /// Chooses what depends on how long a run may become: longrope's frequencies. Returns the original

@@ -27,6 +27,8 @@ class Writer {
     write_norm("final norm", model_.final_norm);
     write_linear("head", model_.head);
     line("stored head '{}' logits over {:a}", model_.stored_head, model_.logits_divisor);
+    if (model_.logits_multiplier != 1) line("logits times {:a}", model_.logits_multiplier);
+    if (model_.logits_cap != 0) line("logits capped at {:a}", model_.logits_cap);
     return std::move(out_);
   }
 
@@ -103,6 +105,11 @@ class Writer {
     write_norm("q norm", mixer.q_norm);
     write_norm("k norm", mixer.k_norm);
     line("norms of {}", mixer.norm_whole_row ? "rows" : "heads");
+    if (mixer.query_growth) {
+      fmt::format_to(std::back_inserter(out_), "queries grow by {}", mixer.query_growth->step);
+      write_floats(mixer.query_growth->factors);
+      line("");
+    }
     if (mixer.gated) line("gated");
     write_linear("o", mixer.o);
   }

@@ -67,7 +67,8 @@ DenseSpec& dense_of(Composition& model) {
 [[maybe_unused]] void all_fields(const Composition& model) {
   const LayerSpec& layer = model.layers[0];
   [[maybe_unused]] const auto& [hidden, vocab, positions, tape, embedding, multiplier, rotaries,
-                                layers, residual, final_norm, head, stored_head, divisor] = model;
+                                layers, residual, final_norm, head, stored_head, divisor, times,
+                                cap] = model;
   [[maybe_unused]] const auto& [matrices, vectors, experts] = model.tape;
   [[maybe_unused]] const auto& [tensor, first_row, rows, cols, tensor_rows, section, held, scales,
                                 format] = model.tape.matrices[0];
@@ -79,7 +80,8 @@ DenseSpec& dense_of(Composition& model) {
                                 feed_forward, after_feed_forward] = layer;
   [[maybe_unused]] const auto& [heads, kv_heads, head_dim, value_dim, scale, soft_cap, window,
                                 rotary, interleaved, sinks, slopes, kv_of_layer, q, k, v, o, q_norm,
-                                k_norm, whole_row, gated] = std::get<AttentionSpec>(layer.mixer);
+                                k_norm, whole_row, query_growth, gated] =
+      std::get<AttentionSpec>(layer.mixer);
   [[maybe_unused]] const auto& [layout, taps_of_net, qkv, z, b, a, convolution, a_log, dt_bias,
                                 norm_of_net, out_of_net] = std::get<DeltaNetSpec>(layer.mixer);
   [[maybe_unused]] const auto& [key_heads, value_heads, key_size, value_size] = layout;
@@ -145,6 +147,9 @@ const Change kChanges[] = {
     [](Composition& m) { mixer_of(m).v.weight = {8}; },
     [](Composition& m) { mixer_of(m).o.weight = {8}; },
     [](Composition& m) { mixer_of(m).gated = true; },
+    [](Composition& m) { mixer_of(m).query_growth = {.step = 8, .factors = {1.0F}}; },
+    [](Composition& m) { mixer_of(m).query_growth = {.step = 9, .factors = {1.0F}}; },
+    [](Composition& m) { mixer_of(m).query_growth = {.step = 8, .factors = {2.0F}}; },
     [](Composition& m) { delta_net_of(m); },
     [](Composition& m) { delta_net_of(m).layout.key_heads = 2; },
     [](Composition& m) { delta_net_of(m).layout.value_heads = 4; },
@@ -175,6 +180,8 @@ const Change kChanges[] = {
     [](Composition& m) { m.head.weight = {1}; },
     [](Composition& m) { m.stored_head = "x"; },
     [](Composition& m) { m.logits_divisor = 2; },
+    [](Composition& m) { m.logits_multiplier = 2; },
+    [](Composition& m) { m.logits_cap = 2; },
 };
 
 TEST(CompositionText, HasEveryField) {

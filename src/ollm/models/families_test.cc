@@ -37,7 +37,10 @@ const Json kOthers = Json::parse(R"({
     "first_k_dense_replace": 0, "moe_layer_start_index": 0, "moe_layer_end_index": 0,
     "moe_layer_interval": 3, "moe_norm_min": 0.5, "n_group": 2, "topk_group": 2,
     "routed_scaling_factor": 2.0, "router_jitter_noise": 0.5, "swiglu_alpha": 2.0,
-    "swiglu_limit": 3.0, "full_attention_interval": 1, "linear_conv_kernel_dim": 3,
+    "swiglu_limit": 3.0, "hidden_activation": "relu", "query_pre_attn_scalar": 9,
+    "attn_logit_softcapping": 9.0, "final_logit_softcapping": 9.0, "sliding_window_pattern": 1,
+    "rope_local_base_freq": 5000.0, "logit_scale": 0.125, "attention_out_bias": true,
+    "use_qkv_bias": true, "use_parallel_residual": true, "qk_layernorm": true, "full_attention_interval": 1, "linear_conv_kernel_dim": 3,
     "linear_num_key_heads": 1, "linear_num_value_heads": 6, "linear_key_head_dim": 6,
     "linear_value_head_dim": 6})");
 
@@ -69,6 +72,27 @@ const Reads kReads[] = {
      {"rms_norm_eps", "attention_bias", "mlp_bias", "embedding_multiplier", "attention_multiplier",
       "residual_multiplier", "logits_scaling"}},
     {&kStarcoder2, {"norm_epsilon", "sliding_window", "use_bias"}},
+    {&kGemma, {"rms_norm_eps", "attention_bias"}},
+    {&kGemma2,
+     {"rms_norm_eps", "attention_bias", "hidden_activation", "query_pre_attn_scalar",
+      "attn_logit_softcapping", "final_logit_softcapping", "sliding_window", "layer_types"}},
+    {&kGemma3,
+     {"rms_norm_eps", "attention_bias", "hidden_activation", "query_pre_attn_scalar",
+      "final_logit_softcapping", "sliding_window", "sliding_window_pattern", "layer_types",
+      "rope_local_base_freq"}},
+    {&kCohere, {"layer_norm_eps", "attention_bias", "logit_scale", "use_qk_norm"}},
+    {&kCohere2,
+     {"layer_norm_eps", "attention_bias", "logit_scale", "sliding_window", "sliding_window_pattern",
+      "layer_types"}},
+    {&kExaone4, {"rms_norm_eps", "sliding_window", "sliding_window_pattern", "layer_types"}},
+    {&kGlm, {"rms_norm_eps", "attention_bias", "partial_rotary_factor"}},
+    {&kGlm4, {"rms_norm_eps", "attention_bias", "partial_rotary_factor"}},
+    {&kMinistral3, {"rms_norm_eps", "sliding_window", "partial_rotary_factor"}},
+    {&kOlmo3, {"rms_norm_eps", "attention_bias", "sliding_window", "layer_types"}},
+    {&kSeedOss, {"rms_norm_eps", "attention_bias", "attention_out_bias", "mlp_bias"}},
+    {&kStableLm,
+     {"layer_norm_eps", "partial_rotary_factor", "use_qkv_bias", "use_parallel_residual",
+      "qk_layernorm"}},
     {&kGptOss,
      {"rms_norm_eps", "attention_bias", "sliding_window", "layer_types", "partial_rotary_factor",
       "num_local_experts", "num_experts", "num_experts_per_tok", "swiglu_alpha", "swiglu_limit"}},
@@ -143,6 +167,13 @@ Json config(const Family& family) {
   if (type == "qwen2_moe") out["max_window_layers"] = 2;
   if (type == "qwen2_moe" || type == "qwen3_moe" || type == "qwen3_next")
     out["decoder_sparse_step"] = 2;
+  if (type == "stablelm") out["head_dim"] = 16;  // of which a quarter is turned
+  if (type == "ministral3") {
+    out["rope_parameters"] = {{"rope_type", "yarn"},
+                              {"factor", 2.0},
+                              {"original_max_position_embeddings", 16},
+                              {"llama_4_scaling_beta", 0.5}};
+  }
   if (type == "gpt_oss") {
     out["rope_scaling"] = {
         {"rope_type", "yarn"}, {"factor", 2.0}, {"original_max_position_embeddings", 16}};
@@ -164,15 +195,18 @@ Result<FamilyModel> compose(const Family& family, const Json& document) {
 Json other_value(const Family& family, const std::string& key) {
   const std::string_view type = family.model_type;
   if (key == "tie_word_embeddings") return true;
-  if (key == "attention_bias") return type != "gpt_oss";
+  if (key == "attention_bias")
+    return type != "gpt_oss" && type != "glm" && type != "glm4" && type != "seed_oss";
+  if (key == "rope_parameters" && (type == "gemma3_text" || type == "olmo3"))
+    return {{"full_attention", kOthers[key]}};
   if (key == "use_bias") return type == "ernie4_5_moe";
   if (key == "norm_topk_prob") return type != "glm4_moe" && type != "qwen3_next";
   if (key == "use_sliding_window") return !type.starts_with("qwen") && type != "smollm3";
-  if (key == "layer_types" && (type == "gpt_oss" || type == "qwen2_moe"))
+  if (key == "layer_types" && (type == "gpt_oss" || type == "qwen2_moe" || type == "gemma2"))
     return {"full_attention", "sliding_attention"};
   if (key == "max_window_layers" && type == "qwen2_moe") return 0;
   if (key == "decoder_sparse_step" && type.starts_with("qwen")) return 1;
-  if (key == "partial_rotary_factor" && type == "glm4_moe") return 0.25;
+  if (key == "partial_rotary_factor" && type.starts_with("glm")) return 0.25;
   return kOthers[key];
 }
 
@@ -185,6 +219,8 @@ Json changed(const Family& family, const std::string& key) {
 
 bool reads_as_all_do(const Family& family, std::string_view key) {
   if (&family == &kQwen35Moe && key == "intermediate_size") return false;  // it has experts alone
+  if ((&family == &kGemma2 || &family == &kGemma3) && key == "hidden_act")
+    return false;  // hidden_activation is theirs
   return std::find(std::begin(kByAll), std::end(kByAll), key) != std::end(kByAll);
 }
 

@@ -85,7 +85,7 @@ Result<void> read_norms(const ModelConfig& model, const Evidence& evidence, Blue
                          : "no input_layernorm and no post_feedforward_layernorm: where the norms "
                            "of a layer stand is not known");
   }
-  out.placement = before ? NormPlacement::before : NormPlacement::after;
+  out.norms = before ? kNormsBefore : kNormsAfter;
   out.norm_bias =
       evidence.in_layer(before ? "input_layernorm.bias" : "post_attention_layernorm.bias");
   if (out.norm_bias && model.norm_kind == NormKind::rms)

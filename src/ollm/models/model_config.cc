@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -147,11 +148,13 @@ Result<ModelConfig> read_decoder(const ConfigObject& config, std::string_view fa
   OLLM_TRY_VOID(size("max_position_embeddings", defaults.max_position_embeddings,
                      Limits::kPositions, model.max_position_embeddings));
   OLLM_TRY_VOID(read_heads(config, defaults, model));
-  OLLM_TRY(model.hidden_act, read_activation(config, "hidden_act", defaults.hidden_act));
+  OLLM_TRY(model.hidden_act, read_activation(config, defaults.activation_key, defaults.hidden_act));
   OLLM_TRY(model.norm_eps,
            config.value_or<double>(defaults.norm_key, defaults.norm_eps, NumberRange{0, 1, false}));
-  OLLM_TRY(model.rotary,
-           read_rotary(config, defaults.rotary, model.head_dim, model.max_position_embeddings));
+  if (!defaults.rotary_by_type) {
+    OLLM_TRY(model.rotary,
+             read_rotary(config, defaults.rotary, model.head_dim, model.max_position_embeddings));
+  }
   OLLM_TRY(model.tie_word_embeddings,
            config.value_or<bool>("tie_word_embeddings", defaults.tie_word_embeddings));
   model.windows.assign(model.num_hidden_layers, 0);
@@ -203,6 +206,35 @@ Result<bool> read_layer_types(const ConfigObject& config, std::size_t width, Mod
     model.windows[i] = width;
   }
   return true;
+}
+
+Result<void> read_window_pattern(const ConfigObject& config, std::size_t absent, std::size_t period,
+                                 ModelConfig& model) {
+  OLLM_TRY(const auto window, config.optional<std::int64_t>(
+                                  "sliding_window", IntegerRange::positive(Limits::kPositions)));
+  const std::size_t width =
+      window ? static_cast<std::size_t>(*window) : (config.has("sliding_window") ? 0 : absent);
+  OLLM_TRY(const bool listed, read_layer_types(config, width, model));
+  if (listed) return {};
+  for (std::size_t i = 0; i < model.windows.size(); ++i)
+    model.windows[i] = (i + 1) % period != 0 ? width : 0;
+  return {};
+}
+
+Result<double> read_soft_cap(const ConfigObject& config, std::string_view key, double absent) {
+  OLLM_TRY(const auto cap, config.optional<double>(key, kMultipliers));
+  return cap.value_or(config.has(key) ? 0 : absent);
+}
+
+AttentionSpec::QueryGrowth query_growth(const QueryGrowthConfig& config, std::size_t positions) {
+  AttentionSpec::QueryGrowth out;
+  out.step = config.original_max_position_embeddings;
+  const auto beta = static_cast<float>(config.llama_4_scaling_beta);
+  for (std::size_t i = 0; i <= positions / out.step; ++i) {
+    const auto log = static_cast<float>(std::log(static_cast<double>(i + 1)));
+    out.factors.push_back(1 + beta * log);
+  }
+  return out;
 }
 
 Result<void> read_qwen_windows(const ConfigObject& config, ModelConfig& model) {

@@ -49,6 +49,17 @@ struct MixtureConfig {
   friend bool operator==(const MixtureConfig&, const MixtureConfig&) = default;
 };
 
+/// Queries of Mistral 3: times 1 + beta * log(1 + floor(position / original)).
+struct QueryGrowthConfig {
+  double llama_4_scaling_beta = 0;
+  std::size_t original_max_position_embeddings = 0;
+
+  friend bool operator==(const QueryGrowthConfig&, const QueryGrowthConfig&) = default;
+};
+
+/// Its factors up to `positions`, step by step in f32 as Transformers computes them.
+AttentionSpec::QueryGrowth query_growth(const QueryGrowthConfig& config, std::size_t positions);
+
 /// Spelt as in config.json where it has such a key.
 struct ModelConfig {
   std::string family;        // whose reading this is, "llama"; empty: by structure
@@ -67,6 +78,7 @@ struct ModelConfig {
   double norm_eps = 0;  // rms_norm_eps, norm_epsilon or layer_norm_eps
   backend::Activation hidden_act = backend::Activation::silu;
   RotaryConfig rotary;
+  std::optional<RotaryConfig> sliding_rotary;  // of layers with a window, where it is another
   bool tie_word_embeddings = false;
   bool qkv_bias = false;
   bool output_bias = false;  // of attention
@@ -81,7 +93,11 @@ struct ModelConfig {
   double embedding_multiplier = 1;
   std::optional<double> attention_multiplier;  // of scores; nothing: 1 / sqrt(head_dim)
   double residual_multiplier = 1;
-  double logits_scaling = 1;  // logits are divided by it
+  double logits_scaling = 1;           // logits are divided by it
+  double logit_scale = 1;              // and multiplied by this
+  double final_logit_softcapping = 0;  // 0: none
+  double attn_logit_softcapping = 0;   // 0: none
+  std::optional<QueryGrowthConfig> query_growth;
 
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;
@@ -119,6 +135,8 @@ struct ConfigDefaults {
   double norm_eps = 1e-6;
   bool tie_word_embeddings = false;
   RotaryDefaults rotary = {};
+  bool rotary_by_type = false;  // full and sliding layers have their own: read_rotaries_by_type
+  std::string_view activation_key = "hidden_act";
 };
 
 /// What every decoder family reads: names, dimensions, activation, norm, rotary, head and the ids
@@ -146,6 +164,16 @@ Error not_one_a_layer(const checkpoint::ConfigObject& config, std::string_view k
 /// unsupported for layers of another type.
 Result<bool> read_layer_types(const checkpoint::ConfigObject& config, std::size_t width,
                               ModelConfig& model);
+
+/// sliding_window (`absent` where the key is not there; null is none) of the layers that
+/// layer_types says, or of all but every `period`-th. Errors: those of read_layer_types.
+Result<void> read_window_pattern(const checkpoint::ConfigObject& config, std::size_t absent,
+                                 std::size_t period, ModelConfig& model);
+
+/// A cap of logits or scores under `key`; null is none, 0. Errors: corrupt where f32 cannot hold
+/// it.
+Result<double> read_soft_cap(const checkpoint::ConfigObject& config, std::string_view key,
+                             double absent);
 
 /// The switch, width and first sliding layer of Qwen 2 and 3.
 Result<void> read_qwen_windows(const checkpoint::ConfigObject& config, ModelConfig& model);

@@ -21,20 +21,11 @@ struct DifferentType {
   std::string_view how;
 };
 constexpr DifferentType kDifferentTypes[] = {
-    {"gemma", "its norms scale by 1 + weight and its embeddings by sqrt(hidden_size)"},
-    {"gemma2", "its norms scale by 1 + weight and its scores are capped"},
     {"gemma3", "its norms scale by 1 + weight and its layers alternate"},
-    {"gemma3_text", "its norms scale by 1 + weight and its layers alternate"},
     {"vaultgemma", "its norms scale by 1 + weight and its scores are capped"},
     {"nemotron", "its norms scale by 1 + weight"},
     {"ernie4_5", "its rotary turns interleaved pairs"},
-    {"glm", "its rotary turns interleaved pairs"},
-    {"glm4", "its rotary turns interleaved pairs"},
     {"helium", "its rotary turns interleaved pairs"},
-    {"cohere", "its rotary turns interleaved pairs and its blocks run side by side"},
-    {"cohere2", "its rotary turns interleaved pairs and its blocks run side by side"},
-    {"exaone4", "only its sliding layers rotate"},
-    {"olmo3", "its sliding and full layers rotate differently"},
 };
 
 }  // namespace

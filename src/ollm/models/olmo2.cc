@@ -23,8 +23,7 @@ constexpr ConfigDefaults kDefaults{
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "olmo2", kDefaults));
   OLLM_TRY_VOID(read_attention_bias(config, model));
-  return models::compose(std::move(model),
-                         {.placement = NormPlacement::after, .qk_norm = QkNorm::whole_row});
+  return models::compose(std::move(model), {.norms = kNormsAfter, .qk_norm = QkNorm::whole_row});
 }
 
 }  // namespace

@@ -212,14 +212,18 @@ std::size_t rotary_size(const RotaryConfig& config, std::size_t head_dim) {
   return static_cast<std::size_t>(static_cast<double>(head_dim) * config.partial_rotary_factor);
 }
 
-Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefaults& defaults,
-                                 std::size_t head_dim, std::size_t max_position_embeddings) {
-  // Of a length that longrope stretches; without it Phi-3 has it all the same.
-  if (defaults.longrope_alone) config.ignore("original_max_position_embeddings");
-  RotaryConfig top;
-  OLLM_TRY(top.theta, config.value_or<double>("rope_theta", defaults.theta, kThetas));
-  OLLM_TRY(const auto scaling, spoken(config, "rope_scaling"));
-  OLLM_TRY(const auto parameters, spoken(config, "rope_parameters"));
+namespace {
+
+// The two forms, over what `top` has from beside them.
+struct Forms {
+  std::optional<ConfigObject> scaling, parameters;
+};
+
+Result<RotaryConfig> read_forms(const ConfigObject& config, const Forms& forms,
+                                const RotaryDefaults& defaults, const RotaryConfig& top,
+                                std::size_t head_dim, std::size_t max_position_embeddings) {
+  const std::optional<ConfigObject>& scaling = forms.scaling;
+  const std::optional<ConfigObject>& parameters = forms.parameters;
   const auto read = [&](const ConfigObject& form) {
     return Reader(config, form, defaults, head_dim, max_position_embeddings).read(top);
   };
@@ -246,6 +250,39 @@ Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefault
                       fmt::format("rotary turns pairs of elements: expected an even number, found "
                                   "{} ({} of {})",
                                   turned, rotary.partial_rotary_factor, head_dim));
+}
+
+}  // namespace
+
+Result<RotaryConfig> read_rotary(const ConfigObject& config, const RotaryDefaults& defaults,
+                                 std::size_t head_dim, std::size_t max_position_embeddings) {
+  // Of a length that longrope stretches; without it Phi-3 has it all the same.
+  if (defaults.longrope_alone) config.ignore("original_max_position_embeddings");
+  RotaryConfig top;
+  OLLM_TRY(top.theta, config.value_or<double>("rope_theta", defaults.theta, kThetas));
+  Forms forms;
+  OLLM_TRY(forms.scaling, spoken(config, "rope_scaling"));
+  OLLM_TRY(forms.parameters, spoken(config, "rope_parameters"));
+  return read_forms(config, forms, defaults, top, head_dim, max_position_embeddings);
+}
+
+Result<RotaryConfig> read_rotary_of_type(const ConfigObject& config, const RotaryOfType& of,
+                                         std::size_t head_dim,
+                                         std::size_t max_position_embeddings) {
+  RotaryConfig top;
+  top.theta = of.theta;
+  if (!of.theta_key.empty()) {
+    OLLM_TRY(top.theta, config.value_or<double>(of.theta_key, of.theta, kThetas));
+  }
+  Forms forms;
+  if (of.scaled) {
+    OLLM_TRY(forms.scaling, spoken(config, "rope_scaling"));
+  }
+  OLLM_TRY(const auto of_all, spoken(config, "rope_parameters"));
+  if (of_all) {
+    OLLM_TRY(forms.parameters, spoken(*of_all, of.type));
+  }
+  return read_forms(config, forms, {}, top, head_dim, max_position_embeddings);
 }
 
 }  // namespace ollm::models

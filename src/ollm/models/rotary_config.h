@@ -55,6 +55,18 @@ struct RotaryDefaults {
   std::int64_t original_max_position_embeddings = 0;
 };
 
+/// What one of several sorts of layers is turned by.
+struct RotaryOfType {
+  std::string_view type;                      // of layer_types: "full_attention"
+  std::string_view theta_key = "rope_theta";  // beside rope_parameters; empty: there is none
+  double theta = 10000;                       // where no key says it
+  bool scaled = false;                        // rope_scaling is its
+};
+/// The same where rope_parameters has an object for each sort of layers. Errors: as read_rotary.
+Result<RotaryConfig> read_rotary_of_type(const checkpoint::ConfigObject& config,
+                                         const RotaryOfType& of, std::size_t head_dim,
+                                         std::size_t max_position_embeddings);
+
 /// Reads and checks all of them. Where both forms stand side by side they have to say the same.
 /// Errors: corrupt for values of the wrong type, out of range or of the wrong number; unsupported
 /// for a rotary type that is not built, or two forms that differ; each by the key's name.

@@ -212,7 +212,7 @@ const Scenario kScenarios[] = {
      }},
     {"inspect_known_to_differ", "./tiny",
      [](World& world) {
-       world.model("work/tiny", tiny_config("gemma", "GemmaForCausalLM"), tiny_tensors());
+       world.model("work/tiny", tiny_config("nemotron", "NemotronForCausalLM"), tiny_tensors());
      }},
 };
 

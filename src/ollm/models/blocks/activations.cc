@@ -17,7 +17,7 @@ constexpr std::size_t kExpertPiece = 512;
 
 struct Sizes {
   std::size_t hidden, normed, side, q, k, v, attended, gate, up, left, positions, first_seen,
-      end_seen, cosines, sines, attention_state, projected, mixer_gate, slots, lines;
+      end_seen, cosines, sines, attention_state, query_factors, projected, mixer_gate, slots, lines;
   std::size_t conv_inputs, delta_betas, delta_decays, delta_scratch, conv_lines, conv_before,
       delta_lines, delta_chunks;
   std::size_t mixed, products, routing_scratch, expert_ids, expert_weights, expert_first,
@@ -45,6 +45,7 @@ Result<void> for_each_buffer(const Sizes& sizes, Activations& buffers, Visit vis
       {&buffers.cosines, sizes.cosines},
       {&buffers.sines, sizes.sines},
       {&buffers.attention_state, sizes.attention_state},
+      {&buffers.query_factors, sizes.query_factors},
       {&buffers.projected, sizes.projected},
       {&buffers.mixer_gate, sizes.mixer_gate},
       {&buffers.slots, sizes.slots},
@@ -164,6 +165,7 @@ Sizes sizes_for(const Composition& composition, const backend::Backend& backend,
   for (const LayerSpec& layer : composition.layers) {
     const AttentionSpec* mixer = attention_of(layer);
     if (mixer == nullptr) continue;
+    if (mixer->query_growth) sizes.query_factors = rows * sizeof(float);
     const backend::AttentionOptions options =
         attention_options(*mixer, kv_layout(*mixer, backend.options().compute));
     sizes.attention_state =

@@ -64,6 +64,7 @@ struct Activations {
   memory::Buffer first_seen, end_seen;  // [windows, seen_stride] u32
   memory::Buffer cosines, sines;        // [rotaries, rotary_stride]
   memory::Buffer attention_state;
+  memory::Buffer query_factors;  // [rows]
   memory::Buffer projected;   // [rows, projected] what a projection gives, before it is taken apart
   memory::Buffer mixer_gate;  // [rows, mixer_gate]
   memory::Buffer slots;       // [rows] backend::KvSlot, of the layer that runs

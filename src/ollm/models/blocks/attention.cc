@@ -187,6 +187,16 @@ Result<void> queries(const SweepTools& tools, const AttentionSpec& spec,
   return {};
 }
 
+void grow(const SweepTools& tools, const AttentionSpec& spec, float* q, std::size_t rows,
+          Activations& activations) {
+  const AttentionSpec::QueryGrowth& growth = *spec.query_growth;
+  const std::uint32_t* positions = activations.positions.as<std::uint32_t>();
+  float* factors = activations.query_factors.as<float>();
+  for (std::size_t r = 0; r < rows; ++r)
+    factors[r] = growth.factors[std::min(positions[r] / growth.step, growth.factors.size() - 1)];
+  tools.backend.multiply_rows(q, rows, spec.heads * spec.head_dim, factors);
+}
+
 }  // namespace
 
 Result<void> attention(const SweepTools& tools, const Composition& composition,
@@ -198,6 +208,7 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
   OLLM_TRY_VOID(queries(tools, spec, input, activations));
   if (spec.q_norm) norm_heads(tools, *spec.q_norm, spec.norm_whole_row, q, spec.heads, rows);
   if (spec.rotary) rotate(tools, composition, spec, q, spec.heads, rows, activations);
+  if (spec.query_growth) grow(tools, spec, q, rows, activations);
   if (!spec.kv_of_layer) {
     OLLM_TRY_VOID(keys_and_values(tools, composition, spec, input, activations));
     store(tools, spec, layer, spans, activations);

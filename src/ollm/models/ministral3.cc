@@ -1,0 +1,50 @@
+// Ministral 3 and what Mistral publishes since: yarn, and queries that grow with the position.
+// Source: Transformers, ministral3.
+#include <utility>
+
+#include "ollm/models/blueprint.h"
+#include "ollm/models/families.h"
+
+namespace ollm::models {
+namespace {
+
+using checkpoint::ConfigObject;
+
+using checkpoint::NumberRange;
+
+constexpr ConfigDefaults kDefaults{
+    .vocab_size = 131072,
+    .hidden_size = 4096,
+    .intermediate_size = 14336,
+    .num_hidden_layers = 34,
+    .num_attention_heads = 32,
+    .num_key_value_heads = 8,
+    .head_dim = 128,
+    .max_position_embeddings = 262144,
+    .norm_eps = 1e-5,
+};
+
+Result<FamilyModel> compose(const ConfigObject& config) {
+  OLLM_TRY(ModelConfig model, read_decoder(config, "ministral3", kDefaults));
+  OLLM_TRY_VOID(read_one_window(config, 0, model));
+  OLLM_TRY(const auto parameters, config.optional_object("rope_parameters"));
+  if (!parameters || model.rotary.original_max_position_embeddings == 0) {
+    return config.error(ErrorKind::unsupported, "rope_parameters",
+                        "expected an object with the original length, in which queries grow");
+  }
+  parameters->ignore(
+      "max_position_embeddings");  // Transformers writes it there, and reads it nowhere
+  OLLM_TRY(const double beta,
+           parameters->required<double>("llama_4_scaling_beta", NumberRange{0, 1e6, false}));
+  model.query_growth = {beta, model.rotary.original_max_position_embeddings};
+  return models::compose(std::move(model), {});
+}
+
+}  // namespace
+
+const Family kMinistral3{.name = "ministral3",
+                         .model_type = "ministral3",
+                         .architecture = "Ministral3ForCausalLM",
+                         .compose = compose};
+
+}  // namespace ollm::models
