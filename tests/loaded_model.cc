@@ -1,6 +1,7 @@
 #include "tests/loaded_model.h"
 
 #include <algorithm>
+#include <random>
 
 #include "nlohmann/json.hpp"
 #include "ollm/base/json_reader.h"
@@ -130,6 +131,14 @@ Result<std::vector<std::int32_t>> LoadedModel::greedy(const std::vector<std::int
     OLLM_TRY_VOID(engine::extend(*engine_, line, {&last, 1}, nullptr, take, never));
   }
   return out;
+}
+
+std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(vocab) - 1);
+  std::vector<std::int32_t> ids(count);
+  for (std::int32_t& id : ids) id = any(random);
+  return ids;
 }
 
 }  // namespace ollm::testing

@@ -23,6 +23,9 @@ namespace ollm::testing {
 /// there, else the one in the data of others, else nothing.
 std::optional<std::filesystem::path> golden_model(const std::string& name);
 
+/// So many ids of a vocabulary; equal seeds give equal ids.
+std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed);
+
 struct LoadOptions {
   backend::Isa isa = backend::Isa::scalar;
   backend::ComputeMode compute = backend::ComputeMode::f32;

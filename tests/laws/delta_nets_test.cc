@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,14 +18,6 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 constexpr std::size_t kTokens = 300;
-
-Ids random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(vocab) - 1);
-  Ids ids(count);
-  for (std::int32_t& id : ids) id = any(random);
-  return ids;
-}
 
 class DeltaNetLaw : public ::testing::TestWithParam<const char*> {
  protected:

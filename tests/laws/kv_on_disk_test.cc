@@ -7,7 +7,6 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,14 +65,6 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   for (char& c : name)
     if (c == '-' || c == '.') c = '_';
   return name;
-}
-
-Ids random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(vocab) - 1);
-  Ids ids(count);
-  for (std::int32_t& id : ids) id = any(random);
-  return ids;
 }
 
 // How keys and values are kept, and how the sweeps go over them.

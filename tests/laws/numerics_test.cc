@@ -43,6 +43,10 @@ constexpr const char* kModels[] = {"clerk",
                                    "starcoder2-window-bf16",
                                    "qwen3-next-dense-layer",
                                    "qwen35-moe-bf16",
+                                   "gemma2-caps",
+                                   "gemma3-two-bases-bf16",
+                                   "cohere2-side-by-side",
+                                   "ministral3-queries-grow",
                                    "clerk/int8",
                                    "mistral-window/int8"};
 constexpr std::string_view kInt8 = "/int8";

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -32,6 +31,9 @@ std::vector<Case> cases() {
                             "olmo2-norms-behind",
                             "qwen3-next-dense-layer",
                             "qwen35-mtp",
+                            "gemma2-caps",
+                            "cohere2-side-by-side",
+                            "ministral3-queries-grow",
                             "llama",
                             "llama-bias-mha",
                             "llama-f16",
@@ -57,9 +59,10 @@ std::vector<Case> cases() {
                             "qwen3.5",
                             "qwen3.5-moe"})
     all.push_back({model, backend::ComputeMode::f32});
-  for (const char* model : {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16",
-                            "starcoder2-window-bf16", "qwen35-moe-bf16", "llama-bf16", "qwen3-bf16",
-                            "gpt-oss-bf16", "gpt-oss-mxfp4", "qwen3-next-bf16"}) {
+  for (const char* model :
+       {"llama3-rope-bias-bf16", "qwen3-yarn-bf16", "granite-bf16", "starcoder2-window-bf16",
+        "qwen35-moe-bf16", "gemma3-two-bases-bf16", "llama-bf16", "qwen3-bf16", "gpt-oss-bf16",
+        "gpt-oss-mxfp4", "qwen3-next-bf16"}) {
     all.push_back({model, backend::ComputeMode::f32});
     all.push_back({model, backend::ComputeMode::bf16});
   }
@@ -75,14 +78,6 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-std::vector<std::int32_t> random_ids(std::size_t count, std::size_t vocab, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_int_distribution<std::int32_t> any(0, static_cast<std::int32_t>(vocab) - 1);
-  std::vector<std::int32_t> ids(count);
-  for (std::int32_t& id : ids) id = any(random);
-  return ids;
 }
 
 // The one that is looked at, and those beside it.
