@@ -68,6 +68,13 @@ TEST_F(KvPlanByCommand, WordsSayWhatIsReadWrittenAndFree) {
   EXPECT_THAT(words.out, HasSubstr((folder_->path() / "ollm/kv").string()));
 }
 
+TEST(KvPlan, StatesAreToldApart) {
+  const CommandResult words =
+      run_ollm("plan tests/fixtures/models/qwen35-mtp --prompt-tokens 100 --no-cache --explain");
+  ASSERT_EQ(words.exit_code, 0) << words.err;
+  EXPECT_THAT(words.out, HasSubstr("of it states of 2 layers"));
+}
+
 TEST_F(KvPlanByCommand, ResidentOfThatContextIsRefusedAndNothingElseIs) {
   const std::string flags = "--memory 1GiB --prompt-tokens 100000 ";
   EXPECT_EQ(execution(flags + "--kv-cache-strategy resident")["fits"], false);

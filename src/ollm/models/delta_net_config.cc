@@ -15,8 +15,10 @@ namespace {
 using checkpoint::ConfigObject;
 using checkpoint::IntegerRange;
 
-// Of a head; far above any published one.
-constexpr std::int64_t kMostHeadSize = 4096;
+// Of a head, and of a layer's state; far above any published one, and far below what could overflow
+// the bytes of all layers and lines.
+constexpr std::int64_t kMostHeadSize = 1024;
+constexpr std::size_t kMostStateElements = std::size_t{1} << 28;
 
 Result<std::vector<bool>> read_layers(const ConfigObject& config, const ModelConfig& model) {
   std::vector<bool> layers(model.num_hidden_layers);
@@ -60,6 +62,13 @@ Result<DeltaNetConfig> read_delta_nets(const ConfigObject& config, const ModelCo
     return config.error(ErrorKind::corrupt, "linear_num_value_heads",
                         fmt::format("expected a multiple of linear_num_key_heads {}, found {}",
                                     out.linear_num_key_heads, out.linear_num_value_heads));
+  }
+  const std::size_t state =
+      out.linear_num_value_heads * out.linear_key_head_dim * out.linear_value_head_dim;
+  if (state > kMostStateElements) {
+    return config.error(
+        ErrorKind::corrupt, "linear_num_value_heads",
+        fmt::format("expected states of at most {} elements, found {}", kMostStateElements, state));
   }
   OLLM_TRY(out.layers, read_layers(config, model));
   return out;

@@ -1,5 +1,8 @@
 // Ministral 3 and what Mistral publishes since: yarn, and queries that grow with the position.
 // Source: Transformers, ministral3.
+#include <fmt/format.h>
+
+#include <cstddef>
 #include <utility>
 
 #include "ollm/models/blueprint.h"
@@ -24,6 +27,9 @@ constexpr ConfigDefaults kDefaults{
     .norm_eps = 1e-5,
 };
 
+// Factors of queries: Mistral's models have 16.
+constexpr std::size_t kMostSteps = 4096;
+
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "ministral3", kDefaults));
   OLLM_TRY_VOID(read_one_window(config, 0, model));
@@ -36,7 +42,14 @@ Result<FamilyModel> compose(const ConfigObject& config) {
       "max_position_embeddings");  // Transformers writes it there, and reads it nowhere
   OLLM_TRY(const double beta,
            parameters->required<double>("llama_4_scaling_beta", NumberRange{0, 1e6, false}));
-  model.query_growth = {beta, model.rotary.original_max_position_embeddings};
+  const std::size_t original = model.rotary.original_max_position_embeddings;
+  if (usable_positions(model) / original > kMostSteps) {
+    return config.error(ErrorKind::corrupt, "rope_parameters",
+                        fmt::format("expected an original length of at least a {}th of the {} "
+                                    "positions, found {}",
+                                    kMostSteps, usable_positions(model), original));
+  }
+  model.query_growth = {beta, original};
   return models::compose(std::move(model), {});
 }
 

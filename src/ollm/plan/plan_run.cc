@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -254,11 +255,16 @@ void settle_window(Selection& selection, const KvSelection& kv,
     if (attention == nullptr) continue;
     attention->window = attention->window == 0 ? window : std::min(attention->window, window);
   }
+  const auto& layers = selection.composition->layers;
+  const bool states = std::any_of(layers.begin(), layers.end(), [](const auto& layer) {
+    return models::attention_of(layer) == nullptr;
+  });
   selection.decisions.insert(
       selection.decisions.begin(),
       Decision{"kv.window", fmt::format("{}", window),
-               "each token sees so many of the last ones and no others: the answer is not that of "
-               "the whole text"});
+               fmt::format("each token sees so many of the last ones and no others{}: the answer "
+                           "is not that of the whole text",
+                           states ? ", but for layers that keep a state of all" : "")});
 }
 
 // What of the composition depends on the planned context, and why it fell that way.

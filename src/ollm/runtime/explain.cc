@@ -100,10 +100,24 @@ std::string kv_groups_text(const KvPlan& kv) {
   return out;
 }
 
+// Of layers that keep a state instead of keys and values.
+std::string states_text(const kv::Options& options) {
+  std::size_t layers = 0;
+  std::uint64_t bytes = 0;
+  for (const kv::LayerOptions& layer : options.layers) {
+    if (!layer.recurrent) continue;
+    ++layers;
+    bytes += std::uint64_t{kv::frames_of(options, layer)} * kv::part_bytes(options, layer);
+  }
+  if (layers == 0) return "";
+  return fmt::format(", {} of it states of {} layers", format_bytes(bytes), layers);
+}
+
 std::string kv_text(const plan::LoadPlan& plan) {
   const KvPlan kv = plan::execution_plan(plan).kv;
-  std::string out = fmt::format("{}; {} for {} tokens", kv_groups_text(kv), format_bytes(kv.bytes),
-                                kv.context_tokens * kv.sequences);
+  std::string out =
+      fmt::format("{}; {} for {} tokens{}", kv_groups_text(kv), format_bytes(kv.bytes),
+                  kv.context_tokens * kv.sequences, states_text(plan.kv));
   if (!kv.folder) return out + ", all in memory, none of it kept.\n";
   out += fmt::format(". Strategy {}, {}: {} of {} blocks of {} tokens have a place in memory.\n",
                      kv.strategy, kv.lifecycle, kv.frames, kv.blocks, kv.block_tokens);
