@@ -89,9 +89,10 @@ TEST_F(BadInput, WhatIsUnderstoodAndNotBuiltIsTwo) {
   };
   config({{"architectures", {"NemotronForCausalLM"}}, {"model_type", "nemotron"}});
   expect_refused("mine", 2, {"nemotron", "1 + weight"});
-  config(
-      {{"architectures", {"CohereForCausalLM"}}, {"model_type", "cohere"}, {"use_qk_norm", true}});
-  expect_refused("mine", 2, {"use_qk_norm", "not built"});
+  config({{"architectures", {"StableLmForCausalLM"}},
+          {"model_type", "stablelm"},
+          {"qk_layernorm", true}});
+  expect_refused("mine", 2, {"qk_layernorm", "not built"});
   config({{"model_type", "mine"}, {"auto_map", {{"AutoModel", "modeling.Mine"}}}});
   expect_refused("mine", 2, {"auto_map"});
   config({{"attention_secret", 3}});

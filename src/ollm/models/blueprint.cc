@@ -46,6 +46,11 @@ class Decoder {
                           blueprint_.norm_bias, blueprint_.one_plus_norms ? 1.0F : 0.0F);
   }
 
+  NormSpec norm_of_heads(const std::string& name, std::size_t heads) {
+    return {config_.norm_kind, composer_.values(name + ".weight", heads * config_.head_dim, heads),
+            std::nullopt, static_cast<float>(config_.norm_eps)};
+  }
+
   AttentionSpec attention(std::size_t index, const std::string& name) {
     AttentionSpec spec;
     spec.heads = config_.num_attention_heads;
@@ -75,7 +80,10 @@ class Decoder {
       spec.k = composer_.linear(name + ".k_proj", kv, in, bias);
       spec.v = composer_.linear(name + ".v_proj", kv, in, bias);
     }
-    if (blueprint_.qk_norm != QkNorm::none) {
+    if (blueprint_.qk_norm == QkNorm::each_head) {
+      spec.q_norm = norm_of_heads(name + ".q_norm", spec.heads);
+      spec.k_norm = norm_of_heads(name + ".k_norm", spec.kv_heads);
+    } else if (blueprint_.qk_norm != QkNorm::none) {
       spec.norm_whole_row = blueprint_.qk_norm == QkNorm::whole_row;
       spec.q_norm = norm(name + ".q_norm", spec.norm_whole_row ? q : spec.head_dim);
       spec.k_norm = norm(name + ".k_norm", spec.norm_whole_row ? kv : spec.head_dim);

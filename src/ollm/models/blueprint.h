@@ -29,7 +29,12 @@ inline constexpr LayerNorms kNormsAround{"input_layernorm", "post_attention_laye
 /// One before both blocks, side by side: Cohere.
 inline constexpr LayerNorms kOneNorm{"input_layernorm", "", "", ""};
 
-enum class QkNorm { none, per_head, whole_row };
+enum class QkNorm {
+  none,
+  per_head,   // each head alone, all with the same weights
+  whole_row,  // all heads of a row together
+  each_head,  // each head alone, with weights of its own: [heads, head_dim]
+};
 
 /// Where the experts of a layer stand, relative to its mixture.
 enum class ExpertStorage {

@@ -45,11 +45,9 @@ constexpr Blueprint kBlueprint{.norms = kOneNorm, .wiring = Wiring::parallel, .i
 Result<FamilyModel> compose_first(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read(config, "cohere", kFirst));
   OLLM_TRY(const bool normed, config.value_or<bool>("use_qk_norm", false));
-  if (normed) {
-    return config.error(ErrorKind::unsupported, "use_qk_norm",
-                        "norms of q and k with weights of each head are not built");
-  }
-  return models::compose(std::move(model), kBlueprint);
+  Blueprint blueprint = kBlueprint;
+  if (normed) blueprint.qk_norm = QkNorm::each_head;
+  return models::compose(std::move(model), blueprint);
 }
 
 Result<FamilyModel> compose_second(const ConfigObject& config) {

@@ -68,7 +68,8 @@ struct AttentionSpec {
   /// and k_norm are not used then, and kv_heads, head_dim and value_dim are those of that layer.
   std::optional<std::size_t> kv_of_layer;
   LinearSpec q, k, v, o;
-  /// Norms of q and k before the rotation: per head (weight [head_dim]) or over the whole row.
+  /// Norms of q and k before the rotation: per head (weight [head_dim], or [heads, head_dim]) or
+  /// over the whole row.
   std::optional<NormSpec> q_norm, k_norm;
   bool norm_whole_row = false;
   /// Queries grow with their position: those of positions [i * step, (i + 1) * step) are multiplied

@@ -13,10 +13,22 @@ void rotate(const SweepTools& tools, const Composition& composition, const Atten
                        composition.rotaries[rotary].inverse_frequencies.size(), spec.interleaved);
 }
 
-// Rows of heads are packed, so that a norm per head is a norm over rows * heads short rows.
+// Rows of heads are packed, so that a norm per head is a norm over rows * heads short rows; where
+// each head has its own weights, over one at a time.
 void norm_heads(const SweepTools& tools, const NormSpec& spec, bool whole_row, float* x,
-                std::size_t heads, std::size_t rows) {
-  norm(tools, spec, x, x, whole_row ? rows : rows * heads);
+                std::size_t heads, std::size_t head_dim, std::size_t rows) {
+  const backend::WeightVector weight = tools.tape.vector(spec.weight);
+  if (whole_row || weight.size == head_dim)
+    return norm(tools, spec, x, x, whole_row ? rows : rows * heads);
+  for (std::size_t i = 0; i < rows * heads; ++i) {
+    float* head = x + i * head_dim;
+    const backend::WeightVector own{weight.data + i % heads * head_dim, head_dim};
+    if (spec.kind == NormKind::rms) {
+      tools.backend.rms_norm(head, own, spec.eps, head, 1);
+    } else {
+      tools.backend.layer_norm(head, own, {}, spec.eps, head, 1);
+    }
+  }
 }
 
 // The keys, normed and rotated, and the values of all rows.
@@ -27,7 +39,8 @@ Result<void> keys_and_values(const SweepTools& tools, const Composition& composi
   OLLM_TRY_VOID(linear(tools, spec.k, input, k, spec.k.out));
   OLLM_TRY_VOID(linear(tools, spec.v, input, activations.v.as<float>(), spec.v.out));
   const std::size_t rows = input.rows;
-  if (spec.k_norm) norm_heads(tools, *spec.k_norm, spec.norm_whole_row, k, spec.kv_heads, rows);
+  if (spec.k_norm)
+    norm_heads(tools, *spec.k_norm, spec.norm_whole_row, k, spec.kv_heads, spec.head_dim, rows);
   if (spec.rotary) rotate(tools, composition, spec, k, spec.kv_heads, rows, activations);
   return {};
 }
@@ -206,7 +219,8 @@ Result<void> attention(const SweepTools& tools, const Composition& composition,
   const backend::LeftOperand input = tools.backend.prepare_left(
       activations.normed.as<float>(), spec.q.in, rows, spec.q.in, activations.left.data());
   OLLM_TRY_VOID(queries(tools, spec, input, activations));
-  if (spec.q_norm) norm_heads(tools, *spec.q_norm, spec.norm_whole_row, q, spec.heads, rows);
+  if (spec.q_norm)
+    norm_heads(tools, *spec.q_norm, spec.norm_whole_row, q, spec.heads, spec.head_dim, rows);
   if (spec.rotary) rotate(tools, composition, spec, q, spec.heads, rows, activations);
   if (spec.query_growth) grow(tools, spec, q, rows, activations);
   if (!spec.kv_of_layer) {
