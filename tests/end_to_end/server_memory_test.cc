@@ -127,11 +127,12 @@ TEST_F(ServerMemory, SessionsThatAreFullRefuseATurnAndLoseNone) {
   HttpClient client = server_.client();
   const std::string long_text(250'000, 'y');
   const std::string body = fmt::format(R"({{"system_prompt":"{}"}})", long_text);
-  int status = 200;
+  HttpAnswer last;
+  last.status = 200;
   std::size_t kept = 0;
-  for (; status == 200 && kept < 200; ++kept)
-    status = client.ask("POST", "/v1/sessions", body).status;
-  EXPECT_EQ(status, 503);
+  for (; last.status == 200 && kept < 200; ++kept) last = client.ask("POST", "/v1/sessions", body);
+  ASSERT_EQ(last.status, 503);
+  EXPECT_EQ(last.fields.at("retry-after"), "1");
   EXPECT_LT(kept, 40U);  // of a 32th of the budget
   EXPECT_EQ(client.ask("GET", "/v1/sessions").status, 200);
   const std::string name(300, 'n');

@@ -270,11 +270,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
   bool too_much_is_ahead() const { return shared_.ahead > L::kReadAheadBytes; }
 
-  void refuse_as_busy(const char* why) {
-    HttpResponse busy = shared_.handler.refusal(kBusy, why);
-    busy.fields.emplace_back("Retry-After", "1");
-    refuse(std::move(busy));
-  }
+  void refuse_as_busy(const char* why) { refuse(shared_.handler.refusal(kBusy, why)); }
 
   // It sends no more: whoever still waits for an answer has hung up, as a rule.
   void peer_ended() {

@@ -203,16 +203,17 @@ FoundRoute find_route(std::string_view method, std::string_view path) {
 }
 
 HttpResponse error_response(const RequestError& error) {
-  return {.status = error.status, .body = json_dump(openai::error_body(error))};
+  HttpResponse response{.status = error.status, .body = json_dump(openai::error_body(error))};
+  constexpr int kUnavailable = 503;  // now; a while later it may be otherwise
+  if (error.status == kUnavailable) response.fields.emplace_back("Retry-After", "1");
+  return response;
 }
 
 HttpResponse queue_is_full() {
-  HttpResponse full = error_response({.status = 503,
-                                      .message = "as many requests wait as may: try again later",
-                                      .param = std::nullopt,
-                                      .code = "queue_full"});
-  full.fields.emplace_back("Retry-After", "1");
-  return full;
+  return error_response({.status = 503,
+                         .message = "as many requests wait as may: try again later",
+                         .param = std::nullopt,
+                         .code = "queue_full"});
 }
 
 HttpResponse no_room(const Service& service, std::size_t bytes, std::string_view param) {
@@ -226,13 +227,11 @@ HttpResponse no_room(const Service& service, std::size_t bytes, std::string_view
                     size, capacity));
     return error_response(wrong);
   }
-  HttpResponse later =
-      error_response({.status = 503,
-                      .message = size + ", which other answers leave no room for: try again later",
-                      .param = std::nullopt,
-                      .code = "no_room"});
-  later.fields.emplace_back("Retry-After", "1");
-  return later;
+  return error_response(
+      {.status = 503,
+       .message = size + ", which other answers leave no room for: try again later",
+       .param = std::nullopt,
+       .code = "no_room"});
 }
 
 void Call::count(int status) const { service->metrics().count_request(route->path, status); }

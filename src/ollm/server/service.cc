@@ -85,7 +85,6 @@ std::optional<HttpResponse> Service::check_head(const HttpRequest& request) {
   if (wrong->status == kUnauthorized) response.fields.emplace_back("WWW-Authenticate", "Bearer");
   if (wrong->status == kMethod)
     response.fields.emplace_back("Allow", find_route(request.method, request.path).methods);
-  if (wrong->status == kBusy) response.fields.emplace_back("Retry-After", "1");
   response.close = stage_ == Stage::draining;
   return response;
 }
