@@ -12,11 +12,11 @@ namespace ollm::models {
 namespace {
 
 constexpr std::array kFamilies{
-    &kLlama,      &kCohere,   &kCohere2,   &kExaone4,    &kGemma,     &kGemma2,   &kGemma3,
-    &kGlm,        &kGlm4,     &kGranite,   &kMinistral3, &kMistral,   &kOlmo2,    &kOlmo3,
-    &kPhi3,       &kQwen2,    &kQwen3,     &kSeedOss,    &kSmolLm3,   &kStableLm, &kStarcoder2,
-    &kErnie45Moe, &kGlm4Moe,  &kGptOss,    &kGraniteMoe, &kMiniMaxM2, &kMixtral,  &kPhiMoe,
-    &kQwen2Moe,   &kQwen3Moe, &kQwen3Next, &kQwen35,     &kQwen35Moe};
+    &kLlama,      &kCohere,     &kCohere2,  &kErnie45,   &kExaone4,    &kGemma,     &kGemma2,
+    &kGemma3,     &kGlm,        &kGlm4,     &kGranite,   &kMinistral3, &kMistral,   &kOlmo2,
+    &kOlmo3,      &kPhi3,       &kQwen2,    &kQwen3,     &kSeedOss,    &kSmolLm3,   &kStableLm,
+    &kStarcoder2, &kErnie45Moe, &kGlm4Moe,  &kGptOss,    &kGraniteMoe, &kMiniMaxM2, &kMixtral,
+    &kPhiMoe,     &kQwen2Moe,   &kQwen3Moe, &kQwen3Next, &kQwen35,     &kQwen35Moe};
 
 std::string_view text_of(const Json& value) {
   return value.is_string() ? std::string_view(value.get_ref<const std::string&>())

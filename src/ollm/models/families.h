@@ -45,8 +45,8 @@ Result<FamilyModel> compose_family(const Family& family, const checkpoint::Confi
 
 extern const Family kErnie45Moe, kGlm4Moe, kGptOss, kGraniteMoe, kMiniMaxM2, kMixtral, kPhiMoe,
     kQwen2Moe, kQwen3Moe, kQwen3Next, kQwen35, kQwen35Moe;
-extern const Family kCohere, kCohere2, kExaone4, kGemma, kGemma2, kGemma3, kGlm, kGlm4, kGranite,
-    kLlama, kMinistral3, kMistral, kOlmo2, kOlmo3, kPhi3, kQwen2, kQwen3, kSeedOss, kSmolLm3,
-    kStableLm, kStarcoder2;
+extern const Family kCohere, kCohere2, kErnie45, kExaone4, kGemma, kGemma2, kGemma3, kGlm, kGlm4,
+    kGranite, kLlama, kMinistral3, kMistral, kOlmo2, kOlmo3, kPhi3, kQwen2, kQwen3, kSeedOss,
+    kSmolLm3, kStableLm, kStarcoder2;
 
 }  // namespace ollm::models

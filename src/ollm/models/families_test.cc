@@ -85,6 +85,7 @@ const Reads kReads[] = {
      {"layer_norm_eps", "attention_bias", "logit_scale", "sliding_window", "sliding_window_pattern",
       "layer_types"}},
     {&kExaone4, {"rms_norm_eps", "sliding_window", "sliding_window_pattern", "layer_types"}},
+    {&kErnie45, {"rms_norm_eps", "use_bias"}},
     {&kGlm, {"rms_norm_eps", "attention_bias", "partial_rotary_factor"}},
     {&kGlm4, {"rms_norm_eps", "attention_bias", "partial_rotary_factor"}},
     {&kMinistral3, {"rms_norm_eps", "sliding_window", "partial_rotary_factor"}},
@@ -199,7 +200,7 @@ Json other_value(const Family& family, const std::string& key) {
     return type != "gpt_oss" && type != "glm" && type != "glm4" && type != "seed_oss";
   if (key == "rope_parameters" && (type == "gemma3_text" || type == "olmo3"))
     return {{"full_attention", kOthers[key]}};
-  if (key == "use_bias") return type == "ernie4_5_moe";
+  if (key == "use_bias") return type.starts_with("ernie4_5");
   if (key == "norm_topk_prob") return type != "glm4_moe" && type != "qwen3_next";
   if (key == "use_sliding_window") return !type.starts_with("qwen") && type != "smollm3";
   if (key == "layer_types" && (type == "gpt_oss" || type == "qwen2_moe" || type == "gemma2"))

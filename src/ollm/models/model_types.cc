@@ -24,7 +24,6 @@ constexpr DifferentType kDifferentTypes[] = {
     {"gemma3", "its norms scale by 1 + weight and its layers alternate"},
     {"vaultgemma", "its norms scale by 1 + weight and its scores are capped"},
     {"nemotron", "its norms scale by 1 + weight"},
-    {"ernie4_5", "its rotary turns interleaved pairs"},
     {"helium", "its rotary turns interleaved pairs"},
 };
 
