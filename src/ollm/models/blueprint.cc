@@ -99,6 +99,7 @@ class Decoder {
     spec.layout = {config.linear_num_key_heads, config.linear_num_value_heads,
                    config.linear_key_head_dim, config.linear_value_head_dim};
     spec.taps = config.linear_conv_kernel_dim;
+    spec.activation = config_.hidden_act;
     const std::size_t heads = config.linear_num_value_heads;
     const std::size_t in = config_.hidden_size;
     if (blueprint_.delta_nets == DeltaNetStorage::by_key_head) {

@@ -85,12 +85,14 @@ struct AttentionSpec {
 };
 
 /// A gated delta net: a state that forgets and is corrected token by token, instead of keys and
-/// values. With x of the last `taps` tokens through a convolution and silu, q and k brought to
-/// length 1, and beta and decay from b and a, the output is o(norm(rule(q, k, v)) * silu(z)).
-/// Source: Yang, Kautz, Hatamizadeh, "Gated Delta Networks", 2024; Transformers, qwen3_next.
+/// values. With x of the last `taps` tokens through a convolution and its activation, q and k
+/// brought to length 1, and beta and decay from b and a, the output is o(norm(rule(q, k, v)) *
+/// silu(z)). Source: Yang, Kautz, Hatamizadeh, "Gated Delta Networks", 2024; Transformers,
+/// qwen3_next.
 struct DeltaNetSpec {
   backend::DeltaLayout layout;
   std::size_t taps = 0;
+  backend::Activation activation = backend::Activation::silu;  // of what was convolved
   /// [2 * keys + values]: all queries, keys, then values. Where there is no z: of each key head its
   /// query, its key, and the values and z of its value heads, one head after the other.
   LinearSpec qkv;

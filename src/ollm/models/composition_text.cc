@@ -117,6 +117,7 @@ class Writer {
   void write(const DeltaNetSpec& mixer) {
     line("delta net heads {} of {} values {} of {} taps {}", mixer.layout.key_heads,
          mixer.layout.key_size, mixer.layout.value_heads, mixer.layout.value_size, mixer.taps);
+    line("activation {}", static_cast<int>(mixer.activation));
     write_linear("qkv", mixer.qkv);
     if (mixer.z) write_linear("z", *mixer.z);
     write_linear("b", mixer.b);

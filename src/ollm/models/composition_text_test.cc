@@ -82,8 +82,9 @@ DenseSpec& dense_of(Composition& model) {
                                 rotary, interleaved, sinks, slopes, kv_of_layer, q, k, v, o, q_norm,
                                 k_norm, whole_row, query_growth, gated] =
       std::get<AttentionSpec>(layer.mixer);
-  [[maybe_unused]] const auto& [layout, taps_of_net, qkv, z, b, a, convolution, a_log, dt_bias,
-                                norm_of_net, out_of_net] = std::get<DeltaNetSpec>(layer.mixer);
+  [[maybe_unused]] const auto& [layout, taps_of_net, activation_of_net, qkv, z, b, a, convolution,
+                                a_log, dt_bias, norm_of_net, out_of_net] =
+      std::get<DeltaNetSpec>(layer.mixer);
   [[maybe_unused]] const auto& [key_heads, value_heads, key_size, value_size] = layout;
   [[maybe_unused]] const auto& [activation, gate, up, down] =
       std::get<DenseSpec>(layer.feed_forward);
@@ -156,6 +157,7 @@ const Change kChanges[] = {
     [](Composition& m) { delta_net_of(m).layout.key_size = 8; },
     [](Composition& m) { delta_net_of(m).layout.value_size = 8; },
     [](Composition& m) { delta_net_of(m).taps = 3; },
+    [](Composition& m) { delta_net_of(m).activation = backend::Activation::gelu; },
     [](Composition& m) { delta_net_of(m).qkv.weight = {1}; },
     [](Composition& m) { delta_net_of(m).z.reset(); },
     [](Composition& m) { delta_net_of(m).b.weight = {1}; },

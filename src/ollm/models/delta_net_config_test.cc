@@ -93,6 +93,17 @@ TEST(QueryGrowth, AnOriginalLengthOfNothingIsRefused) {
   expect_refused(config, {"rope_parameters", rotary, "llama_4_scaling_beta"});
 }
 
+TEST(QueryGrowth, IsThatOfThePublishedModelsWhereNoKeySaysIt) {
+  Json config = fixture("ministral3-queries-grow");
+  config.erase("rope_parameters");
+  config["max_position_embeddings"] = 262144;
+  const auto made = compose(config);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->config.rotary.type, RotaryType::yarn);
+  EXPECT_EQ(made->config.query_growth->original_max_position_embeddings, 16384u);
+  EXPECT_EQ(made->config.query_growth->llama_4_scaling_beta, 0.1);
+}
+
 TEST(QueryGrowth, IsAStepFunctionOfThePosition) {
   const auto growth =
       query_growth({.llama_4_scaling_beta = 0.5, .original_max_position_embeddings = 16}, 40);

@@ -225,6 +225,38 @@ bool reads_as_all_do(const Family& family, std::string_view key) {
   return std::find(std::begin(kByAll), std::end(kByAll), key) != std::end(kByAll);
 }
 
+// As Transformers does it: rope_scaling is put over a "default" that is there.
+TEST(Families, WhereLayersHaveTheirOwnRotariesTheOlderNameOfItsTypeCountsForNothing) {
+  for (const Family* family : {&kGemma3, &kOlmo3}) {
+    SCOPED_TRACE(family->name);
+    Json document = config(*family);
+    const std::string plain = composition_text(compose(*family, document)->composition);
+    document["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
+    const auto older = compose(*family, document);
+    ASSERT_TRUE(older.ok()) << older.error().message;
+    EXPECT_EQ(composition_text(older->composition), plain);
+    EXPECT_FALSE(older->config.keys_without_effect.empty());
+    document["rope_scaling"]["rope_type"] = "linear";
+    EXPECT_NE(composition_text(compose(*family, document)->composition), plain);
+  }
+}
+
+TEST(Families, WhatCohereLeavesInItsFilesHasNoEffect) {
+  Json document = config(kCohere2);
+  const std::string plain = composition_text(compose(kCohere2, document)->composition);
+  document.update(Json::parse(R"({"layer_switch": 4, "position_embedding_type": "rope_gptj",
+      "order_of_interleaved_layers": "local_attn_first", "rotary_pct": 1.0, "use_qk_norm": false,
+      "use_embedding_sharing": true, "use_gated_activation": true, "use_parallel_block": true,
+      "use_parallel_embedding": true, "cache_implementation": "hybrid"})"));
+  const auto published = compose(kCohere2, document);
+  ASSERT_TRUE(published.ok()) << published.error().message;
+  EXPECT_EQ(composition_text(published->composition), plain);
+  EXPECT_TRUE(published->config.unknown_keys.empty()) << published->config.unknown_keys.front();
+  document["use_parallel_block"] = false;
+  EXPECT_EQ(compose(kCohere2, document)->config.unknown_keys,
+            std::vector<std::string>{"use_parallel_block"});
+}
+
 TEST(Families, EachReadsItsOwnKeysAndNoOthers) {
   ASSERT_EQ(std::size(kReads), families().size());
   for (const auto& [family, keys] : kReads) {

@@ -30,10 +30,26 @@ constexpr ConfigDefaults kDefaults{
 // Factors of queries: Mistral's models have 16.
 constexpr std::size_t kMostSteps = 4096;
 
+// Where no key says one.
+RotaryConfig published_rotary() {
+  RotaryConfig rotary;
+  rotary.type = RotaryType::yarn;
+  rotary.theta = 1e6;
+  rotary.factor = 16;
+  rotary.original_max_position_embeddings = 16384;
+  rotary.mscale = rotary.mscale_all_dim = 1;
+  return rotary;
+}
+
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "ministral3", kDefaults));
   OLLM_TRY_VOID(read_one_window(config, 0, model));
   OLLM_TRY(const auto parameters, config.optional_object("rope_parameters"));
+  if (!parameters && !config.has("rope_scaling")) {
+    model.rotary = published_rotary();
+    model.query_growth = {0.1, model.rotary.original_max_position_embeddings};
+    return models::compose(std::move(model), {});
+  }
   if (!parameters || model.rotary.original_max_position_embeddings == 0) {
     return config.error(ErrorKind::unsupported, "rope_parameters",
                         "expected an object with the original length, in which queries grow");

@@ -62,7 +62,10 @@ class Reader {
  private:
   Result<RotaryType> type() const {
     // Older files say `type`; where both stand, Transformers takes rope_type.
-    OLLM_TRY(const auto older, scaling_.optional<std::string>("type"));
+    std::optional<std::string> older;
+    if (defaults_.older_type) {
+      OLLM_TRY(older, scaling_.optional<std::string>("type"));
+    }
     OLLM_TRY(const auto newer, scaling_.optional<std::string>("rope_type"));
     std::string name = newer ? *newer : older.value_or("default");
     const char* key = newer ? "rope_type" : "type";
@@ -224,8 +227,10 @@ Result<RotaryConfig> read_forms(const ConfigObject& config, const Forms& forms,
                                 std::size_t head_dim, std::size_t max_position_embeddings) {
   const std::optional<ConfigObject>& scaling = forms.scaling;
   const std::optional<ConfigObject>& parameters = forms.parameters;
-  const auto read = [&](const ConfigObject& form) {
-    return Reader(config, form, defaults, head_dim, max_position_embeddings).read(top);
+  RotaryDefaults of_parameters = defaults;
+  of_parameters.older_type = true;
+  const auto read = [&](const ConfigObject& form, const RotaryDefaults& with) {
+    return Reader(config, form, with, head_dim, max_position_embeddings).read(top);
   };
   RotaryConfig rotary = top;
   if (defaults.partial) {
@@ -234,10 +239,10 @@ Result<RotaryConfig> read_forms(const ConfigObject& config, const Forms& forms,
                                      NumberRange::above(0, 1)));
   }
   if (scaling) {
-    OLLM_TRY(rotary, read(*scaling));
+    OLLM_TRY(rotary, read(*scaling, defaults));
   }
   if (parameters) {
-    OLLM_TRY(const RotaryConfig other, read(*parameters));
+    OLLM_TRY(const RotaryConfig other, read(*parameters, of_parameters));
     if (scaling && other != rotary) {
       return config.error(ErrorKind::unsupported, "rope_scaling",
                           "differs from rope_parameters beside it: which one counts is not known");
@@ -282,7 +287,9 @@ Result<RotaryConfig> read_rotary_of_type(const ConfigObject& config, const Rotar
   if (of_all) {
     OLLM_TRY(forms.parameters, spoken(*of_all, of.type));
   }
-  return read_forms(config, forms, {}, top, head_dim, max_position_embeddings);
+  // Transformers puts rope_scaling over a "default" that is there already.
+  const RotaryDefaults defaults{.older_type = false};
+  return read_forms(config, forms, defaults, top, head_dim, max_position_embeddings);
 }
 
 }  // namespace ollm::models

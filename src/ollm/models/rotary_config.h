@@ -46,6 +46,8 @@ struct RotaryDefaults {
   /// a scaled rotary it is what Transformers cannot run either.
   bool partial = false;
   double partial_rotary_factor = 1;  // where no key says it
+  /// Whether rope_scaling may say `type` alone; else it is read as if that was not there.
+  bool older_type = true;
   /// Phi-3: "su" and "yarn" are older names of longrope, and no other scaling is known.
   bool longrope_alone = false;
   /// Phi-3.5-MoE: longrope says its magnitudes, short_mscale and long_mscale; no other scaling.

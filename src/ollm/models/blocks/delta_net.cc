@@ -148,8 +148,7 @@ class DeltaNet {
     }
     tools_.backend.causal_conv(inputs_, tools_.tape.vector(spec_.convolution), spec_.taps,
                                {lines, count}, convolved_);
-    tools_.backend.activate(backend::Activation::silu, convolved_, nullptr, convolved_,
-                            rows_ * channels_);
+    tools_.backend.activate(spec_.activation, convolved_, nullptr, convolved_, rows_ * channels_);
   }
 
   // What later rows need of the inputs: those of each row, as far as its chunk is kept, and at the
