@@ -325,8 +325,7 @@ class BenchCommand {
     make_
         ->add_option("shape", model_.shape,
                      "llama3-1B, llama3-3B, llama3-8B, llama3-70B, gpt-oss-20b, qwen3-30b-a3b, "
-                     "qwen3-next-80b, or a "
-                     "config.json")
+                     "qwen3-next-80b, or a config.json")
         ->required();
     make_->add_option("--seed", model_.seed, "Equal seeds give equal bytes")
         ->type_name("number")

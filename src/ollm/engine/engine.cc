@@ -20,6 +20,18 @@ using models::NormSpec;
 using models::RowSpan;
 using models::SweepTools;
 
+namespace {
+
+// What std::visit calls, one function for each kind.
+template <typename... Functions>
+struct Overloads : Functions... {
+  using Functions::operator()...;
+};
+template <typename... Functions>
+Overloads(Functions...) -> Overloads<Functions...>;
+
+}  // namespace
+
 std::uint64_t activation_bytes(const models::Composition& composition,
                                const backend::Backend& backend, const Options& options) {
   return models::activation_bytes(composition, backend, options.max_rows,
@@ -204,11 +216,14 @@ Result<void> Engine::layer(std::size_t index, weights::TapePass& pass) {
 }
 
 Result<void> Engine::mix(std::size_t index, const SweepTools& tools) {
-  const LayerSpec& spec = composition_.layers[index];
-  if (const models::DeltaNetSpec* delta_net = models::delta_net_of(spec))
-    return models::delta_net(tools, *delta_net, index, spans_, rows_, activations_);
-  return models::attention(tools, composition_, *models::attention_of(spec), index, spans_, rows_,
-                           activations_);
+  const auto run = Overloads{
+      [&](const models::AttentionSpec& spec) {
+        return models::attention(tools, composition_, spec, index, spans_, rows_, activations_);
+      },
+      [&](const models::DeltaNetSpec& spec) {
+        return models::delta_net(tools, spec, index, spans_, rows_, activations_);
+      }};
+  return std::visit(run, composition_.layers[index].mixer);
 }
 
 // Logits of the rows that want them, in the order of the work.

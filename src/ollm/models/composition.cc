@@ -93,10 +93,10 @@ Widths widths(const Composition& composition) {
         widest.k = std::max(widest.k, mixer->k.out);
         widest.v = std::max(widest.v, mixer->v.out);
       }
-    }
-    if (const AttentionSpec* mixer = attention_of(layer); mixer != nullptr && mixer->gated) {
-      widest.projected = std::max(widest.projected, mixer->q.out);
-      widest.mixer_gate = std::max(widest.mixer_gate, mixer->o.in);
+      if (mixer->gated) {
+        widest.projected = std::max(widest.projected, mixer->q.out);
+        widest.mixer_gate = std::max(widest.mixer_gate, mixer->o.in);
+      }
     }
     if (const DeltaNetSpec* mixer = delta_net_of(layer)) widen_for(*mixer, widest);
     if (const DenseSpec* dense = dense_of(layer))

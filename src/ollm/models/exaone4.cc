@@ -1,6 +1,5 @@
 // EXAONE 4: norms behind both blocks and on heads; where some layers slide, only these turn.
 // Source: LG AI Research, "EXAONE 4.0", 2025; Transformers, exaone4.
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -28,26 +27,25 @@ constexpr ConfigDefaults kDefaults{
 // "LLLG" of the published files says what layer_types beside it says; alone it is what Transformers
 // cannot read either.
 Result<void> read_windows(const ConfigObject& config, ModelConfig& model) {
+  std::size_t period = 4;
   if (config.has("layer_types")) {
     config.ignore("sliding_window_pattern");
-    return read_window_pattern(config, 4096, 4, model);
+  } else {
+    OLLM_TRY(period,
+             config.value_or<std::size_t>("sliding_window_pattern", period,
+                                          IntegerRange::positive(ModelConfigLimits::kLayers)));
   }
-  OLLM_TRY(const auto period,
-           config.value_or<std::size_t>("sliding_window_pattern", 4,
-                                        IntegerRange::positive(ModelConfigLimits::kLayers)));
   return read_window_pattern(config, 4096, period, model);
 }
 
 Result<FamilyModel> compose(const ConfigObject& config) {
   OLLM_TRY(ModelConfig model, read_decoder(config, "exaone4", kDefaults));
   OLLM_TRY_VOID(read_windows(config, model));
-  const bool slides = std::any_of(model.windows.begin(), model.windows.end(),
-                                  [](std::size_t window) { return window != 0; });
-  // A window that no layer has still says that full layers do not turn.
+  // A window, be it of no layer, says that full layers do not turn.
   OLLM_TRY(const auto window,
            config.optional<std::int64_t>("sliding_window",
                                          IntegerRange::positive(ModelConfigLimits::kPositions)));
-  if (slides || window || !config.has("sliding_window"))
+  if (window || !config.has("sliding_window"))
     for (std::size_t i = 0; i < model.rotated.size(); ++i) model.rotated[i] = model.windows[i] != 0;
   return models::compose(std::move(model), {.norms = kNormsAfter, .qk_norm = QkNorm::per_head});
 }

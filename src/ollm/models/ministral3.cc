@@ -54,8 +54,8 @@ Result<FamilyModel> compose(const ConfigObject& config) {
     return config.error(ErrorKind::unsupported, "rope_parameters",
                         "expected an object with the original length, in which queries grow");
   }
-  parameters->ignore(
-      "max_position_embeddings");  // Transformers writes it there, and reads it nowhere
+  // Transformers writes it there, and reads it nowhere.
+  parameters->ignore("max_position_embeddings");
   OLLM_TRY(const double beta,
            parameters->required<double>("llama_4_scaling_beta", NumberRange{0, 1e6, false}));
   const std::size_t original = model.rotary.original_max_position_embeddings;

@@ -29,7 +29,9 @@ TextParts chat_log_probs_text(const ServedModel& model, std::span<const TokenId>
 class CompletionLogProbs {
  public:
   /// `top`: how many were asked for beside each; the token itself is always among them.
-  CompletionLogProbs(const ServedModel& model, std::size_t top) : model_(model), top_(top) {}
+  /// `characters`: of the text that stands before all of them.
+  CompletionLogProbs(const ServedModel& model, std::size_t top, std::size_t characters = 0)
+      : model_(model), top_(top), characters_(characters) {}
 
   /// The tokens of the prompt, of which the first was not expected by anything: `log_probs` are of
   /// the second on. `shown`: its text in the answer, in which what the tokenizer puts in front (a
@@ -50,7 +52,7 @@ class CompletionLogProbs {
   nlohmann::ordered_json top_logprobs_ = nlohmann::ordered_json::array();
   nlohmann::ordered_json text_offset_ = nlohmann::ordered_json::array();
   std::array<TextParts, 4> texts_;  // of the four lists, what is not in them any more
-  std::size_t characters_ = 0;
+  std::size_t characters_;
   std::size_t hidden_bytes_ = 0;  // of the tokens that come next, which do not stand in the text
 };
 

@@ -40,8 +40,8 @@ class AnswerOrder : public Order {
   /// Its client is gone. Once.
   virtual void leave() {}
 
-  /// It cannot be answered, although the model did.
-  void fail_with(const openai::RequestError& error) { end_with(error); }
+  /// Ends it with an error, once, and with it its other prompts.
+  void end_with(const openai::RequestError& error);
 
   /// Why a stream that was begun breaks off: its events.
   static std::string broken_off(const openai::RequestError& error);
@@ -52,8 +52,6 @@ class AnswerOrder : public Order {
   double begin_s() const { return begin_s_; }
 
  private:
-  void end_with(const openai::RequestError& error);
-
   const Call call_;
   LoadedModel& model_;
   const Place place_;

@@ -54,10 +54,9 @@ Json Chunks::text(std::size_t choice, const Piece& piece, std::size_t told) cons
   }
   Json log_probs;
   if (request_.logprobs) {
-    openai::CompletionLogProbs list(model_, request_.top_logprobs);
+    openai::CompletionLogProbs list(model_, request_.top_logprobs, told);
     list.add(piece.ids, piece.log_probs);
     log_probs = Json::parse(std::move(list).text().joined());
-    for (Json& offset : log_probs["text_offset"]) offset = offset.get<std::size_t>() + told;
   }
   return one({{"text", piece.text},
               {"index", choice},

@@ -128,7 +128,7 @@ class CompletionOrder final : public AnswerOrder {
     --left_;
     if (streams()) return end_stream(prompt, answers);
     text_.add(model().served(), asked_.request, prompt, std::move(answers));
-    if (!has_room()) return fail_with(no_room());
+    if (!has_room()) return end_with(no_room());
     if (left_ > 0) return;
     openai::TextParts body =
         std::move(text_).finish(asked_.request, names_, {{"timings", timings(report_)}});

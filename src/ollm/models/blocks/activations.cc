@@ -215,7 +215,6 @@ Result<Activations> Activations::make(const Composition& composition,
   buffers.rotary_stride = max_rows * widths(composition).rotary_pairs;
   buffers.windows = distinct_windows(composition);
   buffers.seen_stride = max_rows;
-  buffers.most_delta_chunks = delta_chunks_of(max_rows);
   buffers.expert_piece = std::min(max_rows, kExpertPiece);
   OLLM_TRY_VOID(for_each_buffer(
       sizes, buffers, [&](memory::Buffer& buffer, std::size_t bytes) -> Result<void> {

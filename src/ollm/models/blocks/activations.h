@@ -71,7 +71,6 @@ struct Activations {
   memory::Buffer lines;       // [rows] backend::AttentionLine, of one call
 
   // Of delta nets.
-  std::size_t most_delta_chunks = 0;
   memory::Buffer conv_inputs;    // [rows, channels]
   memory::Buffer delta_betas;    // [rows, value heads]
   memory::Buffer delta_decays;   // [rows, value heads]
@@ -79,7 +78,7 @@ struct Activations {
   memory::Buffer conv_lines;     // [rows] backend::ConvLine
   memory::Buffer conv_before;    // [rows, taps - 1] const float*
   memory::Buffer delta_lines;    // [rows] backend::DeltaLine
-  memory::Buffer delta_chunks;   // [most_delta_chunks] backend::DeltaChunk
+  memory::Buffer delta_chunks;   // backend::DeltaChunk, of all lines one behind the other
 
   // Of mixtures; [piece] are rows of one expert.
   memory::Buffer mixed;                   // [rows, hidden] the sum over experts

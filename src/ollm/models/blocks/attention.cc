@@ -180,10 +180,6 @@ class Attending {
   std::byte* const state_;
 };
 
-}  // namespace
-
-namespace {
-
 // The queries of all rows, and where they are gated what that takes.
 Result<void> queries(const SweepTools& tools, const AttentionSpec& spec,
                      const backend::LeftOperand& input, Activations& activations) {

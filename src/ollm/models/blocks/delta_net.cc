@@ -188,6 +188,7 @@ class DeltaNet {
     auto* chunks = activations_.delta_chunks.as<backend::DeltaChunk>();
     std::size_t count = 0;
     std::size_t used = 0;
+    const std::size_t most = activations_.delta_chunks.size_bytes() / sizeof(backend::DeltaChunk);
     for (const RowSpan& span : spans_) {
       if (!span.runs()) continue;
       const std::size_t first = span.line->tokens();
@@ -196,7 +197,7 @@ class DeltaNet {
                         row_floats_};
       for (std::size_t number = first / kDeltaChunkTokens; number <= last; ++number) {
         const kv::RecurrentChunk chunk = span.line->chunk(layer_, number);
-        OLLM_CHECK(used < activations_.most_delta_chunks);
+        OLLM_CHECK(used < most);
         chunks[used++] = chunk ? backend::DeltaChunk{state_of(chunk), row_of(chunk, 0) + channels_}
                                : backend::DeltaChunk{};
       }
